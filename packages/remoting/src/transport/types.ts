@@ -1,0 +1,180 @@
+import type { Clock, Connection, Log, Runtime } from '@skylarkmq/runtime'
+import type { AnyCommand, RequestOf, ResponseOf } from '../protocol/command.ts'
+import type { Frame, Language, SerializeType } from '../protocol/frame-types.ts'
+import type { ExtFields } from '../protocol/schema.ts'
+
+/** What a processor answers. `code` 0 is success; `ext` adds fields beyond the declared header (MSG_REGION, TRACE_ON). */
+export interface Reply<Res = Readonly<Record<string, unknown>>> {
+  readonly code: number
+  readonly header?: Res | undefined
+  readonly remark?: string | undefined
+  readonly ext?: ExtFields | undefined
+  /** Several parts are written one after another, without joining them first. */
+  readonly body?: Uint8Array | readonly Uint8Array[] | undefined
+}
+
+/** What a processor sees beside its decoded header. */
+export interface RequestContext {
+  readonly frame: Frame
+  readonly connection: ServerConnection
+  /** The body. A copy that lasts, unless the route says `inPlace`. */
+  readonly body: Uint8Array
+  readonly isOneway: boolean
+}
+
+/** Returning undefined (or a promise of it) means: no answer, ever. A thrown RocketError becomes its code and message; any other error SYSTEM_ERROR. */
+export type Processor<C extends AnyCommand> = (
+  request: RequestOf<C>,
+  context: RequestContext,
+) => Reply<ResponseOf<C>> | undefined | Promise<Reply<ResponseOf<C>> | undefined>
+
+/** A bounded group of routes: at most `maxInFlight` unanswered requests; the next one is answered SYSTEM_BUSY at once. */
+export interface Lane {
+  readonly name: string
+  readonly maxInFlight: number
+}
+
+export interface Route<C extends AnyCommand = AnyCommand> {
+  readonly command: C
+  readonly lane: Lane
+  readonly process: Processor<C>
+  /** The processor is done with the body's bytes when it returns (not when its promise resolves): spares a copy. */
+  readonly inPlace?: boolean
+}
+
+/** `route(SendMessage, lanes.send, processor)`: types inferred. */
+export const route = <C extends AnyCommand>(command: C, lane: Lane, process: Processor<C>, options?: { inPlace?: boolean }): Route =>
+  ({ command, lane, process, ...options }) as unknown as Route
+
+/** One frame inside a larger buffer, not decoded. All numbers are positions in `bytes`; valid only during the call. */
+export interface FrameView {
+  readonly bytes: Buffer
+  readonly serializeType: SerializeType
+  readonly headerStart: number
+  readonly headerEnd: number
+  readonly bodyStart: number
+  readonly bodyEnd: number
+}
+
+/**
+ * The accelerator: sees each frame before it is decoded and may handle it in place (returns true), or decline (returns false, having
+ * changed nothing), whereupon the frame takes the declared route. A property test holds the two equal.
+ */
+export type FastPath = (view: FrameView, connection: ServerConnection) => boolean
+
+/** A connection as the server's parts see it. */
+export interface ServerConnection {
+  /** Unique within the process. */
+  readonly id: number
+  readonly remoteHost: string
+  readonly remotePort: number
+  readonly localHost: string
+  readonly localPort: number
+  /** "host:port" of the peer, IPv6 in brackets. */
+  readonly address: string
+  readonly isClosed: boolean
+  /** Of the latest request. */
+  readonly language: Language
+  readonly version: number
+  /** Requests of the server to this client. Rejects with RocketError (TIMEOUT, CONNECTION_LOST). */
+  invoke<C extends AnyCommand>(command: C, header: RequestOf<C>, options: { body?: Uint8Array; timeoutMs: number }): Promise<Frame>
+  /** One-way; never fails. */
+  notify<C extends AnyCommand>(command: C, header: RequestOf<C>, body?: Uint8Array): void
+  /** Queues one reply; all replies of a turn leave in one write. For the fast path: the bytes of a whole frame. */
+  reply(request: { opaque: number; serializeType: SerializeType; code: number; version: number }, reply: Reply): void
+  /** Room for `length` bytes in the turn's output buffer, for encoders that write in place. Fill `bytes[start, start+length)` at once. */
+  reserve(length: number): { readonly bytes: Buffer; readonly start: number }
+  /** Runs when the connection has closed; at once if it has. */
+  onClose(listener: () => void): void
+  close(): void
+}
+
+export interface RemotingServerOptions {
+  readonly name: string
+  readonly host?: string
+  readonly port: number
+  readonly routes: readonly Route[]
+  readonly fastPath?: FastPath
+  readonly onOpen?: (connection: ServerConnection) => void
+  readonly onClose?: (connection: ServerConnection) => void
+  readonly limits?: Partial<ServerLimits>
+  readonly tls?: { readonly key: string; readonly cert: string }
+  /** 'disabled' closes a TLS hello, 'permissive' (Apache's default) takes both, 'enforcing' closes plain text. */
+  readonly tlsMode?: 'disabled' | 'permissive' | 'enforcing'
+}
+
+export interface ServerLimits {
+  /** Largest frame, as its length field says (RocketMQ: 16 MiB). */
+  readonly frameBytes: number
+  /** A connection with more unsent bytes is no longer read from; with twice as many (a reader that never reads) it is closed. */
+  readonly unsentBytes: number
+  /** A connection with more unanswered requests is no longer read from. */
+  readonly unansweredRequests: number
+  readonly idleMs: number
+  readonly connections: number
+  /** Ext fields in one header. */
+  readonly extFields: number
+}
+
+export interface RemotingServer {
+  readonly host: string
+  readonly port: number
+  readonly connections: ReadonlySet<ServerConnection>
+  /** Adds a task that runs in each turn's end before replies leave (the store's write). Called once per turn that had requests. */
+  beforeReplies(task: () => void): void
+  /** Stops accepting; answers what is under way for up to `drainMs`; closes all. */
+  close(options?: { drainMs?: number }): Promise<void>
+}
+
+export interface InvokeOptions {
+  readonly body?: Uint8Array | undefined
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A server's answer, whatever its code. `header()` decodes by the command's declaration and throws HeaderError if fields are missing. */
+export interface Answer<C extends AnyCommand> {
+  readonly address: string
+  readonly code: number
+  readonly remark: string | undefined
+  readonly ext: ExtFields | undefined
+  readonly body: Uint8Array
+  readonly version: number
+  header(): ResponseOf<C>
+}
+
+export interface RemotingClientOptions {
+  readonly runtime: Pick<Runtime, 'clock' | 'network' | 'log'>
+  readonly connectTimeoutMs?: number
+  readonly idleMs?: number
+  readonly frameBytes?: number
+  readonly tls?: { readonly ca?: string; readonly rejectUnauthorized: boolean }
+  /** Requests that servers send to us (40, 220, 326, …). Unknown ones are answered REQUEST_CODE_NOT_SUPPORTED. */
+  readonly handlers?: readonly ClientHandler[]
+  readonly onDisconnect?: (address: string) => void
+}
+
+export interface ClientHandler<C extends AnyCommand = AnyCommand> {
+  readonly command: C
+  readonly process: (
+    request: RequestOf<C>,
+    context: { readonly address: string; readonly frame: Frame; readonly body: Uint8Array },
+  ) => Reply | undefined | Promise<Reply | undefined>
+}
+
+/** `clientHandler(NotifyConsumerIdsChanged, (request, context) => …)`: types inferred. */
+export const clientHandler = <C extends AnyCommand>(command: C, process: ClientHandler<C>['process']): ClientHandler =>
+  ({ command, process }) as unknown as ClientHandler
+
+/** Connections to many servers, one per address, made on demand and shared. */
+export interface RemotingClient {
+  /** Resolves with the answer of any code; rejects with RocketError (CONNECT_FAILED, TIMEOUT, CONNECTION_LOST, ABORTED, CLOSED). */
+  invoke<C extends AnyCommand>(address: string, command: C, header: RequestOf<C>, options: InvokeOptions): Promise<Answer<C>>
+  /** One-way: resolves when the bytes are handed to the connection. */
+  notify<C extends AnyCommand>(address: string, command: C, header: RequestOf<C>, options: InvokeOptions): Promise<void>
+  disconnect(address: string): void
+  readonly addresses: readonly string[]
+  close(): void
+}
+
+export type { Clock, Connection, Log }

@@ -1,0 +1,8 @@
+export { assert, AssertionError, unreachable } from './assert.ts'
+export type { Clock, Timer } from './clock.ts'
+export type { Disk, DiskFile } from './disk.ts'
+export { silentLog } from './log.ts'
+export type { Log, LogFields } from './log.ts'
+export type { Connection, ConnectionHandler, ConnectOptions, Listener, ListenOptions, Network } from './network.ts'
+export type { Random } from './random.ts'
+export type { Runtime } from './runtime.ts'

@@ -1,0 +1,158 @@
+/**
+ * The store as the broker sees it. It knows nothing of sockets, groups or retries: a log of messages that is the truth, and queues,
+ * key index and times derived from it.
+ */
+export interface MessageToStore {
+  readonly topic: string
+  readonly queueId: number
+  readonly flag: number
+  readonly sysFlag: number
+  readonly bornTimestamp: number
+  /** 8 bytes (IPv4 + int32 port) or 20 (IPv6, with sysFlag 0x10). */
+  readonly bornHost: Uint8Array
+  /** Likewise, with sysFlag 0x20: the address that consumers can reach. */
+  readonly storeHost: Uint8Array
+  readonly reconsumeTimes: number
+  readonly preparedTransactionOffset: number
+  readonly body: Uint8Array
+  /** The property text (`name \u0001 value \u0002` …) in UTF-8, complete: UNIQ_KEY, CLUSTER and the rest are in it. */
+  readonly properties: Uint8Array
+}
+
+export type AppendStatus =
+  | 'ok'
+  /** Stored, but the synchronous flush did not return in time. */
+  | 'flush-timeout'
+  | 'message-illegal'
+  /** Stopping, disk full, or a write or flush failed for good: `reason` says which, with numbers and path. */
+  | 'not-available'
+
+/** Offsets are meaningful for 'ok' and 'flush-timeout'. For a batch they are the first message's; `physicalOffsets` has all. */
+export interface AppendResult {
+  readonly status: AppendStatus
+  readonly physicalOffset: number
+  readonly queueOffset: number
+  readonly storeTimestamp: number
+  readonly physicalOffsets?: readonly number[]
+  readonly reason?: string
+}
+
+/** Called exactly once, after the write has returned (and the flush, when asked for). Never from inside `append`. */
+export type OnStored = (result: AppendResult) => void
+
+export type ReadStatus =
+  | 'found'
+  | 'no-matched-message'
+  | 'message-was-removing'
+  | 'no-matched-logic-queue'
+  | 'no-message-in-queue'
+  | 'offset-overflow-one'
+  | 'offset-overflow-badly'
+  | 'offset-too-small'
+
+/** One entry of a consume queue, for filters. `tagsCode` is Java's hash of the tag (32 bits, signed), or the delivery time in the schedule topic. */
+export type EntryFilter = (tagsCode: number) => boolean
+/** For filters on properties: sees the whole stored record. */
+export type RecordFilter = (record: Uint8Array) => boolean
+
+export interface ReadRequest {
+  readonly topic: string
+  readonly queueId: number
+  readonly offset: number
+  readonly maxMessages: number
+  readonly maxBytes: number
+  readonly entryFilter?: EntryFilter | undefined
+  readonly recordFilter?: RecordFilter | undefined
+}
+
+export interface ReadResult {
+  readonly status: ReadStatus
+  /** Stored records, one after another, as they go on the wire. A copy that lasts. Empty unless 'found'. */
+  readonly body: Uint8Array
+  readonly messageCount: number
+  readonly nextOffset: number
+  readonly minOffset: number
+  readonly maxOffset: number
+}
+
+/** A queue has new messages up to `maxOffset` (first free). `tagsCode` is the newest one's. */
+export type ArrivalListener = (topic: string, queueId: number, maxOffset: number, tagsCode: number) => void
+
+export interface MessageStore {
+  /**
+   * Takes a message. Offsets are assigned now; the record is written at the turn's end; then `onStored` is called.
+   * `waitForFlush` asks for fdatasync first (sync flush).
+   */
+  append(message: MessageToStore, waitForFlush: boolean, onStored: OnStored): void
+  /** Messages of one topic and queue, consecutive in the log and never split over two files. */
+  appendBatch(messages: readonly MessageToStore[], waitForFlush: boolean, onStored: OnStored): void
+  /** Writes now what was appended in this turn and calls `onStored` of what needs no flush. Runs by itself at the turn's end at the latest. */
+  commitTurn(): void
+  /** Resolves at once for recent messages; old ones are read off the main thread. */
+  read(request: ReadRequest): ReadResult | Promise<ReadResult>
+  /** The record that starts at a position of the log, or undefined when none does (checked by magic, size and its own offset). */
+  readRecordAt(physicalOffset: number): Uint8Array | undefined
+  /** First free offset; 0 for a queue that does not exist. */
+  maxOffset(topic: string, queueId: number): number
+  minOffset(topic: string, queueId: number): number
+  /** Store timestamp of a message, or -1. */
+  storeTimestamp(topic: string, queueId: number, queueOffset: number): number
+  /** 'lower': first message with store time ≥ timestamp; 'upper': last with ≤. Clamped into [min, max]. */
+  offsetByTime(topic: string, queueId: number, timestamp: number, boundary: 'lower' | 'upper'): number
+  earliestStoreTime(topic: string, queueId: number): number
+  /** Positions of records whose KEYS or UNIQ_KEY may be `key` (hash equal: compare the real key), newest first. */
+  queryByKey(topic: string, key: string, options: { max: number; beginMs: number; endMs: number }): number[]
+  /** Topics with queues, and their queue ids. */
+  queues(): ReadonlyMap<string, readonly number[]>
+  deleteTopic(topic: string): void
+  onArrival(listener: ArrivalListener): void
+  /** Undefined while writes are accepted; else the reason in words. */
+  readonly refusal: string | undefined
+  /** Positions of the log: first byte held, end of what is written, end of what is on disk. */
+  readonly minPhysicalOffset: number
+  readonly maxPhysicalOffset: number
+  readonly flushedOffset: number
+  readonly recovery: RecoveryReport
+  /** Writes and syncs everything, removes `abort`, releases the lock. */
+  close(): Promise<void>
+}
+
+/** What a start found and did. */
+export interface RecoveryReport {
+  readonly cleanStop: boolean
+  readonly checkedFrom: number
+  readonly checkedTo: number
+  readonly recordsChecked: number
+  readonly cutAt: number | undefined
+  readonly cutBytes: number
+  readonly queuesRebuilt: number
+  readonly durationMs: number
+  /** One readable paragraph. */
+  readonly text: string
+}
+
+export interface StoreOptions {
+  readonly rootDirectory: string
+  readonly commitLogDirectory?: string
+  readonly segmentBytes: number
+  readonly flush: 'async' | 'sync'
+  readonly maxMessageBytes: number
+  /** Delay in ms of level 1, 2, … : gives the delivery time that the schedule topic's queue entries carry. */
+  readonly delayLevelsMs: readonly number[]
+  readonly fileReservedHours: number
+  /** Hours of the day (local time) at which expired files are deleted. */
+  readonly deleteWhenHours: readonly number[]
+}
+
+/** Small state that changes in place: topics, groups, offsets. Rows are text under (table, key). Writes are batched into one transaction. */
+export interface MetadataStore {
+  entries(table: MetadataTable): Iterable<readonly [key: string, value: string]>
+  get(table: MetadataTable, key: string): string | undefined
+  set(table: MetadataTable, key: string, value: string): void
+  delete(table: MetadataTable, key: string): void
+  /** Makes everything set so far durable. Runs by itself every second. */
+  flush(): void
+  close(): void
+}
+
+export type MetadataTable = 'topics' | 'groups' | 'offsets' | 'delay' | 'kv'
