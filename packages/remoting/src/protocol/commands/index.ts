@@ -1,0 +1,5 @@
+export * from './admin.ts'
+export * from './group.ts'
+export * from './namesrv.ts'
+export * from './pull.ts'
+export * from './send.ts'
