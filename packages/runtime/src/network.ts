@@ -38,6 +38,8 @@ export interface Connection {
   /** Bytes given to `write` that the peer's socket has not taken yet. */
   readonly unsentBytes: number
   readonly isClosed: boolean
+  /** TLS. Of an accepted connection known from its first chunk on. */
+  readonly isEncrypted: boolean
   /**
    * Starts the flow. `onBytes` gets a chunk that is valid ONLY during the call (the buffer is reused): copy what must last.
    * `onClose` is called exactly once, with the error if there was one; no `onBytes` follows it.
@@ -51,7 +53,7 @@ export interface Connection {
   /** Stops and restarts reading (back-pressure on the sender). */
   pause(): void
   resume(): void
-  /** Sends what is queued, then closes. */
+  /** Sends what is queued, then closes. Bytes that still arrive are dropped. A peer that neither reads nor closes does not hold it open. */
   end(): void
   /** Closes at once, dropping what is queued. */
   destroy(error?: Error): void

@@ -1,0 +1,90 @@
+import fs from 'node:fs'
+import { dirname } from 'node:path'
+import type { Disk, DiskFile } from '../disk.ts'
+import { NodeDiskFile, withPath } from './disk-file.ts'
+
+const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code
+
+const open = (path: string, options: { readonly create?: boolean; readonly readOnly?: boolean } = {}): DiskFile => {
+  const { O_RDONLY, O_RDWR, O_CREAT } = fs.constants
+  const flags = options.readOnly ? O_RDONLY : O_RDWR | (options.create ? O_CREAT : 0)
+  try {
+    return new NodeDiskFile(path, fs.openSync(path, flags, 0o644))
+  } catch (error) {
+    if (!options.create || options.readOnly || codeOf(error) !== 'ENOENT') throw error
+  }
+  fs.mkdirSync(dirname(path), { recursive: true })
+  return new NodeDiskFile(path, fs.openSync(path, flags, 0o644))
+}
+
+const syncDirectory = (path: string): void => {
+  // Windows has no handle on a folder to sync.
+  if (process.platform === 'win32') return
+  const fd = fs.openSync(path, 'r')
+  try {
+    fs.fsyncSync(fd)
+  } catch (error) {
+    throw withPath(error, path)
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
+/** The file system's answer for the nearest folder that exists: a store asks before it has made its own. */
+const space = (path: string): { totalBytes: number; freeBytes: number } => {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      const found = fs.statfsSync(at)
+      return { totalBytes: found.blocks * found.bsize, freeBytes: found.bavail * found.bsize }
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT' || dirname(at) === at) throw withPath(error, path)
+    }
+  }
+}
+
+const missingIs = <T>(missing: T, read: () => T): T => {
+  try {
+    return read()
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return missing
+    throw error
+  }
+}
+
+const writeTextAtomically = (path: string, text: string): void => {
+  // A fixed name: what a crash leaves behind is overwritten by the next try.
+  const temporary = `${path}.tmp`
+  fs.mkdirSync(dirname(path), { recursive: true })
+  const fd = fs.openSync(temporary, 'w', 0o644)
+  try {
+    fs.writeFileSync(fd, text)
+    fs.fsyncSync(fd)
+  } catch (error) {
+    throw withPath(error, path)
+  } finally {
+    fs.closeSync(fd)
+  }
+  fs.renameSync(temporary, path)
+  syncDirectory(dirname(path))
+}
+
+/** The machine's files. */
+export const nodeDisk = (): Disk => ({
+  open,
+  exists: (path) => fs.existsSync(path),
+  list: (path) => missingIs<string[]>([], () => fs.readdirSync(path).sort()),
+  makeDirectory: (path) => {
+    fs.mkdirSync(path, { recursive: true })
+  },
+  rename: (from, to) => fs.renameSync(from, to),
+  remove: (path) => fs.rmSync(path, { recursive: true, force: true }),
+  stat: (path) =>
+    missingIs(undefined, () => {
+      const found = fs.statSync(path)
+      return { sizeBytes: found.size, modifiedMs: found.mtimeMs, isDirectory: found.isDirectory() }
+    }),
+  syncDirectory,
+  space,
+  readText: (path) => missingIs<string | undefined>(undefined, () => fs.readFileSync(path, 'utf8')),
+  writeTextAtomically,
+})
