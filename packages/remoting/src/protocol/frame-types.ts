@@ -44,3 +44,6 @@ export interface Frame {
   readonly body: Uint8Array
   readonly serializeType: SerializeType
 }
+
+/** A frame whose body, if there, is not looked at. */
+export type FrameHead = Omit<Frame, 'body'> & { readonly body?: Uint8Array | undefined }

@@ -1,0 +1,92 @@
+import type { Clock, Random } from '@skylarkmq/runtime'
+import { RocketError } from '../rocket-error.ts'
+import { addressBytes, formatAddress } from './hosts.ts'
+import { asBuffer, readLong, writeLong } from './longs.ts'
+
+/** Where a message lies: the store's address and the position in its log, in upper-case hex (RocketMQ 5.3 `MessageDecoder#createMessageId`). */
+export function offsetMessageId(storeHost: Uint8Array, physicalOffset: number): string {
+  if (storeHost.length !== 8 && storeHost.length !== 20) {
+    throw new RocketError(`a store host of ${storeHost.length} bytes cannot be; it has 8 (IPv4) or 20 (IPv6)`, { code: 'BAD_ARGUMENT' })
+  }
+  const bytes = Buffer.allocUnsafe(storeHost.length + 8)
+  bytes.set(storeHost)
+  writeLong(bytes, physicalOffset, storeHost.length)
+  return bytes.toString('hex').toUpperCase()
+}
+
+export interface OffsetMessageId {
+  readonly host: string
+  readonly port: number
+  readonly storeHost: Uint8Array
+  readonly physicalOffset: number
+}
+
+const HEX = /^(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{56})$/
+
+/**
+ * Undefined when the text cannot be an offset message id. A UNIQ_KEY is as long: it is told apart only by what it would mean, so ports
+ * outside 1 to 65535 and offsets outside a long's safe range are refused.
+ */
+export function parseOffsetMessageId(text: string): OffsetMessageId | undefined {
+  if (!HEX.test(text)) return undefined
+  const bytes = Buffer.from(text, 'hex')
+  const length = bytes.length === 16 ? 4 : 16
+  const port = bytes.readInt32BE(length)
+  const physicalOffset = readLong(bytes, length + 4)
+  if (port < 1 || port > 65535 || physicalOffset < 0 || !Number.isSafeInteger(physicalOffset)) return undefined
+  return { host: formatAddress(bytes, 0, length), port, storeHost: bytes.subarray(0, length + 4), physicalOffset }
+}
+
+const monthStart = (nowMs: number): number => {
+  const date = new Date(nowMs)
+  return new Date(date.getFullYear(), date.getMonth(), 1).getTime()
+}
+const nextMonthStart = (nowMs: number): number => {
+  const date = new Date(nowMs)
+  return new Date(date.getFullYear(), date.getMonth() + 1, 1).getTime()
+}
+
+/**
+ * Makes client message ids (UNIQ_KEY) as Java's client does (RocketMQ 5.3 `MessageClientIDSetter`): address, 2 bytes for the process,
+ * 4 for the producer (both random here), milliseconds since the month began in local time, a 16-bit counter. Tools read address and
+ * time back from it. A host that is no address gives 4 random bytes.
+ */
+export function createUniqueIds(options: {
+  readonly clock: Pick<Clock, 'now'>
+  readonly random: Pick<Random, 'bytes' | 'integer'>
+  readonly host?: string | undefined
+}): () => string {
+  const { clock, random } = options
+  const address = (options.host === undefined ? undefined : addressBytes(options.host)) ?? random.bytes(4)
+  const prefix = Buffer.concat([address, random.bytes(6)])
+    .toString('hex')
+    .toUpperCase()
+  const tail = Buffer.allocUnsafe(6)
+  let counter = random.integer(65536)
+  let from = 0
+  let until = 0
+  return () => {
+    const now = clock.now()
+    if (now >= until || now < from - 1_000_000) {
+      from = monthStart(now)
+      until = nextMonthStart(now)
+    }
+    // A wall clock that steps back over the month's start by a little must not give a negative time.
+    tail.writeInt32BE(Math.max(0, Math.floor(now - from)) | 0, 0)
+    tail.writeUInt16BE(counter, 4)
+    counter = (counter + 1) & 0xffff
+    return prefix + tail.toString('hex').toUpperCase()
+  }
+}
+
+/** The address and the time that a UNIQ_KEY tells, or undefined when it is none. The month is the latest that is not after `nowMs`. */
+export function parseUniqueId(text: string, nowMs: number): { readonly host: string; readonly timestamp: number } | undefined {
+  if (!HEX.test(text)) return undefined
+  const bytes = asBuffer(Buffer.from(text, 'hex'))
+  const length = bytes.length === 16 ? 4 : 16
+  const sinceMonthStart = bytes.readInt32BE(length + 6)
+  if (sinceMonthStart < 0) return undefined
+  let timestamp = monthStart(nowMs) + sinceMonthStart
+  if (timestamp > nowMs) timestamp = monthStart(monthStart(nowMs) - 1) + sinceMonthStart
+  return { host: formatAddress(bytes, 0, length), timestamp }
+}
