@@ -1,1 +1,6 @@
-export {}
+export { NAMESRV_CONFIG } from './config.ts'
+export type { NamesrvConfig } from './config.ts'
+export { startNamesrv } from './namesrv.ts'
+export type { Namesrv } from './namesrv.ts'
+export { RouteTable } from './route-table.ts'
+export type { BrokerIdentity, BrokerRegistration, RegistrationResult, RouteTableOptions } from './route-table.ts'

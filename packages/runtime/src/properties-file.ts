@@ -65,3 +65,30 @@ function escape(text: string, isKey: boolean): string {
     .replace(isKey ? /[ =:#!]/g : /^ /, (c) => `\\${c}`)
     .replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
+
+/** A text with some values changed: comments, order and all other lines stay; what was not there is appended. */
+export function updatePropertiesFile(text: string, changes: ReadonlyMap<string, string>): string {
+  const left = new Map(changes)
+  const kept: string[] = []
+  for (const block of logicalBlocks(text)) {
+    const key = [...parsePropertiesFile(block).keys()][0]
+    const value = key === undefined ? undefined : changes.get(key)
+    if (key === undefined || value === undefined) kept.push(block)
+    else if (left.delete(key)) kept.push(formatPropertiesFile([[key, value]]))
+  }
+  const before = kept.join('')
+  return (before === '' || before.endsWith('\n') ? before : `${before}\n`) + formatPropertiesFile(left)
+}
+
+/** The text cut so that each piece holds one entry at most, with its line ends. */
+function* logicalBlocks(text: string): Generator<string> {
+  let block = ''
+  for (const line of text.match(/[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$/g) ?? []) {
+    block += line
+    const isComment = block === line && /^[ \t\f]*[#!]/.test(line)
+    if (!isComment && endsInOddBackslashes(line.replace(/[\r\n]+$/, ''))) continue
+    yield block
+    block = ''
+  }
+  if (block !== '') yield block
+}

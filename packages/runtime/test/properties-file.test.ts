@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { formatPropertiesFile, parsePropertiesFile } from '../src/index.ts'
+import { formatPropertiesFile, parsePropertiesFile, updatePropertiesFile } from '../src/index.ts'
 
 const read = (text: string) => Object.fromEntries(parsePropertiesFile(text))
 
@@ -31,4 +31,19 @@ it('reads back whatever it has written', () => {
       expect(parsePropertiesFile(formatPropertiesFile(list))).toEqual(new Map(list))
     }),
   )
+})
+
+it('changes values in a file and leaves what its owner wrote around them', () => {
+  const before = '# our cluster\nlistenPort = 9876\n\n! order\norderMessageEnable=false\nlong=1,\\\n  2\nlast=x'
+  const after = updatePropertiesFile(
+    before,
+    new Map([
+      ['orderMessageEnable', 'true'],
+      ['long', '3'],
+      ['newKey', 'a b'],
+    ]),
+  )
+  expect(after).toBe('# our cluster\nlistenPort = 9876\n\n! order\norderMessageEnable=true\nlong=3\nlast=x\nnewKey=a b\n')
+  expect(updatePropertiesFile('', new Map([['a', '1']]))).toBe('a=1\n')
+  expect(read(updatePropertiesFile('a=1\na=2\n', new Map([['a', '3']])))).toEqual({ a: '3' })
 })

@@ -1,0 +1,6 @@
+/** Encoded route answers kept in memory; the oldest go first. 10,000 topics on 100 brokers would need some 200 MB. */
+export const ROUTE_CACHE_BYTES = 64 * 1024 * 1024
+/** A broker that names no limit of its own is given up after this silence (RocketMQ 5.3 `RouteInfoManager`). */
+export const BROKER_SILENCE_MS = 120_000
+/** KV settings of one NameServer, together. */
+export const KV_CONFIG_BYTES = 16 * 1024 * 1024

@@ -1,0 +1,36 @@
+import type { ServerConnection } from '@skylarkmq/remoting'
+import type { Runtime } from '@skylarkmq/runtime'
+import { NAMESRV_CONFIG } from './config.ts'
+import type { NamesrvConfig } from './config.ts'
+import { KvConfig } from './kv-config.ts'
+import { RouteCache } from './route-cache.ts'
+import { RouteTable } from './route-table.ts'
+
+/** What the processors share. */
+export interface NamesrvState {
+  readonly runtime: Runtime
+  readonly routes: RouteTable<ServerConnection>
+  readonly cache: RouteCache
+  readonly kv: KvConfig
+  readonly startedMs: number
+  /** Replaced as a whole by updateNamesrvConfig. */
+  config: NamesrvConfig
+}
+
+export function createState(runtime: Runtime, config: Partial<NamesrvConfig>): NamesrvState {
+  const cache = new RouteCache()
+  const state: NamesrvState = {
+    runtime,
+    cache,
+    config: Object.freeze({ ...NAMESRV_CONFIG.defaults, ...config }),
+    kv: new KvConfig(runtime.disk, config.kvConfigPath ?? NAMESRV_CONFIG.defaults.kvConfigPath),
+    startedMs: runtime.clock.monotonic(),
+    routes: new RouteTable<ServerConnection>(
+      () => state.config,
+      (topics) => {
+        for (const topic of topics) cache.delete(topic)
+      },
+    ),
+  }
+  return state
+}
