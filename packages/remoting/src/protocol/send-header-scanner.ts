@@ -134,9 +134,9 @@ export class SendHeaderScanner {
         // A raw number or boolean, as JavaScript clients send them.
         if (index === PROPERTIES) return -1
         starts[index] = p
-        while (p < end && plain(bytes[p] as number)) p++
+        p = rawEnd(bytes, p, end)
+        if (p < 0) return -1
         ends[index] = p
-        if (p === starts[index]) return -1
       }
       const next = bytes[p++]
       if (next === CLOSE) return p
@@ -223,8 +223,19 @@ function sameText(bytes: Uint8Array, start: number, text: Uint8Array): boolean {
 /** Inside a string that is not the properties: an escape or a control byte. */
 const unusual = (byte: number): boolean => byte === BACKSLASH || byte < 0x20
 
-/** Of a raw number or boolean: digits and small letters; all else ends it (and a sign or point declines). */
-const plain = (byte: number): boolean => (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x7a)
+const TRUE = Buffer.from('true')
+const FALSE = Buffer.from('false')
+
+/** End of a raw whole number ≥ 0, true or false; -1 for all else. */
+function rawEnd(bytes: Uint8Array, start: number, end: number): number {
+  if (sameText(bytes, start, TRUE)) return start + 4
+  if (sameText(bytes, start, FALSE)) return start + 5
+  let p = start
+  while (p < end && (bytes[p] as number) >= 0x30 && (bytes[p] as number) <= 0x39) p++
+  // JSON.parse rounds beyond 15 digits, and knows no leading zeros.
+  if (p === start || p - start > 15 || (p - start > 1 && bytes[start] === 0x30)) return -1
+  return p
+}
 
 const hexDigit = (byte: number): number =>
   byte >= 0x30 && byte <= 0x39 ? byte - 0x30 : byte >= 0x61 && byte <= 0x66 ? byte - 0x57 : byte >= 0x41 && byte <= 0x46 ? byte - 0x37 : -1

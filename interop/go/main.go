@@ -1,0 +1,249 @@
+// The unmodified Go client behind the line protocol of the Java probe (see ../java/Probe.java).
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	rocketmq "github.com/apache/rocketmq-client-go/v2"
+	"github.com/apache/rocketmq-client-go/v2/consumer"
+	"github.com/apache/rocketmq-client-go/v2/primitive"
+	"github.com/apache/rocketmq-client-go/v2/producer"
+	"github.com/apache/rocketmq-client-go/v2/rlog"
+)
+
+type args map[string]string
+
+func (a args) text(key, otherwise string) string {
+	if v, ok := a[key]; ok {
+		return v
+	}
+	return otherwise
+}
+
+func (a args) number(key string, otherwise int) int {
+	if v, ok := a[key]; ok {
+		n, _ := strconv.Atoi(v)
+		return n
+	}
+	return otherwise
+}
+
+var (
+	namesrv   string
+	outLock   sync.Mutex
+	lock      sync.Mutex
+	producers = map[string]rocketmq.Producer{}
+	consumers = map[string]rocketmq.PushConsumer{}
+)
+
+func print(value map[string]interface{}) {
+	line, _ := json.Marshal(value)
+	outLock.Lock()
+	defer outLock.Unlock()
+	fmt.Println(string(line))
+}
+
+func main() {
+	namesrv = os.Args[1]
+	rlog.SetLogLevel("error")
+	rlog.SetOutputPath(os.DevNull)
+	print(map[string]interface{}{"event": "ready"})
+	in := bufio.NewScanner(os.Stdin)
+	in.Buffer(make([]byte, 1<<20), 1<<20)
+	for in.Scan() {
+		parts := strings.Split(in.Text(), "\t")
+		a := args{}
+		for _, p := range parts[2:] {
+			eq := strings.Index(p, "=")
+			a[p[:eq]] = p[eq+1:]
+		}
+		go func() {
+			id, _ := strconv.Atoi(parts[0])
+			if err := run(parts[1], a); err != nil {
+				print(map[string]interface{}{"id": id, "ok": false, "error": err.Error()})
+				return
+			}
+			print(map[string]interface{}{"id": id, "ok": true})
+		}()
+	}
+}
+
+func run(op string, a args) error {
+	switch op {
+	case "send":
+		return send(a)
+	case "subscribe":
+		return subscribe(a)
+	case "unsubscribe":
+		lock.Lock()
+		c := consumers[a["consumer"]]
+		delete(consumers, a["consumer"])
+		lock.Unlock()
+		return c.Shutdown()
+	}
+	return fmt.Errorf("unknown op %s", op)
+}
+
+type byKey struct{}
+
+func (byKey) Select(m *primitive.Message, queues []*primitive.MessageQueue, _ string) *primitive.MessageQueue {
+	n, _ := strconv.Atoi(m.GetShardingKey())
+	return queues[n%len(queues)]
+}
+
+func theProducer(ordered bool) (rocketmq.Producer, error) {
+	lock.Lock()
+	defer lock.Unlock()
+	name := fmt.Sprintf("probe-go-%v", ordered)
+	if p, ok := producers[name]; ok {
+		return p, nil
+	}
+	options := []producer.Option{
+		producer.WithNsResolver(primitive.NewPassthroughResolver([]string{namesrv})), producer.WithGroupName(name), producer.WithInstanceName(name), producer.WithRetry(2),
+	}
+	if ordered {
+		options = append(options, producer.WithQueueSelector(byKey{}))
+	}
+	p, err := rocketmq.NewProducer(options...)
+	if err == nil {
+		err = p.Start()
+	}
+	if err != nil {
+		return nil, err
+	}
+	producers[name] = p
+	return p, nil
+}
+
+func send(a args) error {
+	mode := a.text("mode", "sync")
+	p, err := theProducer(mode == "ordered")
+	if err != nil {
+		return err
+	}
+	count := a.number("count", 1)
+	var messages []*primitive.Message
+	for i := 0; i < count; i++ {
+		body := fmt.Sprintf("%s-%d", a.text("prefix", "m"), i)
+		if pad := a.number("size", 0) - len(body); pad > 0 {
+			body += strings.Repeat(".", pad)
+		}
+		m := primitive.NewMessage(a["topic"], []byte(body))
+		if tag := a["tag"]; tag != "" {
+			m.WithTag(tag)
+		}
+		if key := a["key"]; key != "" {
+			m.WithKeys([]string{key})
+		}
+		if level := a.number("delayLevel", 0); level > 0 {
+			m.WithDelayTimeLevel(level)
+		}
+		if mode == "ordered" {
+			m.WithShardingKey(strconv.Itoa(i % a.number("keys", 3)))
+		}
+		messages = append(messages, m)
+	}
+	ctx := context.Background()
+	switch mode {
+	case "batch":
+		_, err = p.SendSync(ctx, messages...)
+		return err
+	case "oneway":
+		for _, m := range messages {
+			if err := p.SendOneWay(ctx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	case "async":
+		var wait sync.WaitGroup
+		wait.Add(count)
+		var failure error
+		for _, m := range messages {
+			err := p.SendAsync(ctx, func(_ context.Context, _ *primitive.SendResult, err error) {
+				if err != nil {
+					failure = err
+				}
+				wait.Done()
+			}, m)
+			if err != nil {
+				return err
+			}
+		}
+		wait.Wait()
+		return failure
+	}
+	for _, m := range messages {
+		r, err := p.SendSync(ctx, m)
+		if err != nil {
+			return err
+		}
+		if r.Status != primitive.SendOK {
+			return fmt.Errorf("status %d", r.Status)
+		}
+	}
+	return nil
+}
+
+func subscribe(a args) error {
+	name := a["consumer"]
+	mode := a.text("mode", "concurrent")
+	fail := a.number("fail", 0)
+	options := []consumer.Option{
+		consumer.WithNsResolver(primitive.NewPassthroughResolver([]string{namesrv})), consumer.WithGroupName(a["group"]), consumer.WithInstance(name),
+		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset), consumer.WithConsumerOrder(mode == "orderly"),
+	}
+	if mode == "broadcast" {
+		options = append(options, consumer.WithConsumerModel(consumer.BroadCasting))
+	}
+	if n := a.number("maxReconsume", -1); n >= 0 {
+		options = append(options, consumer.WithMaxReconsumeTimes(int32(n)))
+	}
+	c, err := rocketmq.NewPushConsumer(options...)
+	if err != nil {
+		return err
+	}
+	selector := consumer.MessageSelector{Type: consumer.TAG, Expression: a.text("expr", "*")}
+	seen := map[string]int{}
+	err = c.Subscribe(a["topic"], selector, func(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+		if level, ok := a["retryLevel"]; ok && mode != "orderly" {
+			if cc, found := primitive.GetConcurrentlyCtx(ctx); found {
+				cc.DelayLevelWhenNextConsume, _ = strconv.Atoi(level)
+			}
+		}
+		for _, m := range messages {
+			lock.Lock()
+			seen[string(m.Body)]++
+			ok := fail >= 0 && seen[string(m.Body)] > fail
+			lock.Unlock()
+			print(map[string]interface{}{
+				"event": "message", "consumer": name, "body": string(m.Body), "topic": m.Topic, "tag": m.GetTags(), "keys": m.GetKeys(),
+				"queueId": m.Queue.QueueId, "queueOffset": m.QueueOffset, "reconsumeTimes": m.ReconsumeTimes, "ok": ok,
+			})
+			if !ok {
+				if mode == "orderly" {
+					return consumer.SuspendCurrentQueueAMoment, nil
+				}
+				return consumer.ConsumeRetryLater, nil
+			}
+		}
+		return consumer.ConsumeSuccess, nil
+	})
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		return err
+	}
+	lock.Lock()
+	consumers[name] = c
+	lock.Unlock()
+	return nil
+}

@@ -1,0 +1,191 @@
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendCallback;
+import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageExt;
+
+/**
+ * An unmodified Apache client behind a line protocol: each line on standard input is `id TAB op TAB key=value ...`; each line on
+ * standard output is a JSON object, either the answer {"id":...} or an event {"event":"message",...}. The same protocol is spoken
+ * by the Go and the JavaScript probe.
+ */
+public class Probe {
+    static final PrintStream OUT = new PrintStream(System.out, true);
+    static final Map<String, DefaultMQProducer> PRODUCERS = new HashMap<>();
+    static final Map<String, DefaultMQPushConsumer> CONSUMERS = new ConcurrentHashMap<>();
+    static String namesrv;
+
+    public static void main(String[] args) throws Exception {
+        namesrv = args[0];
+        System.setOut(System.err);
+        ExecutorService workers = Executors.newCachedThreadPool();
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        print("{\"event\":\"ready\"}");
+        for (String line; (line = in.readLine()) != null; ) {
+            String[] parts = line.split("\t");
+            Map<String, String> a = new HashMap<>();
+            for (int i = 2; i < parts.length; i++) {
+                int eq = parts[i].indexOf('=');
+                a.put(parts[i].substring(0, eq), parts[i].substring(eq + 1));
+            }
+            workers.execute(() -> {
+                try {
+                    print("{\"id\":" + parts[0] + ",\"ok\":true" + run(parts[1], a) + "}");
+                } catch (Throwable e) {
+                    print("{\"id\":" + parts[0] + ",\"ok\":false,\"error\":" + text(String.valueOf(e)) + "}");
+                }
+            });
+        }
+        System.exit(0);
+    }
+
+    static String run(String op, Map<String, String> a) throws Exception {
+        switch (op) {
+            case "send": return send(a);
+            case "subscribe": return subscribe(a);
+            case "unsubscribe": CONSUMERS.remove(a.get("consumer")).shutdown(); return "";
+            default: throw new IllegalArgumentException("unknown op " + op);
+        }
+    }
+
+    static synchronized DefaultMQProducer producer(String group) throws Exception {
+        DefaultMQProducer p = PRODUCERS.get(group);
+        if (p == null) {
+            p = new DefaultMQProducer(group);
+            p.setNamesrvAddr(namesrv);
+            p.setInstanceName(group + "-" + System.nanoTime());
+            p.start();
+            PRODUCERS.put(group, p);
+        }
+        return p;
+    }
+
+    static String send(Map<String, String> a) throws Exception {
+        DefaultMQProducer p = producer(a.getOrDefault("group", "probe-producer"));
+        int count = Integer.parseInt(a.getOrDefault("count", "1"));
+        String mode = a.getOrDefault("mode", "sync");
+        List<Message> messages = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            StringBuilder body = new StringBuilder(a.getOrDefault("prefix", "m") + "-" + i);
+            int pad = Integer.parseInt(a.getOrDefault("size", "0"));
+            while (body.length() < pad) body.append('.');
+            Message m = new Message(a.get("topic"), a.getOrDefault("tag", ""), a.getOrDefault("key", ""), body.toString().getBytes(StandardCharsets.UTF_8));
+            if (a.containsKey("delayLevel")) m.setDelayTimeLevel(Integer.parseInt(a.get("delayLevel")));
+            messages.add(m);
+        }
+        List<String> ids = Collections.synchronizedList(new ArrayList<>());
+        if (mode.equals("batch")) {
+            ids.add(p.send(messages, 10000).getMsgId());
+        } else if (mode.equals("oneway")) {
+            for (Message m : messages) p.sendOneway(m);
+        } else if (mode.equals("async")) {
+            CountDownLatch done = new CountDownLatch(count);
+            AtomicReference<Throwable> failure = new AtomicReference<>();
+            for (Message m : messages) {
+                p.send(m, new SendCallback() {
+                    @Override public void onSuccess(SendResult r) { ids.add(r.getMsgId()); done.countDown(); }
+                    @Override public void onException(Throwable e) { failure.set(e); done.countDown(); }
+                }, 10000);
+            }
+            if (!done.await(20, TimeUnit.SECONDS)) throw new IllegalStateException("async sends did not return");
+            if (failure.get() != null) throw new IllegalStateException(failure.get());
+        } else if (mode.equals("ordered")) {
+            int keys = Integer.parseInt(a.getOrDefault("keys", "3"));
+            for (int i = 0; i < count; i++) {
+                ids.add(p.send(messages.get(i), (queues, m, key) -> queues.get((Integer) key % queues.size()), i % keys, 10000).getMsgId());
+            }
+        } else {
+            for (Message m : messages) {
+                SendResult r = p.send(m, 10000);
+                if (!r.getSendStatus().name().equals("SEND_OK")) throw new IllegalStateException("status " + r.getSendStatus());
+                ids.add(r.getMsgId());
+            }
+        }
+        return ",\"count\":" + count + ",\"ids\":" + ids.size();
+    }
+
+    static String subscribe(Map<String, String> a) throws Exception {
+        String name = a.get("consumer");
+        String mode = a.getOrDefault("mode", "concurrent");
+        int fail = Integer.parseInt(a.getOrDefault("fail", "0"));
+        DefaultMQPushConsumer c = new DefaultMQPushConsumer(a.get("group"));
+        c.setNamesrvAddr(namesrv);
+        c.setInstanceName(name + "-" + System.nanoTime());
+        c.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        if (a.containsKey("maxReconsume")) c.setMaxReconsumeTimes(Integer.parseInt(a.get("maxReconsume")));
+        if (mode.equals("broadcast")) broadcast(c);
+        c.subscribe(a.get("topic"), a.getOrDefault("expr", "*"));
+        Map<String, AtomicInteger> seen = new ConcurrentHashMap<>();
+        if (mode.equals("orderly")) {
+            c.setSuspendCurrentQueueTimeMillis(200);
+            c.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
+                for (MessageExt m : messages) if (!handle(name, m, seen, fail)) return ConsumeOrderlyStatus.SUSPEND_CURRENT_QUEUE_A_MOMENT;
+                return ConsumeOrderlyStatus.SUCCESS;
+            });
+        } else {
+            c.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+                if (a.containsKey("retryLevel")) context.setDelayLevelWhenNextConsume(Integer.parseInt(a.get("retryLevel")));
+                for (MessageExt m : messages) if (!handle(name, m, seen, fail)) return ConsumeConcurrentlyStatus.RECONSUME_LATER;
+                return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+            });
+        }
+        c.start();
+        CONSUMERS.put(name, c);
+        return "";
+    }
+
+    /** MessageModel moved to another package between 4.9 and 5.x: found by the setter's own parameter. */
+    @SuppressWarnings({"unchecked", "rawtypes"})
+    static void broadcast(DefaultMQPushConsumer c) throws Exception {
+        for (java.lang.reflect.Method setter : DefaultMQPushConsumer.class.getMethods()) {
+            if (!setter.getName().equals("setMessageModel")) continue;
+            setter.invoke(c, Enum.valueOf((Class) setter.getParameterTypes()[0], "BROADCASTING"));
+        }
+    }
+
+    /** Prints the message; false for the first `fail` deliveries of each body (-1: always). */
+    static boolean handle(String consumer, MessageExt m, Map<String, AtomicInteger> seen, int fail) {
+        String body = new String(m.getBody(), StandardCharsets.UTF_8);
+        int times = seen.computeIfAbsent(body, k -> new AtomicInteger()).incrementAndGet();
+        boolean ok = fail >= 0 && times > fail;
+        print("{\"event\":\"message\",\"consumer\":" + text(consumer) + ",\"body\":" + text(body) + ",\"topic\":" + text(m.getTopic())
+            + ",\"tag\":" + text(m.getTags()) + ",\"keys\":" + text(m.getKeys()) + ",\"queueId\":" + m.getQueueId() + ",\"queueOffset\":" + m.getQueueOffset()
+            + ",\"reconsumeTimes\":" + m.getReconsumeTimes() + ",\"ok\":" + ok + "}");
+        return ok;
+    }
+
+    static synchronized void print(String line) { OUT.println(line); }
+
+    static String text(String s) {
+        if (s == null) return "null";
+        StringBuilder b = new StringBuilder("\"");
+        for (char ch : s.toCharArray()) {
+            if (ch == '"' || ch == '\\') b.append('\\').append(ch);
+            else if (ch < 32) b.append(String.format("\\u%04x", (int) ch));
+            else b.append(ch);
+        }
+        return b.append('"').toString();
+    }
+}

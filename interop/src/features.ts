@@ -1,0 +1,249 @@
+/** What every client must be able to do, as stories over any cluster and any pair of clients. */
+import { expect } from 'vitest'
+import { createRemotingClient, expectSuccess } from '@skylarkmq/remoting'
+import { decodeTopicRoute, GetMaxOffset, GetRouteinfoByTopic, UpdateAndCreateTopic } from '@skylarkmq/remoting/protocol'
+import { nodeRuntime } from '@skylarkmq/runtime/node'
+import type { Cluster } from './clusters.ts'
+import type { Delivery, Probe } from './probe.ts'
+
+const runtime = nodeRuntime()
+const pause = (ms: number) => runtime.clock.sleep(ms)
+
+/** Short retry delays, the same for both clusters: level 1 = 1 s, level 2 = 3 s, all others 1 s. */
+export const SHORT_DELAYS = `1s 3s ${Array.from({ length: 16 }, () => '1s').join(' ')}`
+
+let serial = 0
+export const unique = (word: string): string => `${word}-${process.pid}-${++serial}`
+
+async function until(what: string, condition: () => boolean, seconds = 40): Promise<void> {
+  for (let i = 0; i < seconds * 20; i++) {
+    if (condition()) return
+    await pause(50)
+  }
+  throw new Error(`not within ${seconds} s: ${what}`)
+}
+
+async function withBroker<T>(
+  cluster: Cluster,
+  topic: string,
+  work: (invoke: ReturnType<typeof createRemotingClient>, address: string) => Promise<T>,
+): Promise<T> {
+  const client = createRemotingClient({ runtime })
+  try {
+    const answer = expectSuccess(await client.invoke(cluster.namesrv, GetRouteinfoByTopic, { topic }, { timeoutMs: 3000 }))
+    return await work(client, decodeTopicRoute(answer.body).brokerDatas[0]?.brokerAddrs['0'] as string)
+  } finally {
+    client.close()
+  }
+}
+
+/** A topic with 4 queues that the NameServer already knows. */
+export async function createTopic(cluster: Cluster): Promise<string> {
+  const topic = unique('topic')
+  await withBroker(cluster, 'TBW102', async (client, address) => {
+    const header = {
+      topic,
+      defaultTopic: 'TBW102',
+      readQueueNums: 4,
+      writeQueueNums: 4,
+      perm: 6,
+      topicFilterType: 'SINGLE_TAG',
+      topicSysFlag: 0,
+      order: false,
+    }
+    expectSuccess(await client.invoke(address, UpdateAndCreateTopic, header, { timeoutMs: 5000 }))
+    for (let i = 0; i < 100; i++) {
+      if ((await client.invoke(cluster.namesrv, GetRouteinfoByTopic, { topic }, { timeoutMs: 3000 })).code === 0) return
+      await pause(50)
+    }
+    throw new Error(`the route of ${topic} did not appear`)
+  })
+  return topic
+}
+
+const bodies = (list: readonly Delivery[]) => list.filter((d) => d.ok).map((d) => d.body)
+const expected = (prefix: string, count: number) => Array.from({ length: count }, (_, i) => `${prefix}-${i}`)
+
+export interface Feature {
+  readonly name: string
+  readonly run: (cluster: Cluster, producer: Probe, consumer: Probe) => Promise<void>
+}
+
+const sendAndConsume = (mode: 'sync' | 'async' | 'oneway' | 'batch', count: number): Feature => ({
+  name: `send ${mode}, consume concurrently`,
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const name = unique('c')
+    await consumer.subscribe({ consumer: name, group: unique('g'), topic })
+    await producer.send({ topic, mode, count, prefix: mode, tag: 'TagA', key: `key-${mode}` })
+    await until(`${count} messages`, () => bodies(consumer.deliveries(name)).length >= count)
+    await pause(200)
+    const got = consumer.deliveries(name)
+    expect(bodies(got).sort()).toEqual(expected(mode, count).sort())
+    expect(new Set(got.map((d) => d.tag))).toEqual(new Set(['TagA']))
+    expect(got[0]?.keys?.trim()).toBe(`key-${mode}`)
+    expect(new Set(got.map((d) => d.topic))).toEqual(new Set([topic]))
+    await consumer.unsubscribe(name)
+  },
+})
+
+const large: Feature = {
+  name: 'a body that the client compresses arrives whole',
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const name = unique('c')
+    await consumer.subscribe({ consumer: name, group: unique('g'), topic })
+    await producer.send({ topic, count: 2, prefix: 'large', size: 50_000 })
+    await until('2 messages', () => bodies(consumer.deliveries(name)).length >= 2)
+    expect(bodies(consumer.deliveries(name)).sort()).toEqual(expected('large', 2).map((b) => b.padEnd(50_000, '.')))
+    await consumer.unsubscribe(name)
+  },
+}
+
+const tags: Feature = {
+  name: 'only the subscribed tags are delivered',
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const name = unique('c')
+    await consumer.subscribe({ consumer: name, group: unique('g'), topic, expr: 'Red || Blue' })
+    for (const tag of ['Red', 'Green', 'Blue']) await producer.send({ topic, count: 3, prefix: tag, tag })
+    await until('6 messages', () => bodies(consumer.deliveries(name)).length >= 6)
+    await pause(300)
+    expect(bodies(consumer.deliveries(name)).sort()).toEqual([...expected('Blue', 3), ...expected('Red', 3)])
+    await consumer.unsubscribe(name)
+  },
+}
+
+const ordered: Feature = {
+  name: 'send ordered, consume orderly: each key in order',
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const name = unique('c')
+    await consumer.subscribe({
+      consumer: name,
+      group: unique('g'),
+      topic,
+      mode: 'orderly',
+      fail: consumer.name.startsWith('ali-ons') ? 0 : 1,
+    })
+    await producer.send({ topic, mode: 'ordered', count: 12, keys: 3, prefix: 'o' })
+    await until('12 messages', () => bodies(consumer.deliveries(name)).length >= 12)
+    const perQueue = new Map<number, number[]>()
+    for (const d of consumer.deliveries(name)) {
+      if (!d.ok) continue
+      const list = perQueue.get(d.queueId) ?? []
+      perQueue.set(d.queueId, [...list, Number(d.body.split('-')[1])])
+    }
+    for (const list of perQueue.values()) expect(list).toEqual([...list].sort((a, b) => a - b))
+    expect([...perQueue.values()].flat().sort((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, i) => i))
+    await consumer.unsubscribe(name)
+  },
+}
+
+const broadcast: Feature = {
+  name: 'broadcast: every consumer gets every message',
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const group = unique('g')
+    const names = consumer.name.startsWith('ali-ons') ? [unique('c')] : [unique('c'), unique('c')]
+    for (const name of names) await consumer.subscribe({ consumer: name, group, topic, mode: 'broadcast' })
+    await producer.send({ topic, count: 8, prefix: 'b' })
+    for (const name of names) {
+      await until(`8 messages at ${name}`, () => bodies(consumer.deliveries(name)).length >= 8)
+      expect(bodies(consumer.deliveries(name)).sort()).toEqual(expected('b', 8))
+    }
+    for (const name of names) await consumer.unsubscribe(name)
+  },
+}
+
+const retryToDlq: Feature = {
+  name: 'a failed message is retried, then dead-lettered',
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const group = unique('g')
+    const name = unique('c')
+    await consumer.subscribe({ consumer: name, group, topic, fail: -1, maxReconsume: 1, retryLevel: 1 })
+    await producer.send({ topic, count: 1, prefix: 'bad' })
+    const tries = () => consumer.deliveries(name).filter((d) => d.body === 'bad-0')
+    await until('a second delivery', () => tries().length >= 2, 60)
+    expect(
+      tries()
+        .map((d) => d.reconsumeTimes)
+        .slice(0, 2),
+    ).toEqual([0, 1])
+    expect(tries()[1]?.topic).toBe(topic)
+    let dead = 0
+    for (let i = 0; i < 100 && dead === 0; i++) {
+      await pause(100)
+      dead = await withBroker(cluster, topic, async (client, address) => {
+        const answer = await client.invoke(address, GetMaxOffset, { topic: `%DLQ%${group}`, queueId: 0 }, { timeoutMs: 3000 })
+        return answer.code === 0 ? answer.header().offset : 0
+      })
+    }
+    expect(dead).toBe(1)
+    await consumer.unsubscribe(name)
+  },
+}
+
+const delayed: Feature = {
+  name: 'a delayed message comes when due, not before',
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const name = unique('c')
+    await consumer.subscribe({ consumer: name, group: unique('g'), topic })
+    await producer.send({ topic, count: 1, prefix: 'now' })
+    await until('the message without delay', () => consumer.deliveries(name).length >= 1)
+    const sentAt = runtime.clock.monotonic()
+    await producer.send({ topic, count: 1, prefix: 'later', delayLevel: 2 })
+    await until('the delayed message', () => consumer.deliveries(name).length >= 2)
+    expect(runtime.clock.monotonic() - sentAt).toBeGreaterThanOrEqual(2900)
+    expect(bodies(consumer.deliveries(name))).toEqual(['now-0', 'later-0'])
+    await consumer.unsubscribe(name)
+  },
+}
+
+/** The features of one client on its own: it produces and it consumes. */
+export const FEATURES: readonly Feature[] = [
+  sendAndConsume('sync', 10),
+  sendAndConsume('async', 40),
+  sendAndConsume('oneway', 10),
+  sendAndConsume('batch', 20),
+  large,
+  tags,
+  ordered,
+  broadcast,
+  retryToDlq,
+  delayed,
+]
+
+/** Two clients of different kinds in one group share the queues; when one leaves, the other takes all. */
+export async function sharedGroup(cluster: Cluster, producer: Probe, one: Probe, other: Probe): Promise<void> {
+  const topic = await createTopic(cluster)
+  const group = unique('g')
+  const [a, b] = [unique('c'), unique('c')]
+  await one.subscribe({ consumer: a, group, topic })
+  await other.subscribe({ consumer: b, group, topic })
+  const all = () => [...one.deliveries(a), ...other.deliveries(b)]
+  let sent = 0
+  const spread = async () => {
+    await producer.send({ topic, mode: 'ordered', count: 8, keys: 4, prefix: `r${++sent}` })
+    await until('all sent are consumed', () => new Set(bodies(all())).size >= sent * 8)
+  }
+  const queuesOf = (list: readonly Delivery[], round: number) =>
+    new Set(list.filter((d) => d.body.startsWith(`r${round}-`)).map((d) => d.queueId))
+  for (let round = 1; round <= 30; round++) {
+    await spread()
+    const [mine, theirs] = [queuesOf(one.deliveries(a), round), queuesOf(other.deliveries(b), round)]
+    if (mine.size === 2 && theirs.size === 2) break
+    if (round === 30) throw new Error(`no even share after 30 rounds: ${[...mine]} and ${[...theirs]}`)
+    await pause(1000)
+  }
+  await other.unsubscribe(b)
+  for (let round = sent + 1; ; round++) {
+    await spread()
+    if (queuesOf(one.deliveries(a), sent).size === 4) break
+    if (round > 60) throw new Error('the remaining consumer did not take over all queues')
+    await pause(1000)
+  }
+  await one.unsubscribe(a)
+}
