@@ -179,3 +179,10 @@ export interface ConsumerConnection {
   readonly messageModel: MessageModel
   readonly consumeFromWhere: ConsumeFromWhere
 }
+
+export interface SubscriptionGroupTable {
+  readonly subscriptionGroupTable: Readonly<Record<string, SubscriptionGroupConfig>>
+  /** group → topic → bits. */
+  readonly forbiddenTable: Readonly<Record<string, Readonly<Record<string, number>>>>
+  readonly dataVersion: DataVersion
+}
