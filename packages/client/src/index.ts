@@ -1,1 +1,22 @@
-export {}
+export type { AdminOptions } from './admin/admin-client.ts'
+export { AdminClient } from './admin/admin-client.ts'
+export type { ClusterAdmin, NamesrvAdmin } from './admin/cluster.ts'
+export type { GroupAdmin, GroupProgress, GroupSettings, QueueProgress } from './admin/groups.ts'
+export type { MessageAdmin, QueryOptions } from './admin/messages.ts'
+export type { BrokerTarget, Where } from './admin/targets.ts'
+export type { QueueStats, TopicAdmin, TopicSettings } from './admin/topics.ts'
+export { Client, createAdmin, createClient, createProducer } from './client.ts'
+export type {
+  ClientCore,
+  ClientOptions,
+  ClientTimeouts,
+  CloseOptions,
+  CoreEvents,
+  CoreInvokeOptions,
+  GroupMember,
+  RouteOptions,
+} from './core/types.ts'
+export { SendAllError } from './producer/batch.ts'
+export type { Message, Producer, ProducerOptions, SendOptions, SendReceipt, SendStatus } from './producer/types.ts'
+export type { MessageQueue } from '@skylarkmq/remoting/protocol'
+export { RocketError } from '@skylarkmq/remoting/protocol'

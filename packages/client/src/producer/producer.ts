@@ -1,0 +1,295 @@
+import type { MessageQueue } from '@skylarkmq/remoting/protocol'
+import type { ProducerCore } from '../core/client-core.ts'
+import type { CloseOptions, GroupMember } from '../core/types.ts'
+import { RecallMessage, RocketError, checkGroupName, createUniqueIds } from '@skylarkmq/remoting/protocol'
+import { expectSuccess } from '@skylarkmq/remoting'
+import { DEFAULT_DRAIN_MS } from '../core/client-core.ts'
+import { forEachLimited, settledWithin } from '../core/waiting.ts'
+import { traced } from '../tracing.ts'
+import type { Bundle, Numbered } from './batch.ts'
+import { SendAllError, bundleLanes, encodeBundle, splitReceipt } from './batch.ts'
+import { BrokerLatency } from './broker-latency.ts'
+import type { DeliveryOptions, Parcel } from './delivery.ts'
+import { Delivery } from './delivery.ts'
+import type { EncodedMessage } from './encode-message.ts'
+import { checkTopic, compressed, encodeMessage } from './encode-message.ts'
+import { InFlight } from './in-flight.ts'
+import { QueueSelector, queueForKey } from './queue-selector.ts'
+import type { Message, Producer, ProducerOptions, SendOptions, SendReceipt } from './types.ts'
+
+/** RocketMQ's defaults (5.3 `DefaultMQProducer`). */
+const DEFAULTS = {
+  timeoutMs: 3000,
+  retries: 2,
+  maxMessageBytes: 4 * 1024 * 1024,
+  compressFromBytes: 4096,
+  batchBytes: 1024 * 1024,
+  inFlightMessages: 1024,
+  inFlightBytes: 64 * 1024 * 1024,
+}
+const PARALLEL_LANES = 4
+
+export interface ProducerParts {
+  readonly core: ProducerCore
+  /** The client made for this producer alone is closed with it. */
+  readonly ownsCore: boolean
+}
+
+class DefaultProducer implements Producer {
+  readonly group: string
+  readonly #core: ProducerCore
+  readonly #ownsCore: boolean
+  readonly #options: Required<Omit<ProducerOptions, 'inFlight' | 'group' | 'attemptTimeoutMs'>>
+  readonly #attemptTimeoutMs: number | undefined
+  readonly #delivery: Delivery
+  readonly #inFlight: InFlight
+  readonly #topics = new Set<string>()
+  readonly #member: GroupMember
+  readonly #nextId: () => string
+  readonly #forgetOnClose: () => void
+  #closing: Promise<void> | undefined
+
+  constructor(parts: ProducerParts, options: ProducerOptions) {
+    const wrong = checkGroupName(options.group)
+    if (wrong) throw new RocketError(wrong, { code: 'BAD_ARGUMENT', group: options.group })
+    const { core } = parts
+    this.group = options.group
+    this.#core = core
+    this.#ownsCore = parts.ownsCore
+    this.#options = {
+      timeoutMs: options.timeoutMs ?? DEFAULTS.timeoutMs,
+      retries: options.retries ?? DEFAULTS.retries,
+      retryWhenNotStoredSafely: options.retryWhenNotStoredSafely ?? false,
+      maxMessageBytes: options.maxMessageBytes ?? DEFAULTS.maxMessageBytes,
+      compressFromBytes: options.compressFromBytes ?? DEFAULTS.compressFromBytes,
+      batchBytes: options.batchBytes ?? DEFAULTS.batchBytes,
+      avoidSlowBrokers: options.avoidSlowBrokers ?? true,
+    }
+    this.#attemptTimeoutMs = options.attemptTimeoutMs
+    const latency = this.#options.avoidSlowBrokers ? new BrokerLatency(core.clock) : undefined
+    this.#delivery = new Delivery(core, new QueueSelector(core.random, latency), latency)
+    this.#inFlight = new InFlight({
+      messages: options.inFlight?.messages ?? DEFAULTS.inFlightMessages,
+      bytes: options.inFlight?.bytes ?? DEFAULTS.inFlightBytes,
+      whenFull: options.inFlight?.whenFull ?? 'wait',
+    })
+    this.#nextId = createUniqueIds({ clock: core.clock, random: core.random, host: core.clientId.slice(0, core.clientId.indexOf('@')) })
+    this.#member = { kind: 'producer', group: options.group, topics: () => this.#topics }
+    core.registerGroup(this.#member)
+    this.#forgetOnClose = core.onClose((closeOptions) => this.close(closeOptions))
+  }
+
+  async send(message: Message, options: SendOptions = {}): Promise<SendReceipt> {
+    this.#checkOpen()
+    return traced(
+      'send',
+      () => ({ topic: message.topic, group: this.group, message, clientId: this.#core.clientId }),
+      async () => {
+        const encoded = await this.#encode(message)
+        return this.#bounded(encoded.body.length, options.signal, () =>
+          this.#delivery.deliver(this.#parcel(encoded), this.#deliveryOptions(options, message, this.#options.retries)),
+        )
+      },
+    )
+  }
+
+  async sendOneway(message: Message, options: SendOptions = {}): Promise<void> {
+    this.#checkOpen()
+    const encoded = await this.#encode(message)
+    await this.#bounded(encoded.body.length, options.signal, () =>
+      this.#delivery.oneway(this.#parcel(encoded), this.#deliveryOptions(options, message, 0)),
+    )
+  }
+
+  async sendAll(messages: Iterable<Message>, options: SendOptions = {}): Promise<readonly SendReceipt[]> {
+    this.#checkOpen()
+    const given = [...messages]
+    const now = this.#core.clock.now()
+    // All are checked before any is sent.
+    const numbered: Numbered[] = given.map((message, index) => ({
+      index,
+      message: encodeMessage(message, this.#nextId(), this.#options.maxMessageBytes, now),
+      orderKey: message.orderKey,
+    }))
+    const receipts: (SendReceipt | undefined)[] = new Array(given.length).fill(undefined)
+    const failures: { index: number; error: unknown }[] = []
+    const lanes = bundleLanes(numbered, this.#options.batchBytes)
+    await forEachLimited(lanes, PARALLEL_LANES, async (lane) => {
+      for (const bundle of lane) {
+        try {
+          const sent = await this.#sendBundle(bundle, given, options)
+          bundle.messages.forEach(({ index }, i) => {
+            receipts[index] = sent[i]
+          })
+        } catch (error) {
+          for (const { index } of bundle.messages) failures.push({ index, error })
+        }
+      }
+    })
+    if (failures.length > 0)
+      throw new SendAllError(
+        receipts,
+        failures.sort((a, b) => a.index - b.index),
+      )
+    return receipts as SendReceipt[]
+  }
+
+  async recall(topic: string, recallHandle: string, options: SendOptions = {}): Promise<string> {
+    this.#checkOpen()
+    checkTopic(topic)
+    const brokerName = brokerOfHandle(recallHandle)
+    if (!this.#core.brokerAddress(brokerName)) await this.#core.route(topic, { refresh: true })
+    const answer = await this.#core.invoke(
+      brokerName,
+      RecallMessage,
+      { producerGroup: this.group, topic, recallHandle },
+      {
+        timeoutMs: options.timeoutMs ?? this.#options.timeoutMs,
+        signal: options.signal,
+      },
+    )
+    expectSuccess(answer)
+    return answer.header().msgId
+  }
+
+  queues(topic: string): Promise<readonly MessageQueue[]> {
+    checkTopic(topic)
+    return this.#core.publishQueues(topic)
+  }
+
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options)
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(options: CloseOptions): Promise<void> {
+    this.#forgetOnClose()
+    await settledWithin(this.#core.clock, this.#inFlight.idle(), options.drainMs ?? DEFAULT_DRAIN_MS)
+    if (this.#inFlight.count > 0) {
+      this.#core.log.warn('closing a producer with messages under way', { group: this.group, messages: this.#inFlight.count })
+    }
+    await this.#core.unregisterGroup(this.#member)
+    if (this.#ownsCore) await this.#core.close({ drainMs: 0 })
+  }
+
+  #checkOpen(): void {
+    if (this.#closing)
+      throw new RocketError('this producer is closed; create another one', { code: 'CLOSED', group: this.group, phase: 'close' })
+  }
+
+  #encode(message: Message): EncodedMessage | Promise<EncodedMessage> {
+    const { compressFromBytes, maxMessageBytes } = this.#options
+    const encoded = encodeMessage(message, this.#nextId(), maxMessageBytes, this.#core.clock.now())
+    this.#topics.add(encoded.topic)
+    return compressFromBytes > 0 && encoded.body.length >= compressFromBytes ? compressed(encoded, compressFromBytes) : encoded
+  }
+
+  async #bounded<T>(bytes: number, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    const turn = this.#inFlight.acquire(bytes, signal)
+    if (turn) await turn
+    try {
+      return await work()
+    } finally {
+      this.#inFlight.release(bytes)
+    }
+  }
+
+  async #sendBundle(bundle: Bundle, given: readonly Message[], options: SendOptions): Promise<readonly SendReceipt[]> {
+    const first = bundle.messages[0] as Numbered
+    const message = given[first.index] as Message
+    if (bundle.messages.length === 1) {
+      const { compressFromBytes } = this.#options
+      const isLarge = compressFromBytes > 0 && first.message.body.length >= compressFromBytes
+      const encoded = isLarge ? await compressed(first.message, compressFromBytes) : first.message
+      this.#topics.add(encoded.topic)
+      const deliveryOptions = this.#deliveryOptions(options, message, this.#options.retries)
+      return [
+        await this.#bounded(encoded.body.length, options.signal, () => this.#delivery.deliver(this.#parcel(encoded), deliveryOptions)),
+      ]
+    }
+    this.#topics.add(bundle.topic)
+    const body = encodeBundle(bundle)
+    const parcel: Parcel = {
+      ...this.#parcel(first.message),
+      body,
+      flag: 0,
+      messageId: bundle.messages.map(({ message: m }) => m.messageId).join(','),
+      properties: `WAIT\u0001${first.message.waitStoreOk}\u0002`,
+      isBatch: true,
+    }
+    const receipt = await this.#bounded(body.length, options.signal, () =>
+      traced(
+        'send',
+        () => ({ topic: bundle.topic, group: this.group, messages: bundle.messages.length, clientId: this.#core.clientId }),
+        () => this.#delivery.deliver(parcel, this.#deliveryOptions(options, message, this.#options.retries)),
+      ),
+    )
+    return splitReceipt(bundle, receipt)
+  }
+
+  #parcel(encoded: EncodedMessage): Parcel {
+    return {
+      topic: encoded.topic,
+      group: this.group,
+      messageId: encoded.messageId,
+      body: encoded.body,
+      properties: encoded.properties,
+      flag: encoded.flag,
+      sysFlag: encoded.sysFlag,
+      bornTimestamp: this.#core.clock.now(),
+      isBatch: false,
+    }
+  }
+
+  #deliveryOptions(options: SendOptions, message: Message, retries: number): DeliveryOptions {
+    return {
+      timeoutMs: options.timeoutMs ?? this.#options.timeoutMs,
+      attemptTimeoutMs: this.#attemptTimeoutMs,
+      retries,
+      retryWhenNotStoredSafely: this.#options.retryWhenNotStoredSafely,
+      signal: options.signal,
+      fixedQueue: this.#fixedQueue(options, message),
+    }
+  }
+
+  #fixedQueue(options: SendOptions, message: Message): DeliveryOptions['fixedQueue'] {
+    const { queue, selectQueue } = options
+    if (queue) {
+      if (queue.topic !== message.topic) {
+        throw new RocketError(`the queue given is of topic ${queue.topic}, the message is for ${message.topic}`, {
+          code: 'BAD_ARGUMENT',
+          topic: message.topic,
+        })
+      }
+      return () => queue
+    }
+    if (selectQueue) {
+      return (queues) => {
+        const chosen = selectQueue(queues, message)
+        if (!chosen)
+          throw new RocketError('selectQueue chose no queue; return one of those given', { code: 'BAD_ARGUMENT', topic: message.topic })
+        return chosen
+      }
+    }
+    const { orderKey } = message
+    return orderKey === undefined || orderKey === '' ? undefined : (queues) => queueForKey(queues, orderKey)
+  }
+}
+
+/** URL-safe Base64 of `v1 topic broker time id` (RocketMQ 5.3 `RecallMessageHandle`). */
+function brokerOfHandle(handle: string): string {
+  const parts = Buffer.from(handle, 'base64url').toString('utf8').split(' ')
+  const brokerName = parts[2]
+  if (parts[0] !== 'v1' || parts.length !== 5 || !brokerName) {
+    throw new RocketError(`the recall handle ${JSON.stringify(handle)} is not one; pass receipt.recallHandle unchanged`, {
+      code: 'BAD_ARGUMENT',
+    })
+  }
+  return brokerName
+}
+
+export const newProducer = (parts: ProducerParts, options: ProducerOptions): Producer => new DefaultProducer(parts, options)

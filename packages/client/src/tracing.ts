@@ -1,0 +1,25 @@
+import { tracingChannel } from 'node:diagnostics_channel'
+import type { TracingChannel } from 'node:diagnostics_channel'
+
+/**
+ * Tracing channels of `node:diagnostics_channel`; without subscribers they cost one property read.
+ * Names as subscribers see them: `tracing:skylarkmq:send:start`, `…:asyncEnd`, `…:error`.
+ */
+const channels = {
+  send: tracingChannel('skylarkmq:send'),
+  pull: tracingChannel('skylarkmq:pull'),
+  consume: tracingChannel('skylarkmq:consume'),
+} as const
+
+const hasSubscribers = (channel: TracingChannel): boolean =>
+  channel.start.hasSubscribers ||
+  channel.end.hasSubscribers ||
+  channel.asyncStart.hasSubscribers ||
+  channel.asyncEnd.hasSubscribers ||
+  channel.error.hasSubscribers
+
+/** Runs `work` inside the channel's trace if anyone listens; `context` is only called then. */
+export function traced<T>(name: keyof typeof channels, context: () => object, work: () => Promise<T>): Promise<T> {
+  const channel = channels[name]
+  return hasSubscribers(channel) ? channel.tracePromise(work, context()) : work()
+}
