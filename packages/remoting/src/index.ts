@@ -1,1 +1,22 @@
-export * from './transport/types.ts'
+export { joinAddress, parseAddress } from './transport/address.ts'
+export { createRemotingClient, expectSuccess } from './transport/remoting-client.ts'
+export { startRemotingServer } from './transport/remoting-server.ts'
+export { clientHandler, route } from './transport/types.ts'
+export type {
+  Answer,
+  ClientHandler,
+  FastPath,
+  FrameView,
+  InvokeOptions,
+  Lane,
+  Processor,
+  RemotingClient,
+  RemotingClientOptions,
+  RemotingServer,
+  RemotingServerOptions,
+  Reply,
+  RequestContext,
+  Route,
+  ServerConnection,
+  ServerLimits,
+} from './transport/types.ts'

@@ -9,7 +9,7 @@ export interface Reply<Res = Readonly<Record<string, unknown>>> {
   readonly header?: Res | undefined
   readonly remark?: string | undefined
   readonly ext?: ExtFields | undefined
-  /** Several parts are written one after another, without joining them first. */
+  /** Several parts are written one after another, without joining them. Large ones go out by reference: they must not change any more. */
   readonly body?: Uint8Array | readonly Uint8Array[] | undefined
 }
 
@@ -149,6 +149,8 @@ export interface RemotingClientOptions {
   readonly idleMs?: number
   readonly frameBytes?: number
   readonly tls?: { readonly ca?: string; readonly rejectUnauthorized: boolean }
+  /** Offer msgpack headers (serialize type 2) to servers; used towards those that offer it too. Needs `useMsgpack(…)` first. */
+  readonly msgpack?: boolean
   /** Requests that servers send to us (40, 220, 326, …). Unknown ones are answered REQUEST_CODE_NOT_SUPPORTED. */
   readonly handlers?: readonly ClientHandler[]
   readonly onDisconnect?: (address: string) => void

@@ -1,0 +1,129 @@
+import { Buffer } from 'node:buffer'
+import type { Connection } from '@skylarkmq/runtime'
+import { COPIED_BODY_BYTES, OUT_BUFFER_BYTES, OUT_BUFFERS_KEPT } from './limits.ts'
+
+const EMPTY = Buffer.alloc(0)
+
+class OutBuffer {
+  readonly bytes = Buffer.allocUnsafeSlow(OUT_BUFFER_BYTES)
+  /** Handed to `Connection.write`; made once, so that a write costs no closure. */
+  readonly release: () => void
+
+  constructor(pool: OutBufferPool) {
+    this.release = () => pool.put(this)
+  }
+}
+
+/** Output buffers that come back when the platform no longer needs them. */
+export class OutBufferPool {
+  readonly #free: OutBuffer[] = []
+
+  take(): OutBuffer {
+    return this.#free.pop() ?? new OutBuffer(this)
+  }
+
+  put(buffer: OutBuffer): void {
+    if (this.#free.length < OUT_BUFFERS_KEPT) this.#free.push(buffer)
+  }
+}
+
+interface Piece {
+  readonly bytes: Uint8Array
+  release: (() => void) | undefined
+}
+
+/**
+ * What a connection will send at the end of the turn. Small things are encoded side by side in one pooled buffer, so that a turn is
+ * one write; a long body is written where it lies, after the bytes before it.
+ */
+export class OutQueue {
+  readonly #pool: OutBufferPool
+  #pieces: Piece[] = []
+  #buffer: OutBuffer | undefined
+  /** Where the bytes that are not yet a piece start and end in `#buffer`. */
+  #from = 0
+  #to = 0
+  /** The latest piece that lies in `#buffer`. */
+  #lastPiece: Piece | undefined
+  #queuedBytes = 0
+  readonly #slot: { bytes: Buffer; start: number } = { bytes: EMPTY, start: 0 }
+
+  constructor(pool: OutBufferPool) {
+    this.#pool = pool
+  }
+
+  get bytes(): number {
+    return this.#queuedBytes
+  }
+
+  /** Room that the caller fills at once. The returned object is reused by the next call. */
+  reserve(length: number): { readonly bytes: Buffer; readonly start: number } {
+    this.#queuedBytes += length
+    const slot = this.#slot
+    if (length > OUT_BUFFER_BYTES) {
+      this.#cut(false)
+      slot.bytes = Buffer.allocUnsafeSlow(length)
+      slot.start = 0
+      this.#pieces.push({ bytes: slot.bytes, release: undefined })
+      return slot
+    }
+    if (this.#buffer !== undefined && this.#to + length > OUT_BUFFER_BYTES) this.#cut(true)
+    this.#buffer ??= this.#pool.take()
+    slot.bytes = this.#buffer.bytes
+    slot.start = this.#to
+    this.#to += length
+    return slot
+  }
+
+  /** Adds bytes; those over `COPIED_BODY_BYTES` by reference. */
+  append(bytes: Uint8Array): void {
+    if (bytes.length <= COPIED_BODY_BYTES) {
+      if (bytes.length === 0) return
+      const { bytes: room, start } = this.reserve(bytes.length)
+      room.set(bytes, start)
+      return
+    }
+    this.#queuedBytes += bytes.length
+    this.#cut(false)
+    this.#pieces.push({ bytes, release: undefined })
+  }
+
+  /** Hands all to the connection, in order. */
+  flush(connection: Connection): void {
+    this.#cut(true)
+    const pieces = this.#pieces
+    this.#queuedBytes = 0
+    if (pieces.length === 0) return
+    this.#pieces = []
+    for (const piece of pieces) {
+      if (piece.release === undefined) connection.write(piece.bytes)
+      else connection.write(piece.bytes, piece.release)
+    }
+  }
+
+  discard(): void {
+    this.#cut(true)
+    for (const piece of this.#pieces) piece.release?.()
+    this.#pieces = []
+    this.#queuedBytes = 0
+  }
+
+  /** Turns the open bytes into a piece. With `giveAway` the buffer is finished and comes back to the pool once its last piece is written. */
+  #cut(giveAway: boolean): void {
+    const buffer = this.#buffer
+    if (buffer === undefined) return
+    if (this.#to > this.#from) {
+      this.#lastPiece = { bytes: buffer.bytes.subarray(this.#from, this.#to), release: undefined }
+      this.#pieces.push(this.#lastPiece)
+    }
+    this.#from = this.#to
+    if (giveAway) {
+      if (this.#lastPiece === undefined) buffer.release()
+      else this.#lastPiece.release = buffer.release
+      this.#lastPiece = undefined
+      this.#buffer = undefined
+      this.#from = 0
+      this.#to = 0
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import { Buffer } from 'node:buffer'
+import type { AnyCommand } from '../protocol/command.ts'
+import { encodeFrameHead, responseSerializeType } from '../protocol/frame.ts'
+import type { Frame, SerializeType } from '../protocol/frame-types.ts'
+import { FLAG_RESPONSE, PROTOCOL_VERSION } from '../protocol/frame-types.ts'
+import type { ResponseCodeName } from '../protocol/response-code.ts'
+import { ResponseCode } from '../protocol/response-code.ts'
+import { RocketError } from '../protocol/rocket-error.ts'
+import type { Fields } from '../protocol/schema.ts'
+import { encodeHeader, HeaderError } from '../protocol/schema.ts'
+import type { OutQueue } from './out-queue.ts'
+import type { Reply } from './types.ts'
+
+export const EMPTY_BODY: Buffer = Buffer.alloc(0)
+
+/** The ext field by which an end says that it reads msgpack headers; ours alone. */
+export const MSGPACK_EXT = '__MSGPACK'
+
+export interface RequestOfReply {
+  readonly opaque: number
+  readonly serializeType: SerializeType
+}
+
+export interface ReplyOptions {
+  /** The request's command, for the header's fields; without it the header's values are written as they are named. */
+  readonly command: AnyCommand | undefined
+  readonly announceMsgpack: boolean
+  readonly frameBytes: number
+}
+
+/** Encodes one response frame into the turn's output. Throws when it would be longer than a frame may be. */
+export function writeReply(out: OutQueue, request: RequestOfReply, reply: Reply, options: ReplyOptions): void {
+  const body = reply.body
+  let bodyLength = 0
+  if (body instanceof Uint8Array) bodyLength = body.length
+  else if (body !== undefined) for (const part of body) bodyLength += part.length
+  const head = encodeFrameHead(
+    {
+      code: reply.code,
+      // A name that every client's parser knows: an unknown one breaks those that parse into an enum.
+      language: 'JAVA',
+      version: PROTOCOL_VERSION,
+      opaque: request.opaque,
+      flag: FLAG_RESPONSE,
+      remark: reply.remark,
+      ext: extOfReply(reply, options),
+      body: EMPTY_BODY,
+      serializeType: responseSerializeType(request, reply.code),
+    },
+    bodyLength,
+  )
+  const frameBytes = head.length - 4 + bodyLength
+  if (frameBytes > options.frameBytes) {
+    const sentence = `the answer would have ${frameBytes} bytes, and a frame ends at ${options.frameBytes}; ask for less at a time`
+    throw new RocketError(sentence, { code: 'MESSAGE_ILLEGAL' })
+  }
+  out.append(head)
+  if (body instanceof Uint8Array) out.append(body)
+  else if (body !== undefined) for (const part of body) out.append(part)
+}
+
+function extOfReply(reply: Reply, options: ReplyOptions): Record<string, string> | undefined {
+  let ext: Record<string, string> | undefined
+  if (reply.header !== undefined) {
+    const fields = (options.command?.response as Fields | undefined) ?? undeclaredFields(reply.header)
+    ext = encodeHeader(fields, reply.header)
+  }
+  if (reply.ext !== undefined) ext = { ...ext, ...reply.ext }
+  if (options.announceMsgpack) ext = { ...ext, [MSGPACK_EXT]: 'true' }
+  return ext
+}
+
+const undeclaredFields = (header: object): Fields =>
+  Object.fromEntries(Object.keys(header).map((name) => [name, { kind: 'string', optional: true, aliases: [] } as const]))
+
+/** An exception that a person may read, as an answer; undefined for one that they may not (its text is for our log). */
+export function replyOfError(error: unknown): Reply | undefined {
+  if (error instanceof HeaderError) return { code: ResponseCode.INVALID_PARAMETER, remark: error.message }
+  if (!(error instanceof RocketError)) return undefined
+  const code = error.brokerCode ?? (error.code in ResponseCode ? ResponseCode[error.code as ResponseCodeName] : undefined)
+  return { code: code ?? ResponseCode.SYSTEM_ERROR, remark: error.message }
+}
+
+export const describeCommand = (command: AnyCommand): string => `${command.name} (${command.code})`
+
+/** The same frame with a body that outlives the chunk that it came in. */
+export function withLastingBody(frame: Frame): Frame {
+  if (frame.body.length === 0) return frame
+  return { ...frame, body: Buffer.from(frame.body) }
+}

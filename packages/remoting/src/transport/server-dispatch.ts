@@ -1,0 +1,186 @@
+import type { Buffer } from 'node:buffer'
+import type { Clock, Log } from '@skylarkmq/runtime'
+import { assert } from '@skylarkmq/runtime'
+import type { AnyCommand } from '../protocol/command.ts'
+import type { DecodeFrameOptions } from '../protocol/frame.ts'
+import { decodeFrame } from '../protocol/frame.ts'
+import type { Frame, SerializeType } from '../protocol/frame-types.ts'
+import { FLAG_ONEWAY } from '../protocol/frame-types.ts'
+import { isMsgpackReady } from '../protocol/msgpack-header.ts'
+import { commandByCode } from '../protocol/registry.ts'
+import { ResponseCode } from '../protocol/response-code.ts'
+import { decodeHeader } from '../protocol/schema.ts'
+import { DEFAULT_SERVER_LIMITS } from './limits.ts'
+import { OutBufferPool } from './out-queue.ts'
+import { describeCommand, EMPTY_BODY, replyOfError, withLastingBody } from './replies.ts'
+import type { AcceptedConnection } from './server-connection.ts'
+import { TurnEnd } from './turn-end.ts'
+import type { FastPath, FrameView, Lane, RemotingServerOptions, Reply, RequestContext, Route, ServerLimits } from './types.ts'
+
+interface LaneState {
+  readonly name: string
+  readonly maxInFlight: number
+  inFlight: number
+}
+
+interface RouteState {
+  readonly command: AnyCommand
+  readonly process: Route['process']
+  readonly inPlace: boolean
+  readonly lane: LaneState
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** What the connections of one server share: its routes, lanes, limits, and the end of the turn. */
+export class ServerDispatch {
+  readonly clock: Clock
+  readonly log: Log
+  readonly limits: ServerLimits
+  readonly decodeOptions: DecodeFrameOptions
+  readonly turn: TurnEnd
+  readonly pool = new OutBufferPool()
+  readonly isPlainRefused: boolean
+  isClosing = false
+  /** Requests of all connections whose answer is under way. */
+  inFlight = 0
+  onQuiet: (() => void) | undefined
+
+  readonly #name: string
+  readonly #routes = new Map<number, RouteState>()
+  readonly #fastPath: FastPath | undefined
+  readonly #view: Mutable<FrameView> = {
+    bytes: EMPTY_BODY,
+    serializeType: 0,
+    headerStart: 0,
+    headerEnd: 0,
+    bodyStart: 0,
+    bodyEnd: 0,
+  }
+
+  constructor(world: { readonly clock: Clock; readonly log: Log }, options: RemotingServerOptions) {
+    this.clock = world.clock
+    this.log = world.log
+    this.limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits }
+    this.decodeOptions = { maxExtFields: this.limits.extFields }
+    this.turn = new TurnEnd(world.clock, world.log)
+    this.isPlainRefused = options.tlsMode === 'enforcing'
+    this.#name = options.name
+    this.#fastPath = options.fastPath
+    const lanes = new Map<Lane, LaneState>()
+    for (const { command, lane, process, inPlace } of options.routes) {
+      assert(!this.#routes.has(command.code), `the routes of ${options.name} name request type ${command.code} (${command.name}) twice`)
+      let state = lanes.get(lane)
+      if (state === undefined) lanes.set(lane, (state = { name: lane.name, maxInFlight: lane.maxInFlight, inFlight: 0 }))
+      this.#routes.set(command.code, { command, process, inPlace: inPlace === true, lane: state })
+    }
+  }
+
+  get hasMsgpack(): boolean {
+    return isMsgpackReady()
+  }
+
+  commandOf(code: number): AnyCommand | undefined {
+    return this.#routes.get(code)?.command ?? commandByCode(code)
+  }
+
+  /** Offers the frame to the accelerator. True: it is done with. */
+  tryFastPath(bytes: Buffer, start: number, end: number, connection: AcceptedConnection): boolean {
+    const fastPath = this.#fastPath
+    if (fastPath === undefined) return false
+    const word = bytes.readInt32BE(start + 4)
+    const view = this.#view
+    view.bytes = bytes
+    view.serializeType = (word >>> 24) as SerializeType
+    view.headerStart = start + 8
+    view.headerEnd = view.bodyStart = start + 8 + (word & 0xffffff)
+    view.bodyEnd = end
+    try {
+      return fastPath(view, connection)
+    } catch (error) {
+      // It may have changed something already, so the declared route must not run as well.
+      this.#failFastPath(bytes, start, end, connection, error)
+      return true
+    }
+  }
+
+  #failFastPath(bytes: Buffer, start: number, end: number, connection: AcceptedConnection, error: unknown): void {
+    this.log.error('the fast path failed at a request', { peer: connection.address, server: this.#name, error })
+    try {
+      const frame = decodeFrame(bytes, start, end, this.decodeOptions)
+      this.#answer(connection, frame, internalError(`request type ${frame.code}`))
+    } catch {
+      connection.destroy()
+    }
+  }
+
+  /** Runs the route of a decoded request. The body of `request` is a view that ends with the call. */
+  dispatch(request: Frame, connection: AcceptedConnection): void {
+    const route = this.#routes.get(request.code)
+    if (route === undefined) return this.#answer(connection, request, this.#notSupported(request.code))
+    let header: Readonly<Record<string, unknown>>
+    try {
+      header = decodeHeader(route.command.request, request.ext)
+    } catch (error) {
+      return this.#answer(connection, request, this.#replyOfFailure(error, route, connection))
+    }
+    const { lane } = route
+    if (lane.inFlight >= lane.maxInFlight) return this.#answer(connection, request, busy(lane))
+    const frame = route.inPlace ? request : withLastingBody(request)
+    const isOneway = (frame.flag & FLAG_ONEWAY) !== 0
+    const context: RequestContext = { frame, connection, body: frame.body, isOneway }
+    let result: ReturnType<Route['process']>
+    try {
+      result = route.process(header as never, context)
+    } catch (error) {
+      return this.#answer(connection, request, this.#replyOfFailure(error, route, connection))
+    }
+    if (result === undefined) return
+    if (!(result instanceof Promise)) return this.#answer(connection, request, result)
+    this.#awaitAnswer(result, route, request, connection)
+  }
+
+  #awaitAnswer(result: Promise<Reply | undefined>, route: RouteState, request: Frame, connection: AcceptedConnection): void {
+    const { lane } = route
+    lane.inFlight++
+    this.inFlight++
+    connection.unanswered++
+    const settle = (reply: Reply | undefined): void => {
+      lane.inFlight--
+      if (reply !== undefined) this.#answer(connection, request, reply)
+      connection.settleOne()
+      if (--this.inFlight === 0) this.onQuiet?.()
+    }
+    result.then(settle, (error: unknown) => settle(this.#replyOfFailure(error, route, connection)))
+  }
+
+  #answer(connection: AcceptedConnection, request: Frame, reply: Reply): void {
+    if ((request.flag & FLAG_ONEWAY) === 0) connection.reply(request, reply)
+  }
+
+  #notSupported(code: number): Reply {
+    const known = commandByCode(code)
+    const what = known === undefined ? 'no RocketMQ request that this server knows' : `${known.name}, which is for another kind of server`
+    const remark = ` request type ${code} not supported: it is ${what}. This is ${this.#name}; check that the address is the one you meant, and the client's version`
+    return { code: ResponseCode.REQUEST_CODE_NOT_SUPPORTED, remark }
+  }
+
+  #replyOfFailure(error: unknown, route: RouteState, connection: AcceptedConnection): Reply {
+    const reply = replyOfError(error)
+    if (reply !== undefined) return reply
+    const what = describeCommand(route.command)
+    this.log.error('a processor failed', { peer: connection.address, server: this.#name, request: what, error })
+    return internalError(what)
+  }
+}
+
+const busy = (lane: LaneState): Reply => ({
+  code: ResponseCode.SYSTEM_BUSY,
+  remark: `[OVERLOAD]system busy, start flow control for a while: the lane ${lane.name} has ${lane.inFlight} requests under way and takes ${lane.maxInFlight}; try again shortly`,
+})
+
+/** What happened is for our log: a peer learns neither names nor places of the code. */
+const internalError = (what: string): Reply => ({
+  code: ResponseCode.SYSTEM_ERROR,
+  remark: `the server failed at ${what}; its log says why. Try again, and report it if it stays`,
+})
