@@ -30,8 +30,13 @@ const isInt32 = (value: number): boolean => (value | 0) === value
 const isInt16 = (value: number): boolean => value >= INT16_MIN && value <= INT16_MAX && (value | 0) === value
 
 /** An answer goes out as its request came; in JSON when the code does not fit the binary header's 16 bits. */
-export const responseSerializeType = (request: { readonly serializeType: SerializeType }, responseCode: number): SerializeType =>
-  request.serializeType === SERIALIZE_ROCKETMQ && !isInt16(responseCode) ? SERIALIZE_JSON : request.serializeType
+export function responseSerializeType(
+  request: SerializeType | { readonly serializeType: SerializeType },
+  responseCode: number,
+): SerializeType {
+  const type = typeof request === 'number' ? request : request.serializeType
+  return type === SERIALIZE_ROCKETMQ && !isInt16(responseCode) ? SERIALIZE_JSON : type
+}
 
 export const isResponse = (frame: { readonly flag: number }): boolean => (frame.flag & FLAG_RESPONSE) !== 0
 
