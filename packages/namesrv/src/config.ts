@@ -35,6 +35,10 @@ export const NAMESRV_CONFIG = defineConfig(
       default: false,
       meaning: 'Forget topics of a broker that its registration no longer lists.',
     }),
+    createTopicOnRouteQuery: setting.flag({
+      default: false,
+      meaning: 'For development: a route query for a topic that is not there creates it on all brokers before it is answered.',
+    }),
     clientRequestThreadPoolQueueCapacity: setting.whole({
       default: 50_000,
       min: 1,

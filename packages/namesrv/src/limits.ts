@@ -4,3 +4,7 @@ export const ROUTE_CACHE_BYTES = 64 * 1024 * 1024
 export const BROKER_SILENCE_MS = 120_000
 /** KV settings of one NameServer, together. */
 export const KV_CONFIG_BYTES = 16 * 1024 * 1024
+/** Topics that are being created on demand at one time (createTopicOnRouteQuery). */
+export const TOPIC_CREATIONS_AT_ONCE = 64
+/** How long a route query waits for the creation of its topic. */
+export const TOPIC_CREATION_MS = 2_000

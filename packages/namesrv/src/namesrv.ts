@@ -24,6 +24,7 @@ export interface Namesrv {
 export async function startNamesrv(runtime: Runtime, config: Partial<NamesrvConfig> = {}): Promise<Namesrv> {
   const state = createState(runtime, config)
   const { listenPort, bindAddress, serverChannelMaxIdleTimeSeconds, scanNotActiveBrokerInterval } = state.config
+  let isClosing = false
   const server = await startRemotingServer(runtime, {
     name: 'namesrv',
     host: bindAddress,
@@ -32,6 +33,7 @@ export async function startNamesrv(runtime: Runtime, config: Partial<NamesrvConf
     limits: { idleMs: serverChannelMaxIdleTimeSeconds * 1000 },
     // A broker whose connection is gone is gone (RocketMQ 5.3 `BrokerHousekeepingService`): clients stop being sent to it.
     onClose: (connection) => {
+      if (isClosing) return
       for (const broker of state.routes.channelClosed(connection)) runtime.log.warn('broker left: its connection closed', { ...broker })
     },
   })
@@ -40,8 +42,10 @@ export async function startNamesrv(runtime: Runtime, config: Partial<NamesrvConf
     host: server.host,
     port: server.port,
     async close() {
+      isClosing = true
       scan.cancel()
       await server.close()
+      state.creator.close()
     },
   }
 }

@@ -2,6 +2,7 @@ import type { ServerConnection } from '@skylarkmq/remoting'
 import type { Runtime } from '@skylarkmq/runtime'
 import { NAMESRV_CONFIG } from './config.ts'
 import type { NamesrvConfig } from './config.ts'
+import { TopicCreator } from './topic-creator.ts'
 import { KvConfig } from './kv-config.ts'
 import { RouteCache } from './route-cache.ts'
 import { RouteTable } from './route-table.ts'
@@ -13,6 +14,7 @@ export interface NamesrvState {
   readonly cache: RouteCache
   readonly kv: KvConfig
   readonly startedMs: number
+  readonly creator: TopicCreator
   /** Replaced as a whole by updateNamesrvConfig. */
   config: NamesrvConfig
 }
@@ -24,6 +26,7 @@ export function createState(runtime: Runtime, config: Partial<NamesrvConfig>): N
     cache,
     config: Object.freeze({ ...NAMESRV_CONFIG.defaults, ...config }),
     kv: new KvConfig(runtime.disk, config.kvConfigPath ?? NAMESRV_CONFIG.defaults.kvConfigPath),
+    creator: new TopicCreator(runtime),
     startedMs: runtime.clock.monotonic(),
     routes: new RouteTable<ServerConnection>(
       () => state.config,

@@ -13,7 +13,7 @@ import {
   WipeWritePermOfBroker,
   decodeTopicRoute,
   encodeClusterInfo,
-  encodeJson,
+  encodeTopicList,
 } from '@skylarkmq/remoting/protocol'
 import { route } from '@skylarkmq/remoting'
 import type { Lane, Reply, Route } from '@skylarkmq/remoting'
@@ -62,7 +62,7 @@ function clusterInfo({ routes }: NamesrvState) {
 function topicList(isEnabled: boolean, names: () => string[]): Reply {
   if (!isEnabled)
     return { code: ResponseCode.SYSTEM_ERROR, remark: 'disable: topic lists are switched off (enableTopicList, enableAllTopicList)' }
-  return { code: ResponseCode.SUCCESS, body: encodeJson({ topicList: names() }) }
+  return { code: ResponseCode.SUCCESS, body: encodeTopicList({ topicList: names() }) }
 }
 
 /** Clusters and brokers own a topic of their name; one broker's address tells the tool whom to ask for the rest. */
@@ -74,7 +74,7 @@ function systemTopics({ routes }: NamesrvState): Reply {
   }
   const [firstBroker] = routes.brokers().values()
   const brokerAddr = firstBroker === undefined ? undefined : Object.values(firstBroker.brokerAddrs)[0]
-  return { code: ResponseCode.SUCCESS, body: encodeJson({ topicList: [...names], ...(brokerAddr === undefined ? {} : { brokerAddr }) }) }
+  return { code: ResponseCode.SUCCESS, body: encodeTopicList({ topicList: [...names], brokerAddr }) }
 }
 
 function registerTopic({ routes }: NamesrvState, topic: string | undefined, body: Uint8Array): Reply {

@@ -1,9 +1,8 @@
 import { crc32 } from 'node:zlib'
 import { GetBrokerMemberGroup, QueryDataVersion, RegisterBroker, ResponseCode, UnregisterBroker } from '@skylarkmq/remoting/protocol'
-import { BrokerHeartbeat, decodeDataVersion, decodeRegisterBroker, encodeJson } from '@skylarkmq/remoting/protocol'
-import type { RegisterBrokerBody } from '@skylarkmq/remoting/protocol'
+import { BrokerHeartbeat, decodeDataVersion, decodeRegisterBroker, encodeJson, encodeKVTable } from '@skylarkmq/remoting/protocol'
 import { route } from '@skylarkmq/remoting'
-import type { Lane, Processor, Reply, RequestContext, Route } from '@skylarkmq/remoting'
+import type { Lane, Processor, Reply, Route } from '@skylarkmq/remoting'
 import { ORDER_TOPIC_CONFIG } from '../kv-config.ts'
 import { sameVersion } from '../route-table.ts'
 import type { RegistrationResult } from '../route-table.ts'
@@ -11,7 +10,6 @@ import type { NamesrvState } from '../state.ts'
 
 /** Ext field of RocketMQ 5.3 `ZoneRouteRPCHook`. */
 const ZONE_NAME = '__ZONE_NAME'
-const ZLIB_FIRST_BYTE = 0x78
 
 /** What brokers ask of a NameServer. */
 export function brokerRoutes(state: NamesrvState, lane: Lane): Route[] {
@@ -48,7 +46,7 @@ function registerBroker(state: NamesrvState): Processor<typeof RegisterBroker> {
       const found = crc32(context.body) & 0x7fffffff
       return failure(`crc32 not match: the header field bodyCrc32 is ${crc}, the body has ${found}; send the registration again`)
     }
-    const body = registrationBody(context)
+    const body = decodeRegisterBroker(context.body)
     const { topicConfigTable, dataVersion } = body.topicConfigSerializeWrapper
     const isKnown = routes.dataVersion(request.clusterName, request.brokerAddr) !== undefined
     const result = routes.register(
@@ -72,14 +70,9 @@ function registerBroker(state: NamesrvState): Processor<typeof RegisterBroker> {
   }
 }
 
-/** Compressed bodies are known by zlib's first byte: RocketMQ 5.3 says `compressed=false` of them (`BrokerOuterAPI#registerBrokerAll`). */
-function registrationBody({ body, frame }: RequestContext): RegisterBrokerBody {
-  return decodeRegisterBroker(body, body[0] === ZLIB_FIRST_BYTE, frame.version)
-}
-
 function orderSettings({ config, kv }: NamesrvState): Uint8Array | undefined {
   const table = config.returnOrderTopicConfigToBroker ? kv.namespace(ORDER_TOPIC_CONFIG) : undefined
-  return table === undefined ? undefined : encodeJson({ table })
+  return table === undefined ? undefined : encodeKVTable({ table })
 }
 
 function report(

@@ -6,7 +6,7 @@ import {
   PutKvConfig,
   ResponseCode,
   UpdateNamesrvConfig,
-  encodeJson,
+  encodeKVTable,
 } from '@skylarkmq/remoting/protocol'
 import { parsePropertiesFile, updatePropertiesFile } from '@skylarkmq/runtime'
 import { route } from '@skylarkmq/remoting'
@@ -38,7 +38,7 @@ export function settingRoutes(state: NamesrvState, lane: Lane): Route[] {
     }),
     route(GetKvlistByNamespace, lane, ({ namespace }) => {
       const table = kv.namespace(namespace)
-      if (table !== undefined) return { code: ResponseCode.SUCCESS, body: encodeJson({ table }) }
+      if (table !== undefined) return { code: ResponseCode.SUCCESS, body: encodeKVTable({ table }) }
       return { code: ResponseCode.QUERY_NOT_FOUND, remark: `No config item, Namespace: ${namespace}` }
     }),
     route(GetNamesrvConfig, lane, () => ({

@@ -1,6 +1,6 @@
 import { GetRouteinfoByTopic, ResponseCode, encodeTopicRoute } from '@skylarkmq/remoting/protocol'
 import type { ExtFields, TopicRouteData } from '@skylarkmq/remoting/protocol'
-import type { Processor, RequestContext } from '@skylarkmq/remoting'
+import type { Processor, Reply, RequestContext } from '@skylarkmq/remoting'
 import { ORDER_TOPIC_CONFIG } from '../kv-config.ts'
 import type { NamesrvState } from '../state.ts'
 
@@ -18,8 +18,14 @@ export function topicRoute(state: NamesrvState): Processor<typeof GetRouteinfoBy
       return { code: ResponseCode.SYSTEM_ERROR, remark: `name server not ready: ${sentence}` }
     }
     const zone = zoneOf(frame.ext)
-    const body = zone === undefined ? cachedRoute(state, topic, frame.version, acceptStandardJsonOnly) : zoneRoute(state, topic, zone)
-    return body === undefined ? { code: ResponseCode.TOPIC_NOT_EXIST, remark: noRoute(topic) } : { code: ResponseCode.SUCCESS, body }
+    const answer = (): Reply | undefined => {
+      const body = zone === undefined ? cachedRoute(state, topic, frame.version, acceptStandardJsonOnly) : zoneRoute(state, topic, zone)
+      return body === undefined ? undefined : { code: ResponseCode.SUCCESS, body }
+    }
+    const notFound: Reply = { code: ResponseCode.TOPIC_NOT_EXIST, remark: noRoute(topic) }
+    const found = answer()
+    if (found !== undefined || !state.config.createTopicOnRouteQuery) return found ?? notFound
+    return state.creator.create(topic, state.routes.brokers().values()).then(() => answer() ?? notFound)
   }
 }
 
