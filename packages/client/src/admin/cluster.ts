@@ -39,7 +39,7 @@ export class ClusterAdmin {
   /** Counters and state of one broker. */
   async runtimeInfo(address: string): Promise<Table> {
     const { core, timeoutMs } = this.#parts
-    return decodeKVTable(expectSuccess(await core.invoke(address, GetBrokerRuntimeInfo, {}, { timeoutMs })).body).table
+    return { ...decodeKVTable(expectSuccess(await core.invoke(address, GetBrokerRuntimeInfo, {}, { timeoutMs })).body).table }
   }
 
   async brokerConfig(address: string): Promise<Table> {
@@ -88,7 +88,7 @@ export class NamesrvAdmin {
   /** Empty when the namespace does not exist. */
   async kvList(namespace: string): Promise<Table> {
     const answer = await this.#parts.core.invokeNamesrv(GetKvlistByNamespace, { namespace }, { timeoutMs: this.#parts.timeoutMs })
-    return answer.code === ResponseCode.QUERY_NOT_FOUND ? {} : decodeKVTable(expectSuccess(answer).body).table
+    return answer.code === ResponseCode.QUERY_NOT_FOUND ? {} : { ...decodeKVTable(expectSuccess(answer).body).table }
   }
 
   /** Takes the write permission from every topic of a broker. Returns the number of topics at each NameServer. */
