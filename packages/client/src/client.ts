@@ -2,8 +2,10 @@ import type { ProducerCore } from './core/client-core.ts'
 import type { AdminOptions } from './admin/admin-client.ts'
 import type { ClientCore, ClientOptions, CloseOptions } from './core/types.ts'
 import type { Producer, ProducerOptions } from './producer/types.ts'
+import type { PushConsumerOptions } from './consumer/push-consumer.ts'
 import { networkInterfaces } from 'node:os'
 import { AdminClient } from './admin/admin-client.ts'
+import { PushConsumer } from './consumer/push-consumer.ts'
 import { createCore } from './core/client-core.ts'
 import { newProducer } from './producer/producer.ts'
 
@@ -24,6 +26,11 @@ export class Client implements AsyncDisposable {
 
   producer(options: ProducerOptions): Producer {
     return newProducer({ core: this.#core, ownsCore: false }, options)
+  }
+
+  /** It joins its group with `start()`, or when a loop over its `messages()` begins. */
+  pushConsumer(options: PushConsumerOptions): PushConsumer {
+    return new PushConsumer(this.#core, false, options)
   }
 
   admin(options: AdminOptions = {}): AdminClient {
@@ -53,6 +60,12 @@ export const createClient = async (options: ClientOptions): Promise<Client> => n
 export async function createProducer(on: Client | ClientOptions, options: ProducerOptions): Promise<Producer> {
   if (on instanceof Client) return on.producer(options)
   return newProducer({ core: await newCore(on), ownsCore: true }, options)
+}
+
+/** A push consumer on a client, or on one of its own that is closed with it. */
+export async function createPushConsumer(on: Client | ClientOptions, options: PushConsumerOptions): Promise<PushConsumer> {
+  if (on instanceof Client) return on.pushConsumer(options)
+  return new PushConsumer(await newCore(on), true, options)
 }
 
 export async function createAdmin(on: Client | ClientOptions, options: AdminOptions = {}): Promise<AdminClient> {

@@ -5,7 +5,7 @@ export type { GroupAdmin, GroupProgress, GroupSettings, QueueProgress } from './
 export type { MessageAdmin, QueryOptions } from './admin/messages.ts'
 export type { BrokerTarget, Where } from './admin/targets.ts'
 export type { QueueStats, TopicAdmin, TopicSettings } from './admin/topics.ts'
-export { Client, createAdmin, createClient, createProducer } from './client.ts'
+export { Client, createAdmin, createClient, createProducer, createPushConsumer } from './client.ts'
 export type {
   ClientCore,
   ClientOptions,
@@ -16,6 +16,31 @@ export type {
   GroupMember,
   RouteOptions,
 } from './core/types.ts'
+export type {
+  AllocationInput,
+  AllocationStrategy,
+  BatchHandler,
+  ConsumeContext,
+  ConsumeFrom,
+  ConsumerEvents,
+  MachineRoomResolver,
+  MessageHandler,
+  MessagesOptions,
+  PushConsumerOptions,
+  RetryOptions,
+  Subscription,
+} from './consumer/index.ts'
+export {
+  averagely,
+  averagelyByCircle,
+  byConfig,
+  ConsumedMessage,
+  consistentHash,
+  machineRoom,
+  machineRoomNearby,
+  PushConsumer,
+  ReceivedMessage,
+} from './consumer/index.ts'
 export { SendAllError } from './producer/batch.ts'
 export type { Message, Producer, ProducerOptions, SendOptions, SendReceipt, SendStatus } from './producer/types.ts'
 export type { MessageQueue } from '@skylarkmq/remoting/protocol'

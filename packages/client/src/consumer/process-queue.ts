@@ -15,6 +15,8 @@ export interface CacheEntry<T> {
   done: boolean
   /** Monotonic time at which the handler got it. */
   takenMs: number
+  /** Called when the message is taken away from a handler that takes too long. */
+  onExpired?: () => void
   /** Made when the handler asks for its signal. */
   controller?: AbortController
 }

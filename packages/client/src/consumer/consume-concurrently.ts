@@ -1,0 +1,209 @@
+import { RocketError } from '@skylarkmq/remoting/protocol'
+import type { ClientCore } from '../core/types.ts'
+import type { AssignedQueue } from './assigned-queue.ts'
+import type { BrokerCalls } from './broker-calls.ts'
+import type { ConsumeService } from './consume-service.ts'
+import type { HandlerRunner } from './handler.ts'
+import type { CacheEntry, ProcessQueue } from './process-queue.ts'
+import type { ConsumedMessage } from './received-message.ts'
+import { Wakeup } from './wakeup.ts'
+
+/** A message that no broker takes back is tried again here (RocketMQ `ConsumeMessageConcurrentlyService#submitConsumeRequestLater`). */
+const LOCAL_RETRY_MS = 5000
+const EXPIRY_SWEEP_MAX_MS = 15_000
+/** RocketMQ `ProcessQueue#cleanExpiredMsg`: so many of one queue in a sweep, with this delay level. */
+const EXPIRED_PER_SWEEP = 16
+const EXPIRED_DELAY_LEVEL = 3
+
+type Entry = CacheEntry<ConsumedMessage>
+
+export interface ConcurrentOptions {
+  readonly core: ClientCore
+  readonly calls: BrokerCalls
+  readonly runner: HandlerRunner
+  /** Handler calls at a time. */
+  readonly concurrency: () => number
+  /** Messages for one handler call. */
+  readonly batchSize: number
+  readonly maxReconsumeTimes: number
+  /** A handler that has a message for longer loses it: the message is delivered again later. */
+  readonly consumeTimeoutMs: number
+  /** Broadcast consumers have no retry topic: a failed message is dropped. */
+  readonly isBroadcasting: boolean
+  readonly queues: () => readonly AssignedQueue[]
+  readonly queueCount: () => number
+}
+
+/**
+ * Hands messages to handlers, several at a time, in no particular order. Queues take turns, and with more than one queue none may hold
+ * more than half of the handlers, so a queue of slow messages does not hold up the others.
+ */
+export class ConcurrentConsumption implements ConsumeService {
+  readonly #options: ConcurrentOptions
+  /** Queues that may have messages for handlers, in turn. */
+  #line: AssignedQueue[] = []
+  #inFlight = 0
+  #isPaused = false
+  #isClosing = false
+  readonly #drained = new Wakeup()
+  readonly #sweeper: { cancel(): void }
+
+  constructor(options: ConcurrentOptions) {
+    this.#options = options
+    const every = Math.min(options.consumeTimeoutMs, EXPIRY_SWEEP_MAX_MS)
+    this.#sweeper = options.core.clock.every(every, () => this.#sweep())
+  }
+
+  onMessages(assigned: AssignedQueue): void {
+    if (!assigned.isInLine) {
+      assigned.isInLine = true
+      this.#line.push(assigned)
+    }
+    this.#pump()
+  }
+
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    for (const assigned of this.#options.queues()) this.onMessages(assigned)
+  }
+
+  async release(): Promise<boolean> {
+    return true
+  }
+
+  async drain(ms: number): Promise<boolean> {
+    this.#isClosing = true
+    this.#sweeper.cancel()
+    const { clock } = this.#options.core
+    const deadline = clock.monotonic() + ms
+    while (this.#inFlight > 0) {
+      const rest = deadline - clock.monotonic()
+      if (rest <= 0) return false
+      await this.#drained.wait(clock, rest)
+    }
+    return true
+  }
+
+  #share(): number {
+    const concurrency = this.#options.concurrency()
+    return this.#options.queueCount() > 1 ? Math.ceil(concurrency / 2) : concurrency
+  }
+
+  #pump(): void {
+    const concurrency = this.#options.concurrency()
+    if (this.#isPaused || this.#isClosing || this.#inFlight >= concurrency) return
+    const share = this.#share()
+    let full = 0
+    while (this.#inFlight < concurrency && this.#line.length > full) {
+      const assigned = this.#line.shift() as AssignedQueue
+      if (assigned.isDropped || !assigned.cache.hasUntaken) {
+        assigned.isInLine = false
+        continue
+      }
+      this.#line.push(assigned)
+      if (assigned.inFlight >= share) {
+        full++
+        continue
+      }
+      full = 0
+      const entries = assigned.cache.take(this.#options.batchSize)
+      if (entries.length > 0) void this.#consume(assigned, assigned.cache, entries)
+    }
+  }
+
+  async #consume(assigned: AssignedQueue, cache: ProcessQueue<ConsumedMessage>, entries: Entry[]): Promise<void> {
+    const { clock } = this.#options.core
+    this.#inFlight++
+    assigned.begin()
+    let holdsSlot = true
+    const giveUpSlot = () => {
+      if (!holdsSlot) return
+      holdsSlot = false
+      this.#inFlight--
+      assigned.end()
+      this.#drained.wake()
+      this.#pump()
+    }
+    const takenMs = clock.monotonic()
+    for (const entry of entries) {
+      entry.takenMs = takenMs
+      entry.onExpired = giveUpSlot
+    }
+    assigned.lastConsumeMs = clock.now()
+    const settlements = await this.#options.runner.run(assigned, entries)
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i] as Entry
+      const settlement = settlements[i]
+      // Another member owns the queue now, or the offset was set anew: the message comes again or is not wanted.
+      if (settlement === undefined || entry.done || assigned.isDropped || assigned.cache !== cache) continue
+      if (settlement.kind === 'ack') cache.complete(entry)
+      else if (settlement.kind === 'release') cache.release([entry])
+      else await this.#fail(assigned, cache, entry, settlement.delayLevel)
+    }
+    giveUpSlot()
+    if (cache.hasUntaken) this.onMessages(assigned)
+  }
+
+  async #fail(assigned: AssignedQueue, cache: ProcessQueue<ConsumedMessage>, entry: Entry, delayLevel: number): Promise<void> {
+    const { core } = this.#options
+    if (this.#options.isBroadcasting) {
+      core.log.warn('a broadcast message failed and is dropped', { ...assigned.queue, offset: entry.offset })
+      cache.complete(entry)
+      return
+    }
+    if (await this.#passOn(entry.message, delayLevel)) {
+      cache.complete(entry)
+      return
+    }
+    core.clock.after(LOCAL_RETRY_MS, () => {
+      if (assigned.isDropped || assigned.cache !== cache || this.#isClosing) return
+      entry.message.reconsumeTimes++
+      cache.release([entry])
+      this.onMessages(assigned)
+    })
+  }
+
+  /** To the broker that has it; else, as a new message, to any broker of the retry topic. */
+  async #passOn(message: ConsumedMessage, delayLevel: number): Promise<boolean> {
+    const { core, calls, maxReconsumeTimes } = this.#options
+    try {
+      await calls.sendBack(message, delayLevel, maxReconsumeTimes)
+      return true
+    } catch (error) {
+      core.log.warn('a failed message could not be handed back to its broker', { messageId: message.messageId, error })
+    }
+    if (delayLevel < 0) return false
+    try {
+      await calls.resendForRetry(message, delayLevel, maxReconsumeTimes)
+      return true
+    } catch (error) {
+      core.log.warn('a failed message could not be sent to the retry topic; it is tried again here', {
+        messageId: message.messageId,
+        error,
+      })
+      return false
+    }
+  }
+
+  async #sweep(): Promise<void> {
+    const { core, consumeTimeoutMs, isBroadcasting, queues } = this.#options
+    const oldest = core.clock.monotonic() - consumeTimeoutMs
+    for (const assigned of queues()) {
+      const { cache } = assigned
+      for (let i = 0; i < EXPIRED_PER_SWEEP; i++) {
+        const first = cache.first
+        if (!first?.taken || first.takenMs > oldest || isBroadcasting) break
+        if (!(await this.#passOn(first.message, EXPIRED_DELAY_LEVEL))) break
+        if (!cache.complete(first)) continue
+        core.log.warn('a message took longer than consumeTimeoutMs; it is delivered again', { ...assigned.queue, offset: first.offset })
+        const why = `the message was not consumed within ${consumeTimeoutMs} ms and is delivered again`
+        first.controller?.abort(new RocketError(why, { code: 'TIMEOUT', phase: 'consume', topic: first.message.topic }))
+        first.onExpired?.()
+      }
+    }
+  }
+}

@@ -1,0 +1,298 @@
+import type { ConsumerData, ConsumeType, MessageModel, MessageQueue } from '@skylarkmq/remoting/protocol'
+import {
+  CheckClientConfig,
+  encodeJson,
+  NotifyConsumerIdsChanged,
+  ResponseCode,
+  retryTopic,
+  RocketError,
+} from '@skylarkmq/remoting/protocol'
+import { EventEmitter } from 'node:events'
+import type { ClientCore, GroupMember } from '../core/types.ts'
+import type { AllocationStrategy } from './allocation/types.ts'
+import type { AssignedQueue } from './assigned-queue.ts'
+import { abortAll, Assignment } from './assigned-queue.ts'
+import { BrokerCalls } from './broker-calls.ts'
+import type { ConsumeService } from './consume-service.ts'
+import type { OffsetStore, QueueOffset } from './offset-store.ts'
+import { localOffsetStore, remoteOffsetStore } from './offset-store.ts'
+import type { PullLimits, PullLoopOptions } from './pull-loop.ts'
+import { PullLoop } from './pull-loop.ts'
+import { QueueLocks } from './queue-locks.ts'
+import { Rebalancer } from './rebalance.ts'
+import type { ConsumeFrom } from './start-offset.ts'
+import { consumeFromWhere, firstOffset } from './start-offset.ts'
+import type { Subscription } from './subscriptions.ts'
+import { Subscriptions } from './subscriptions.ts'
+import { within } from './wakeup.ts'
+
+const PERSIST_INTERVAL_MS = 5000
+/** What talking to brokers may take when a consumer closes; with none left it takes nothing. */
+const GOODBYE_MS = 1000
+
+export interface EngineOptions {
+  readonly group: string
+  readonly subscriptions: Readonly<Record<string, Subscription>>
+  readonly model: MessageModel
+  readonly consumeType: ConsumeType
+  readonly isOrderly: boolean
+  readonly consumeFrom: ConsumeFrom
+  readonly strategy: AllocationStrategy
+  readonly limits: PullLimits
+  /** Offsets are stored every five seconds and when queues are given away. */
+  readonly isAutoCommit: boolean
+  /** Broadcasting: where this member's offsets are kept. */
+  readonly offsetFile: string
+}
+
+export interface ConsumerEvents {
+  /** The queues that this consumer owns have changed. */
+  assigned: [queues: readonly MessageQueue[]]
+  /** A handler threw. */
+  handlerError: [error: unknown, message: unknown]
+}
+
+/**
+ * What push and pull consumers share: membership, rebalancing, a pull loop per queue, offsets, the way to the end. What happens to
+ * cached messages is the service's part.
+ */
+export class ConsumerEngine {
+  readonly core: ClientCore
+  readonly options: EngineOptions
+  readonly calls: BrokerCalls
+  readonly subscriptions = new Subscriptions()
+  readonly assignment = new Assignment()
+  readonly offsets: OffsetStore
+  readonly locks: QueueLocks | undefined
+  readonly events = new EventEmitter<ConsumerEvents>()
+  readonly startedMs: number
+  /** Set by the owner before `start`. */
+  service!: ConsumeService
+  isPaused = false
+  readonly #rebalancer: Rebalancer
+  readonly #member: GroupMember
+  readonly #pullOptions: PullLoopOptions
+  readonly #undo: (() => void)[] = []
+  #pulls = new Set<Promise<void>>()
+  #isClosing = false
+
+  constructor(core: ClientCore, options: EngineOptions) {
+    this.core = core
+    this.options = options
+    this.startedMs = core.clock.now()
+    this.calls = new BrokerCalls(core, options.group)
+    const isClustering = options.model === 'CLUSTERING'
+    this.offsets = isClustering
+      ? remoteOffsetStore(this.calls, core.clock, core.log)
+      : localOffsetStore(core.runtime.disk, options.offsetFile, core.log)
+    for (const [topic, subscription] of Object.entries(options.subscriptions)) this.subscriptions.set(topic, subscription, core.clock.now())
+    if (isClustering && options.consumeType === 'CONSUME_PASSIVELY') {
+      this.subscriptions.set(retryTopic(options.group), '*', core.clock.now())
+    }
+    this.locks =
+      isClustering && options.isOrderly
+        ? new QueueLocks(this.calls, () => this.assignment.all, {
+            regained: (assigned) => this.#catchUp(assigned),
+            locked: (assigned) => this.service.onMessages(assigned),
+          })
+        : undefined
+    this.#rebalancer = new Rebalancer({
+      core,
+      calls: this.calls,
+      subscriptions: this.subscriptions,
+      assignment: this.assignment,
+      model: options.model,
+      strategy: options.strategy,
+      hooks: {
+        ...(this.locks ? { lock: (queues: readonly MessageQueue[]) => (this.locks as QueueLocks).acquire(queues) } : {}),
+        startOffset: (queue) => this.startOffset(queue),
+        assigned: (assigned) => this.adopt(assigned),
+        release: (assigned) => this.#release(assigned),
+        changed: () => this.#changed(),
+      },
+    })
+    this.#pullOptions = {
+      core,
+      calls: this.calls,
+      subscriptions: this.subscriptions,
+      limits: options.limits,
+      isClustering,
+      isLite: options.consumeType === 'CONSUME_ACTIVELY',
+      isPaused: () => this.isPaused || this.#isClosing,
+      mayPull: async (assigned) => this.locks === undefined || this.locks.isValid(assigned),
+      onMessages: (assigned) => this.service.onMessages(assigned),
+      onOffsetMoved: (assigned, offset) => void this.offsets.persist([[assigned.queue, offset]]),
+    }
+    this.#member = {
+      kind: 'consumer',
+      group: options.group,
+      consumerData: () => this.#consumerData(),
+      topics: () => this.subscriptions.topics,
+    }
+  }
+
+  get isClosing(): boolean {
+    return this.#isClosing
+  }
+
+  /**
+   * Joins the group; resolves when the first share of queues is taken. Rejects when no NameServer can be reached, or a broker refuses
+   * an expression. A topic that does not exist yet is waited for.
+   */
+  async start(): Promise<void> {
+    const { core, options } = this
+    core.registerGroup(this.#member)
+    this.#undo.push(
+      core.onNotification(NotifyConsumerIdsChanged, (request) => {
+        if (request.consumerGroup === options.group) this.#rebalancer.wake()
+        return undefined
+      }),
+    )
+    const onRoute = (topic: string) => {
+      if (this.subscriptions.of(topic)) this.#rebalancer.wake()
+    }
+    core.events.on('routeChanged', onRoute)
+    this.#undo.push(() => core.events.off('routeChanged', onRoute))
+    try {
+      for (const topic of Object.keys(options.subscriptions)) {
+        const queues = await core.subscribeQueues(topic)
+        if (queues.length === 0) core.log.warn('a subscribed topic does not exist yet; it is waited for', { topic, group: options.group })
+      }
+      await this.#checkExpressions()
+    } catch (error) {
+      for (const undo of this.#undo.splice(0)) undo()
+      await core.unregisterGroup(this.#member)
+      throw error
+    }
+    await core.heartbeatNow()
+    await this.#rebalancer.start()
+    const persisting = core.clock.every(PERSIST_INTERVAL_MS, () => (options.isAutoCommit ? this.persist() : undefined))
+    this.#undo.push(() => persisting.cancel())
+    this.locks?.start()
+    core.log.info('consumer started', { group: options.group, topics: this.subscriptions.topics, queues: this.assignment.size })
+  }
+
+  wakeRebalance(): void {
+    this.#rebalancer.wake()
+  }
+
+  async startOffset(queue: MessageQueue): Promise<number> {
+    return (await this.offsets.read(queue)) ?? (await firstOffset(this.calls, queue, this.options.consumeFrom))
+  }
+
+  /** Starts pulling a queue that is ours now. */
+  adopt(assigned: AssignedQueue): void {
+    this.locks?.attach(assigned)
+    const running = new PullLoop(this.#pullOptions, assigned).run().catch((error) => {
+      this.core.log.error('a pull loop ended by an error of its own', { ...assigned.queue, error })
+    })
+    this.#pulls.add(running)
+    void running.then(() => this.#pulls.delete(running))
+  }
+
+  pause(): void {
+    this.isPaused = true
+    this.service.pause()
+  }
+
+  resume(): void {
+    this.isPaused = false
+    this.service.resume()
+    for (const assigned of this.assignment.all) assigned.changed.wake()
+  }
+
+  /** Stores what is consumed. With a time, waits for the store's answer that long. */
+  persist(timeoutMs?: number, queues: readonly AssignedQueue[] = this.assignment.all): Promise<void> {
+    const offsets: QueueOffset[] = []
+    for (const { queue, cache } of queues) if (cache.committableOffset !== undefined) offsets.push([queue, cache.committableOffset])
+    return this.offsets.persist(offsets, timeoutMs)
+  }
+
+  /** Continue from other offsets, and let the store know at once. */
+  async reset(offsets: readonly QueueOffset[]): Promise<void> {
+    for (const [queue, offset] of offsets) this.assignment.get(queue)?.reset(offset)
+    await this.offsets.persist(offsets, GOODBYE_MS)
+  }
+
+  /**
+   * Leaves the group. Handlers at work get `drainMs`, then their signals abort. Progress is stored, locks are released, brokers are
+   * told. Always resolves, at most a second after `drainMs`.
+   */
+  async close(drainMs: number): Promise<void> {
+    if (this.#isClosing) return
+    this.#isClosing = true
+    const { core, options } = this
+    for (const undo of this.#undo.splice(0)) undo()
+    this.locks?.stop()
+    const stopping = this.#rebalancer.stop()
+    for (const assigned of this.assignment.all) assigned.pullAbort?.abort()
+    const isDrained = await this.service.drain(drainMs)
+    const queues = this.assignment.all
+    if (!isDrained) {
+      core.log.warn('handlers did not end in time; their messages are delivered again', { group: options.group, drainMs })
+      for (const assigned of queues) abortAll(assigned.cache, `the consumer of group ${options.group} is closing`)
+    }
+    const goodbye = async () => {
+      await this.persist(GOODBYE_MS, queues)
+      // A queue whose handler still runs keeps its lock until the broker lets it expire.
+      const idle = queues.filter((assigned) => assigned.inFlight === 0).map((assigned) => assigned.queue)
+      if (idle.length > 0) await this.locks?.unlock(idle, GOODBYE_MS)
+    }
+    await within(core.clock, GOODBYE_MS / 2, goodbye())
+    for (const assigned of queues) assigned.drop()
+    await within(core.clock, GOODBYE_MS / 2, Promise.all([core.unregisterGroup(this.#member, GOODBYE_MS / 2), stopping, ...this.#pulls]))
+    core.log.info('consumer closed', { group: options.group })
+  }
+
+  /** After a lost lock: somebody else may have gone further. */
+  async #catchUp(assigned: AssignedQueue): Promise<void> {
+    const stored = await this.offsets.read(assigned.queue)
+    if (stored !== undefined && stored > (assigned.cache.committableOffset ?? -1)) assigned.reset(stored)
+  }
+
+  async #release(assigned: AssignedQueue): Promise<boolean> {
+    if (!(await this.service.release(assigned))) return false
+    if (this.options.isAutoCommit) await this.persist(GOODBYE_MS, [assigned])
+    await this.locks?.unlock([assigned.queue], GOODBYE_MS)
+    return true
+  }
+
+  async #changed(): Promise<void> {
+    await this.core.heartbeatNow()
+    this.events.emit(
+      'assigned',
+      this.assignment.all.map((assigned) => assigned.queue),
+    )
+  }
+
+  #consumerData(): ConsumerData {
+    const { group, consumeType, model, consumeFrom } = this.options
+    return {
+      groupName: group,
+      consumeType,
+      messageModel: model,
+      consumeFromWhere: consumeFromWhere(consumeFrom),
+      subscriptionDataSet: this.subscriptions.all,
+      unitMode: false,
+    }
+  }
+
+  /** Brokers say whether they understand a condition before messages depend on it (RocketMQ `checkClientInBroker`). */
+  async #checkExpressions(): Promise<void> {
+    for (const subscription of this.subscriptions.all) {
+      if (subscription.expressionType === 'TAG') continue
+      const address = (await this.core.route(subscription.topic)).brokerDatas.flatMap((broker) => Object.values(broker.brokerAddrs))[0]
+      if (address === undefined) continue
+      const body = encodeJson({ clientId: this.core.clientId, group: this.options.group, subscriptionData: subscription, namespace: '' })
+      const answer = await this.core.invoke(address, CheckClientConfig, {}, { body })
+      if (answer.code === ResponseCode.SUCCESS || answer.code === ResponseCode.REQUEST_CODE_NOT_SUPPORTED) continue
+      throw new RocketError(`the broker ${address} refuses the expression for ${subscription.topic}: ${answer.remark ?? answer.code}`, {
+        code: 'SUBSCRIPTION_PARSE_FAILED',
+        brokerCode: answer.code,
+        address,
+        topic: subscription.topic,
+        group: this.options.group,
+      })
+    }
+  }
+}
