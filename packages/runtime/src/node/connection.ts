@@ -34,7 +34,7 @@ const moveToSharedBuffer = (accepted: net.Socket, server: net.Server, onread: On
   const handle = from._handle
   if (!handle || typeof handle.readStart !== 'function' || !('_server' in from)) return undefined
   from._handle = null
-  const socket = new net.Socket({ handle, onread } as unknown as net.SocketConstructorOpts)
+  const socket = new net.Socket({ handle, onread, pauseOnCreate: true } as unknown as net.SocketConstructorOpts)
   const to = socket as unknown as SocketInternals
   to._server = server
   from._server = null
