@@ -1,1 +1,2 @@
-export {}
+export { startLocal } from './local.ts'
+export type { Local, LocalOptions } from './local.ts'

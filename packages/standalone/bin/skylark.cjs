@@ -1,0 +1,26 @@
+#!/usr/bin/env node
+// CommonJS on purpose: the module loader uses libuv's thread pool before the first line of an ES module runs, and then its size is
+// fixed. Eight threads let cold reads of the log overlap with a flush.
+process.env.UV_THREADPOOL_SIZE ??= '8'
+
+const { existsSync } = require('node:fs')
+const { join } = require('node:path')
+
+const fromSource = process.execArgv.some((argument) => argument.includes('conditions=source'))
+const built = join(__dirname, '..', 'dist', 'main.js')
+
+if (!fromSource && !existsSync(built)) {
+  console.error(`skylark: ${built} is missing; build first: npm run build (or npm start, which does)`)
+  process.exitCode = 1
+} else {
+  const main = fromSource ? import('../src/main.ts') : import('../dist/main.js')
+  main
+    .then(({ runSkylark }) => runSkylark(process.argv.slice(2)))
+    .then((code) => {
+      process.exitCode = code
+    })
+    .catch((error) => {
+      console.error(error)
+      process.exitCode = 70
+    })
+}

@@ -1,0 +1,44 @@
+import { BROKER_CONFIG, startBroker } from '@skylarkmq/broker'
+import { nodeRuntime } from '@skylarkmq/runtime/node'
+import { untilSignal, writePidFile } from './lifetime.ts'
+import { parseServerFlags, readConfig, readPropertiesFile, serverLog, warnOnStderr } from './server-options.ts'
+
+const HELP = `skylark broker (mqbroker): a broker; keeps messages and serves producers and consumers
+
+  -c, --configFile FILE     settings as key=value lines, under Apache RocketMQ's names
+  -n, --namesrvAddr ADDR    NameServers, host:port separated by semicolons; before namesrvAddr in FILE and NAMESRV_ADDR in the environment
+  -p, --printConfigItem     print the effective settings and exit
+  -h, --help                this text
+`
+
+export async function runBroker(argv: readonly string[]): Promise<number> {
+  const flags = parseServerFlags(argv)
+  if (flags.help) return print(HELP)
+  const environment = process.env['NAMESRV_ADDR']
+  const sources = [
+    new Map(environment ? [['namesrvAddr', environment] as const] : []),
+    flags.configFile === undefined ? new Map<string, string>() : readPropertiesFile(flags.configFile),
+    new Map(flags.namesrvAddr === undefined ? [] : [['namesrvAddr', flags.namesrvAddr] as const]),
+  ]
+  const config = readConfig(BROKER_CONFIG, sources, warnOnStderr)
+  if (flags.printConfig) return print(BROKER_CONFIG.effectiveText(config))
+
+  const runtime = nodeRuntime({ log: await serverLog() })
+  const broker = await startBroker(runtime, config)
+  const removePidFile = writePidFile('broker', broker.port)
+  const address = `${broker.host}:${broker.port}`
+  const nameServers = config.namesrvAddr === '' ? '' : ` and name server is ${config.namesrvAddr}`
+  print(`The broker[${config.brokerName}, ${address}] boot success. serializeType=JSON${nameServers}\n`)
+  const code = await untilSignal(
+    () => broker.close(),
+    (signal) => runtime.log.info('stopping', { signal }),
+  )
+  removePidFile()
+  runtime.log.info('stopped')
+  return code
+}
+
+function print(text: string): number {
+  process.stdout.write(text)
+  return 0
+}

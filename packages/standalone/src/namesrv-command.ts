@@ -1,0 +1,42 @@
+import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { nodeRuntime } from '@skylarkmq/runtime/node'
+import { NAMESRV_CONFIG, startNamesrv } from '@skylarkmq/namesrv'
+import { untilSignal, writePidFile } from './lifetime.ts'
+import { parseServerFlags, readConfig, readPropertiesFile, serverLog, warnOnStderr } from './server-options.ts'
+
+const HELP = `skylark namesrv (mqnamesrv): a NameServer; brokers register with it, clients ask it for routes
+
+  -c, --configFile FILE    settings as key=value lines, under Apache RocketMQ's names
+  -p, --printConfigItem    print the effective settings and exit
+  -h, --help               this text
+`
+
+export async function runNamesrv(argv: readonly string[]): Promise<number> {
+  const flags = parseServerFlags(argv)
+  if (flags.help) return print(HELP)
+  const file = flags.configFile === undefined ? new Map<string, string>() : readPropertiesFile(flags.configFile)
+  // As with Apache's, changes go into the file of -c, unless that names another place for them.
+  if (flags.configFile !== undefined && !file.has('configStorePath')) file.set('configStorePath', flags.configFile)
+  const { configStorePath } = NAMESRV_CONFIG.parse(file, { home: homedir() }).config
+  const changes = configStorePath !== flags.configFile && existsSync(configStorePath) ? readPropertiesFile(configStorePath) : new Map()
+  const config = readConfig(NAMESRV_CONFIG, [file, changes], warnOnStderr)
+  if (flags.printConfig) return print(NAMESRV_CONFIG.effectiveText(config))
+
+  const runtime = nodeRuntime({ log: await serverLog() })
+  const namesrv = await startNamesrv(runtime, config)
+  const removePidFile = writePidFile('namesrv', namesrv.port)
+  print(`The Name Server boot success. serializeType=JSON, address ${namesrv.host}:${namesrv.port}\n`)
+  const code = await untilSignal(
+    () => namesrv.close(),
+    (signal) => runtime.log.info('stopping', { signal }),
+  )
+  removePidFile()
+  runtime.log.info('stopped')
+  return code
+}
+
+function print(text: string): number {
+  process.stdout.write(text)
+  return 0
+}
