@@ -1,1 +1,2 @@
+export { openMessageStore } from './open-store.ts'
 export type * from './types.ts'

@@ -142,6 +142,8 @@ export interface StoreOptions {
   readonly fileReservedHours: number
   /** Hours of the day (local time) at which expired files are deleted. */
   readonly deleteWhenHours: readonly number[]
+  /** What `abort` names, for whoever finds the store locked. Found by itself on Linux. */
+  readonly processId?: number
 }
 
 /** Small state that changes in place: topics, groups, offsets. Rows are text under (table, key). Writes are batched into one transaction. */

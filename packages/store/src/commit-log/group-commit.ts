@@ -1,0 +1,119 @@
+import type { Clock, Timer } from '@skylarkmq/runtime'
+import { LIMITS } from '../limits.ts'
+import type { AppendResult, OnStored } from '../types.ts'
+
+interface Waiter {
+  readonly endOffset: number
+  readonly deadlineMs: number
+  readonly result: AppendResult
+  readonly onStored: OnStored
+}
+
+export interface FlushTarget {
+  readonly writtenOffset: number
+  readonly flushedOffset: number
+  flush(): Promise<number>
+}
+
+/**
+ * One fdatasync at a time. What arrives while it runs is covered by the next one, so that under load a single sync answers
+ * hundreds of senders. A failure is final: the kernel may have dropped the dirty pages, and a second fdatasync would say "fine".
+ */
+export class GroupCommit {
+  private readonly clock: Clock
+  private readonly target: FlushTarget
+  private readonly onFlushed: () => void
+  private readonly onFailure: (error: unknown) => void
+  private readonly settle: (onStored: OnStored, result: AppendResult) => void
+  private waiters: Waiter[] = []
+  private running: Promise<void> | undefined
+  private timer: Timer | undefined
+  private stopped = false
+
+  constructor(
+    clock: Clock,
+    target: FlushTarget,
+    on: { flushed: () => void; failure: (error: unknown) => void; settle: (onStored: OnStored, result: AppendResult) => void },
+  ) {
+    this.clock = clock
+    this.target = target
+    this.onFlushed = on.flushed
+    this.onFailure = on.failure
+    this.settle = on.settle
+  }
+
+  /** Calls `onStored` when everything up to `endOffset` is on the disk. */
+  wait(endOffset: number, result: AppendResult, onStored: OnStored): void {
+    this.waiters.push({ endOffset, deadlineMs: this.clock.monotonic() + LIMITS.flushTimeoutMs, result, onStored })
+    this.timer ??= this.clock.after(LIMITS.flushTimeoutMs, () => this.expire())
+  }
+
+  /** Starts a flush unless one runs or nothing is unflushed. */
+  request(): void {
+    if (this.stopped || this.running !== undefined || this.target.flushedOffset >= this.target.writtenOffset) return
+    this.running = this.target.flush().then(
+      () => {
+        this.running = undefined
+        this.onFlushed()
+        this.release()
+        if (this.waiters.length > 0) this.request()
+      },
+      (error: unknown) => {
+        this.running = undefined
+        this.onFailure(error)
+      },
+    )
+  }
+
+  /** Flushes until nothing is unflushed. Rejects never: a failure goes to `onFailure`. */
+  async drain(): Promise<void> {
+    while (!this.stopped && (this.running !== undefined || this.target.flushedOffset < this.target.writtenOffset)) {
+      this.request()
+      await this.running
+    }
+  }
+
+  /** Flushes until `offset` is on the disk. */
+  async reach(offset: number): Promise<void> {
+    while (!this.stopped && this.target.flushedOffset < offset) {
+      this.request()
+      await this.running
+    }
+  }
+
+  /** No more flushes; those who wait get `result`. */
+  stop(result: AppendResult | undefined): void {
+    this.stopped = true
+    this.timer?.cancel()
+    this.timer = undefined
+    const waiters = this.waiters
+    this.waiters = []
+    if (result !== undefined) for (const waiter of waiters) this.settle(waiter.onStored, result)
+  }
+
+  private release(): void {
+    const flushed = this.target.flushedOffset
+    let count = 0
+    while (count < this.waiters.length && (this.waiters[count] as Waiter).endOffset <= flushed) count++
+    if (count === 0) return
+    const done = this.waiters
+    this.waiters = done.slice(count)
+    for (let i = 0; i < count; i++) {
+      const waiter = done[i] as Waiter
+      this.settle(waiter.onStored, waiter.result)
+    }
+  }
+
+  /** RocketMQ CommitLog FlushDiskWatcher: stored, not known to be on the disk. */
+  private expire(): void {
+    this.timer = undefined
+    const now = this.clock.monotonic()
+    let count = 0
+    while (count < this.waiters.length && (this.waiters[count] as Waiter).deadlineMs <= now) count++
+    const late = this.waiters.slice(0, count)
+    this.waiters = this.waiters.slice(count)
+    const oldest = this.waiters[0]
+    if (oldest !== undefined) this.timer = this.clock.after(Math.max(1, oldest.deadlineMs - now), () => this.expire())
+    for (const waiter of late) this.settle(waiter.onStored, { ...waiter.result, status: 'flush-timeout' })
+  }
+}

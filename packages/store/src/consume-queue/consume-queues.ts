@@ -1,0 +1,125 @@
+import type { Disk } from '@skylarkmq/runtime'
+import { entersQueue } from '../commit-log/record.ts'
+import type { DispatchRecord, DispatchTarget } from '../dispatch/dispatch-target.ts'
+import type { ArrivalListener } from '../types.ts'
+import { ChunkFile } from './chunk-file.ts'
+import { ConsumeQueue } from './consume-queue.ts'
+import type { Topic } from './topic.ts'
+import { TopicTable } from './topic-table.ts'
+
+/** All consume queues: a view of the log. */
+export class ConsumeQueues implements DispatchTarget {
+  readonly topics: TopicTable
+  private readonly chunks: ChunkFile
+  private arrivals: ConsumeQueue[] = []
+  private dirty: ConsumeQueue[] = []
+
+  constructor(disk: Disk, directory: string) {
+    this.topics = new TopicTable(disk, directory)
+    this.chunks = new ChunkFile(disk, directory)
+  }
+
+  /** Takes over from the files what the checkpoint vouches for: entries of log positions before `logEnd`. */
+  load(logEnd: number, isDeleted: (name: string, createdAt: number) => boolean): void {
+    const byId = this.topics.load(isDeleted)
+    const headers = this.chunks.load()
+    headers.sort((a, b) => a.topicId - b.topicId || a.queueId - b.queueId || a.chunkNo - b.chunkNo)
+    const queues: ConsumeQueue[] = []
+    let queue: ConsumeQueue | undefined
+    let chunkNo = -1
+    for (const header of headers) {
+      const topic = byId.get(header.topicId)
+      if (topic === undefined) {
+        this.chunks.reuse(header.slot)
+        continue
+      }
+      if (queue === undefined || queue.topic !== topic || queue.queueId !== header.queueId) {
+        queue = this.obtain(topic, header.queueId)
+        queues.push(queue)
+      } else if (header.chunkNo === chunkNo) {
+        this.chunks.reuse(header.slot)
+        continue
+      }
+      chunkNo = header.chunkNo
+      queue.adopt(header.slot, header.chunkNo, header.start, header.count)
+    }
+    for (const loaded of queues) loaded.settle(logEnd)
+  }
+
+  find(topic: string, queueId: number): ConsumeQueue | undefined {
+    return this.topics.get(topic)?.queues.get(queueId)
+  }
+
+  obtain(topic: Topic, queueId: number): ConsumeQueue {
+    let queue = topic.queues.get(queueId)
+    if (queue === undefined) {
+      queue = new ConsumeQueue(topic, queueId, this.chunks)
+      topic.queues.set(queueId, queue)
+    }
+    return queue
+  }
+
+  dispatch(record: DispatchRecord): void {
+    if (!entersQueue(record.sysFlag)) return
+    const queue = record.topic.queues.get(record.queueId) ?? this.obtain(record.topic, record.queueId)
+    if (!queue.append(record.queueOffset, record.physicalOffset, record.sizeBytes, record.tagsCode)) return
+    if (queue.nextOffset < queue.maxOffset) queue.nextOffset = queue.maxOffset
+    if (queue.announced) {
+      queue.announced = false
+      this.arrivals.push(queue)
+    }
+    if (!queue.queuedForCheckpoint) {
+      queue.queuedForCheckpoint = true
+      this.dirty.push(queue)
+    }
+  }
+
+  /** Tells of each queue that got messages since the last call, once. */
+  announce(listeners: readonly ArrivalListener[], onError: (error: unknown) => void): void {
+    if (this.arrivals.length === 0) return
+    const arrivals = this.arrivals
+    this.arrivals = []
+    for (const queue of arrivals) {
+      queue.announced = true
+      for (const listener of listeners) {
+        try {
+          listener(queue.topic.name, queue.queueId, queue.maxOffset, queue.lastTagsCode)
+        } catch (error) {
+          onError(error)
+        }
+      }
+    }
+  }
+
+  /** The queues whose tails are to be written; from now on they count as clean. */
+  takeDirty(): ConsumeQueue[] {
+    const dirty = this.dirty
+    this.dirty = []
+    for (const queue of dirty) queue.queuedForCheckpoint = false
+    return dirty
+  }
+
+  /** What was given away and not written is given away again. */
+  dropUnwritten(): void {
+    for (const topic of this.topics.values()) for (const queue of topic.queues.values()) queue.nextOffset = queue.maxOffset
+  }
+
+  delete(topic: Topic): void {
+    for (const queue of topic.queues.values()) queue.release()
+    const gone = (queue: ConsumeQueue) => queue.topic !== topic
+    this.dirty = this.dirty.filter(gone)
+    this.arrivals = this.arrivals.filter(gone)
+    topic.queues.clear()
+    this.topics.delete(topic)
+  }
+
+  async sync(): Promise<void> {
+    await this.topics.sync()
+    await this.chunks.sync()
+  }
+
+  close(): void {
+    this.topics.close()
+    this.chunks.close()
+  }
+}

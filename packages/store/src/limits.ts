@@ -1,0 +1,30 @@
+/** Bounds of the store, each with its reason. */
+export const LIMITS = {
+  /** The newest bytes of the log, kept in memory and laid out as in the log: pulls at the tail never touch a file. */
+  ringBytes: 16 * 1024 * 1024,
+  /** A turn that appends more writes early, so that one write stays well under a millisecond. */
+  earlyWriteBytes: 256 * 1024,
+  /** Log this close to the end is taken to be in the page cache: read on the main thread. */
+  recentLogBytes: 128 * 1024 * 1024,
+  /** Two records nearer than this are read by one call. */
+  coalesceGapBytes: 256 * 1024,
+  /** Consume queue entries looked at by one read (RocketMQ DefaultMessageStore: 16,000 bytes of 20-byte entries). */
+  scanEntries: 800,
+  flushIntervalMs: 100,
+  flushBytes: 8 * 1024 * 1024,
+  /** RocketMQ syncFlushTimeout. */
+  flushTimeoutMs: 5_000,
+  checkpointIntervalMs: 1_000,
+  /** Tails of consume queues written in one turn by the checkpoint. */
+  tailsPerTurn: 256,
+  retentionIntervalMs: 10_000,
+  /** An expired segment shrinks by this much a second before it is unlinked: freeing 1 GiB at once stalls writers for 100 ms. */
+  shrinkStepBytes: 16 * 1024 * 1024,
+  shrinkIntervalMs: 1_000,
+  /** Writes are refused when less than this, or than a twentieth of the file system, is free. */
+  diskReserveBytes: 256 * 1024 * 1024,
+  recoveryWindowBytes: 4 * 1024 * 1024,
+  /** RocketMQ: the properties' length is a signed short. */
+  propertiesBytes: 32_767,
+  topicBytes: 255,
+} as const

@@ -1,0 +1,515 @@
+import { join } from 'node:path'
+import type { DiskFile, Runtime, Timer } from '@skylarkmq/runtime'
+import { getInt64, javaHashOfText } from './bytes.ts'
+import { writeApacheCheckpoint } from './commit-log/apache-checkpoint.ts'
+import type { CommitLog } from './commit-log/commit-log.ts'
+import { GroupCommit } from './commit-log/group-commit.ts'
+import { AT, encodeRecord, entersQueue, recordBytes, SYS_FLAG_BORN_HOST_V6, SYS_FLAG_STORE_HOST_V6 } from './commit-log/record.ts'
+import { plausibleSize } from './commit-log/record-check.ts'
+import type { Topic } from './consume-queue/topic.ts'
+import { bodyCrc } from './crc32.ts'
+import type { DirectoryLock } from './directory-lock.ts'
+import { Dispatcher } from './dispatch/dispatcher.ts'
+import { topicRange } from './dispatch/record-parser.ts'
+import { LIMITS } from './limits.ts'
+import { StoreReader } from './store-reader.ts'
+import type {
+  AppendResult,
+  ArrivalListener,
+  MessageStore,
+  MessageToStore,
+  OnStored,
+  ReadRequest,
+  ReadResult,
+  RecoveryReport,
+  StoreOptions,
+} from './types.ts'
+import type { Views } from './views.ts'
+
+/** The parts of an opened store, in the order in which they were made. */
+export interface StoreParts {
+  readonly lock: DirectoryLock
+  readonly log: CommitLog
+  readonly views: Views
+  readonly recovery: RecoveryReport
+}
+
+/**
+ * The façade. An append is encoded into the log's ring at once; at the turn's end one write puts the turn's records into the file, the
+ * views learn of them, and only then are the senders told.
+ */
+export class LogMessageStore implements MessageStore {
+  readonly recovery: RecoveryReport
+  private readonly runtime: Runtime
+  private readonly options: StoreOptions
+  private readonly lock: DirectoryLock
+  private readonly log: CommitLog
+  private readonly views: Views
+  private readonly dispatcher: Dispatcher
+  private readonly reader: StoreReader
+  private readonly groupCommit: GroupCommit
+  private readonly listeners: ArrivalListener[] = []
+  private readonly timers: Timer[] = []
+  private readonly checkpointFile: DiskFile
+  private readonly assigned = { sizeBytes: 0, bodyCrc: 0, queueOffset: 0, physicalOffset: 0, storeTimestamp: 0 }
+  private turn = newTurn()
+  private turnScheduled = false
+  private turnTimestamp = 0
+  private lastTimestamp = 0
+  private failure: string | undefined
+  private closing: Promise<void> | undefined
+  private diskFull: string | undefined
+  private checkpointing: Promise<void> | undefined
+  private checkpointEnd: number
+
+  constructor(runtime: Runtime, options: StoreOptions, parts: StoreParts) {
+    this.runtime = runtime
+    this.options = options
+    this.lock = parts.lock
+    this.log = parts.log
+    this.views = parts.views
+    this.recovery = parts.recovery
+    this.dispatcher = new Dispatcher(this.log, this.views.parser, this.views.targets, this.log.endOffset)
+    this.reader = new StoreReader(this.log, this.views.queues, this.views.deletions, runtime.log)
+    this.checkpointFile = runtime.disk.open(join(options.rootDirectory, 'checkpoint'), { create: true })
+    this.checkpointEnd = -1
+    this.groupCommit = new GroupCommit(runtime.clock, this.log, {
+      flushed: () => this.onFlushed(),
+      failure: (error) => this.fail('fdatasync of the commit log failed', error),
+      settle: (onStored, result) => this.settle(onStored, result),
+    })
+    this.timers.push(runtime.clock.every(LIMITS.flushIntervalMs, () => this.flushTick()))
+    this.timers.push(runtime.clock.every(LIMITS.checkpointIntervalMs, () => this.checkpointTick()))
+    this.timers.push(runtime.clock.every(LIMITS.retentionIntervalMs, () => this.checkSpace()))
+    this.checkSpace()
+  }
+
+  // ---- append ----
+
+  append(message: MessageToStore, waitForFlush: boolean, onStored: OnStored): void {
+    const refusal = this.refusal ?? this.illegal(message)
+    if (refusal !== undefined) return this.refuse(refusal, onStored)
+    try {
+      const topic = this.topicOf(message)
+      const size = recordBytes(message, topic.bytes)
+      const at = this.log.reserve(size)
+      this.put(message, topic, size, at)
+    } catch (error) {
+      this.onWriteError(error)
+      return this.refuse({ status: 'not-available', reason: this.refusal ?? String(error) }, onStored)
+    }
+    const { physicalOffset, queueOffset, storeTimestamp } = this.assigned
+    this.await({ status: 'ok', physicalOffset, queueOffset, storeTimestamp }, waitForFlush, onStored)
+  }
+
+  appendBatch(messages: readonly MessageToStore[], waitForFlush: boolean, onStored: OnStored): void {
+    const refusal = this.refusal ?? this.illegalBatch(messages)
+    if (refusal !== undefined) return this.refuse(refusal, onStored)
+    const first = messages[0] as MessageToStore
+    const physicalOffsets: number[] = []
+    let queueOffset = -1
+    try {
+      const topic = this.topicOf(first)
+      let total = 0
+      for (const message of messages) total += recordBytes(message, topic.bytes)
+      let at = this.log.reserve(total)
+      for (const message of messages) {
+        const size = recordBytes(message, topic.bytes)
+        this.put(message, topic, size, at)
+        at += size
+        physicalOffsets.push(this.assigned.physicalOffset)
+        if (queueOffset < 0) queueOffset = this.assigned.queueOffset
+      }
+    } catch (error) {
+      this.onWriteError(error)
+      return this.refuse({ status: 'not-available', reason: this.refusal ?? String(error) }, onStored)
+    }
+    const storeTimestamp = this.assigned.storeTimestamp
+    const physicalOffset = physicalOffsets[0] as number
+    this.await({ status: 'ok', physicalOffset, queueOffset, storeTimestamp, physicalOffsets }, waitForFlush, onStored)
+  }
+
+  private put(message: MessageToStore, topic: Topic, sizeBytes: number, at: number): void {
+    const assigned = this.assigned
+    assigned.sizeBytes = sizeBytes
+    assigned.bodyCrc = bodyCrc(message.body)
+    assigned.physicalOffset = this.log.endOffset
+    assigned.storeTimestamp = this.turnTimestamp === 0 ? this.beginTurn() : this.turnTimestamp
+    if (entersQueue(message.sysFlag)) {
+      const queue = topic.queues.get(message.queueId) ?? this.views.queues.obtain(topic, message.queueId)
+      assigned.queueOffset = queue.nextOffset++
+    } else assigned.queueOffset = 0
+    encodeRecord(this.log.ring.bytes, this.log.ring.view, at, message, topic.bytes, assigned)
+    this.log.advance(sizeBytes)
+  }
+
+  private topicOf(message: MessageToStore): Topic {
+    return this.views.queues.topics.get(message.topic) ?? this.views.queues.topics.obtain(message.topic, this.log.endOffset)
+  }
+
+  private beginTurn(): number {
+    this.turnTimestamp = this.runtime.clock.now()
+    this.lastTimestamp = this.turnTimestamp
+    return this.turnTimestamp
+  }
+
+  private await(result: AppendResult, waitForFlush: boolean, onStored: OnStored): void {
+    const turn = this.turn
+    turn.results.push(result)
+    turn.callbacks.push(onStored)
+    turn.ends.push(this.log.endOffset)
+    turn.waits.push(waitForFlush)
+    this.schedule()
+    if (this.log.endOffset - this.log.writtenOffset > LIMITS.earlyWriteBytes) this.tryWrite()
+  }
+
+  private refuse(refusal: Refusal | string, onStored: OnStored): void {
+    const { status, reason } = typeof refusal === 'string' ? { status: 'not-available' as const, reason: refusal } : refusal
+    const turn = this.turn
+    turn.results.push({ status, physicalOffset: -1, queueOffset: -1, storeTimestamp: 0, reason })
+    turn.callbacks.push(onStored)
+    turn.ends.push(0)
+    turn.waits.push(false)
+    this.schedule()
+  }
+
+  private schedule(): void {
+    if (this.turnScheduled) return
+    this.turnScheduled = true
+    this.runtime.clock.afterTurn(() => {
+      this.turnScheduled = false
+      this.commitTurn()
+    })
+  }
+
+  private illegal(message: MessageToStore): Refusal | undefined {
+    const reason = reasonAgainst(message, this.options.maxMessageBytes, this.log.maxAppendBytes)
+    return reason === undefined ? undefined : { status: 'message-illegal', reason }
+  }
+
+  private illegalBatch(messages: readonly MessageToStore[]): Refusal | undefined {
+    const first = messages[0]
+    if (first === undefined) return { status: 'message-illegal', reason: 'a batch without messages' }
+    let total = 0
+    for (const message of messages) {
+      const illegal = this.illegal(message)
+      if (illegal !== undefined) return illegal
+      if (message.topic !== first.topic || message.queueId !== first.queueId) {
+        return {
+          status: 'message-illegal',
+          reason: `a batch of two queues: ${first.topic}/${first.queueId} and ${message.topic}/${message.queueId}`,
+        }
+      }
+      total += sizeBound(message)
+    }
+    if (total <= this.log.maxAppendBytes) return undefined
+    return {
+      status: 'message-illegal',
+      reason: `a batch of ${total} bytes; a batch stays in one segment, which takes ${this.log.maxAppendBytes}`,
+    }
+  }
+
+  // ---- turn ----
+
+  commitTurn(): void {
+    this.turnTimestamp = 0
+    if (this.turn.callbacks.length === 0) {
+      this.views.queues.announce(this.listeners, this.onListenerError)
+      return
+    }
+    this.tryWrite()
+    const turn = this.turn
+    this.turn = newTurn()
+    const { callbacks, results, ends, waits } = turn
+    for (let i = 0; i < callbacks.length; i++) {
+      const onStored = callbacks[i] as OnStored
+      const result = results[i] as AppendResult
+      if (result.status !== 'ok') this.settle(onStored, result)
+      else if (this.failure !== undefined) this.settle(onStored, this.notAvailable())
+      else if (waits[i] === true) this.groupCommit.wait(ends[i] as number, result, onStored)
+      else this.settle(onStored, result)
+    }
+    this.views.queues.announce(this.listeners, this.onListenerError)
+    if (this.options.flush === 'sync' || waits.includes(true)) this.groupCommit.request()
+  }
+
+  /** One write for all that waits; then the views. */
+  private tryWrite(): void {
+    if (this.failure !== undefined) return
+    try {
+      this.log.write()
+    } catch (error) {
+      this.onWriteError(error)
+      return
+    }
+    this.advanceViews()
+  }
+
+  private advanceViews(): void {
+    try {
+      // Consumers see what is written, in sync mode only what is on disk (RocketMQ DefaultMessageStore#getConfirmOffset).
+      this.dispatcher.advance(this.options.flush === 'sync' ? this.log.flushedOffset : this.log.writtenOffset)
+    } catch (error) {
+      this.fail('writing the consume queues failed', error)
+    }
+  }
+
+  /**
+   * A full disk is no damage: what could not be written is forgotten, its senders are told, and writing goes on when there is room.
+   * Everything else is final.
+   */
+  private onWriteError(error: unknown): void {
+    if ((error as { code?: unknown }).code !== 'ENOSPC') return this.fail('writing the commit log failed', error)
+    this.diskFull = `The disk is full: ${describe(error)}. Writes are accepted again when there is room.`
+    this.runtime.log.error('the disk is full: writes are refused', { reason: this.diskFull })
+    const { results, ends } = this.turn
+    for (let i = 0; i < results.length; i++) if ((ends[i] as number) > this.log.writtenOffset) results[i] = this.notAvailable()
+    this.takeBackOffsets()
+    this.log.dropUnwritten()
+  }
+
+  /** Queue offsets that were given to records which could not be written are given again. */
+  private takeBackOffsets(): void {
+    const { bytes, view } = this.log.ring
+    for (let offset = this.log.writtenOffset; offset < this.log.endOffset; ) {
+      const at = this.log.ring.locate(offset, 8)
+      const size = at < 0 ? 0 : plausibleSize(view, at, this.log.endOffset - offset)
+      if (size === 0) return
+      const range = topicRange(bytes, view, at)
+      const topic = range === undefined ? undefined : this.views.queues.topics.find(bytes, range.start, range.end)
+      const queue = topic?.queues.get(view.getInt32(at + AT.queueId))
+      if (queue !== undefined && entersQueue(view.getInt32(at + AT.sysFlag))) {
+        queue.nextOffset = Math.min(queue.nextOffset, getInt64(view, at + AT.queueOffset))
+      }
+      offset += size
+    }
+  }
+
+  private settle(onStored: OnStored, result: AppendResult): void {
+    try {
+      onStored(result)
+    } catch (error) {
+      this.runtime.log.error('the callback of an append threw', { error: String(error) })
+    }
+  }
+
+  private readonly onListenerError = (error: unknown): void => {
+    this.runtime.log.error('a listener for arrivals threw', { error: String(error) })
+  }
+
+  private notAvailable(): AppendResult {
+    return { status: 'not-available', physicalOffset: -1, queueOffset: -1, storeTimestamp: 0, reason: this.refusal ?? 'the write failed' }
+  }
+
+  /** From here on nothing is acknowledged. What was, stays. */
+  private fail(what: string, error: unknown): void {
+    if (this.failure !== undefined) return
+    this.failure = `${what}: ${describe(error)}. Nothing is acknowledged until the broker is restarted.`
+    this.runtime.log.error('the store stops acknowledging for good', { reason: this.failure })
+    this.groupCommit.stop(this.notAvailable())
+  }
+
+  // ---- flush and checkpoint ----
+
+  private onFlushed(): void {
+    if (this.options.flush !== 'sync') return
+    this.advanceViews()
+    this.views.queues.announce(this.listeners, this.onListenerError)
+    this.groupCommit.request()
+  }
+
+  private flushTick(): void {
+    if (this.failure === undefined) this.groupCommit.request()
+  }
+
+  private checkpointTick(): Promise<void> {
+    if (this.failure !== undefined || this.closing !== undefined) return Promise.resolve()
+    this.checkpointing ??= this.checkpoint().finally(() => {
+      this.checkpointing = undefined
+    })
+    return this.checkpointing
+  }
+
+  private async checkpoint(): Promise<void> {
+    const end = this.dispatcher.offset
+    const lastRecordOffset = this.views.parser.lastRecordOffset
+    if (end === this.checkpointEnd) return
+    try {
+      await this.groupCommit.reach(end)
+      if (this.log.flushedOffset < end) return
+      await this.views.writeCheckpoint(end, this.log.segments, lastRecordOffset)
+      writeApacheCheckpoint(this.checkpointFile, this.lastTimestamp, this.log.flushedOffset)
+      this.checkpointEnd = end
+    } catch (error) {
+      this.runtime.log.warn('the checkpoint could not be written; a restart will read more of the log', { error: describe(error) })
+    }
+  }
+
+  private checkSpace(): void {
+    const { totalBytes, freeBytes } = this.log.space(this.runtime.disk)
+    const reserve = Math.min(LIMITS.diskReserveBytes, totalBytes / 20)
+    if (freeBytes < reserve) {
+      const reason =
+        `The disk is full: ${Math.floor(freeBytes / 1048576)} MiB of ${Math.floor(totalBytes / 1048576)} MiB are free for ` +
+        `${this.log.segments.directory}, and ${Math.ceil(reserve / 1048576)} MiB are kept in reserve. Writes are accepted again when there is more.`
+      if (this.diskFull === undefined) this.runtime.log.error('the disk is full: writes are refused', { reason })
+      this.diskFull = reason
+    } else if (this.diskFull !== undefined) {
+      this.runtime.log.info('the disk has room again: writes are accepted', { freeBytes })
+      this.diskFull = undefined
+    }
+  }
+
+  // ---- read ----
+
+  read(request: ReadRequest): ReadResult | Promise<ReadResult> {
+    return this.reader.read(request)
+  }
+
+  readRecordAt(physicalOffset: number): Uint8Array | undefined {
+    return this.reader.readRecordAt(physicalOffset)
+  }
+
+  maxOffset(topic: string, queueId: number): number {
+    return this.views.queues.find(topic, queueId)?.maxOffset ?? 0
+  }
+
+  minOffset(topic: string, queueId: number): number {
+    return this.views.queues.find(topic, queueId)?.minOffset ?? 0
+  }
+
+  storeTimestamp(topic: string, queueId: number, queueOffset: number): number {
+    const queue = this.views.queues.find(topic, queueId)
+    return queue === undefined ? -1 : this.reader.storeTimestamp(queue, queueOffset)
+  }
+
+  offsetByTime(topic: string, queueId: number, timestamp: number, boundary: 'lower' | 'upper'): number {
+    const queue = this.views.queues.find(topic, queueId)
+    return queue === undefined ? 0 : this.reader.offsetByTime(queue, timestamp, boundary)
+  }
+
+  earliestStoreTime(topic: string, queueId: number): number {
+    const queue = this.views.queues.find(topic, queueId)
+    return queue === undefined ? -1 : this.reader.storeTimestamp(queue, queue.minOffset)
+  }
+
+  queryByKey(topic: string, key: string, options: { max: number; beginMs: number; endMs: number }): number[] {
+    const known = this.views.queues.topics.get(topic)
+    if (known === undefined || options.max <= 0) return []
+    const accept = (physicalOffset: number) => physicalOffset >= this.minPhysicalOffset && physicalOffset >= known.createdAt
+    return this.views.index.query(javaHashOfText(key, known.keyHashSeed), options.max, options.beginMs, options.endMs, accept)
+  }
+
+  queues(): ReadonlyMap<string, readonly number[]> {
+    const all = new Map<string, readonly number[]>()
+    for (const topic of this.views.queues.topics.values()) {
+      const ids: number[] = []
+      for (const queue of topic.queues.values()) if (queue.maxOffset > 0) ids.push(queue.queueId)
+      if (ids.length > 0)
+        all.set(
+          topic.name,
+          ids.sort((a, b) => a - b),
+        )
+    }
+    return all
+  }
+
+  deleteTopic(name: string): void {
+    const topic = this.views.queues.topics.get(name)
+    if (topic === undefined) return
+    this.views.deletions.add(name, this.log.endOffset, this.minPhysicalOffset)
+    this.views.queues.delete(topic)
+  }
+
+  onArrival(listener: ArrivalListener): void {
+    this.listeners.push(listener)
+  }
+
+  get refusal(): string | undefined {
+    if (this.failure !== undefined) return this.failure
+    if (this.closing !== undefined) return 'The store is closing.'
+    return this.diskFull
+  }
+
+  get minPhysicalOffset(): number {
+    return this.log.segments.minOffset
+  }
+
+  get maxPhysicalOffset(): number {
+    return this.log.writtenOffset
+  }
+
+  get flushedOffset(): number {
+    return this.log.flushedOffset
+  }
+
+  // ---- close ----
+
+  close(): Promise<void> {
+    if (this.closing !== undefined) return this.closing
+    this.commitTurn()
+    this.closing = this.shutDown()
+    return this.closing
+  }
+
+  private async shutDown(): Promise<void> {
+    for (const timer of this.timers) timer.cancel()
+    await this.groupCommit.drain()
+    await this.checkpointing
+    if (this.failure === undefined) {
+      this.checkpointEnd = -1
+      await this.checkpoint()
+    }
+    this.groupCommit.stop(this.notAvailable())
+    this.views.close()
+    this.checkpointFile.close()
+    await this.log.segments.close()
+    if (this.failure === undefined) this.runtime.disk.remove(join(this.options.rootDirectory, 'abort'))
+    this.lock.release()
+  }
+}
+
+interface Refusal {
+  readonly status: 'message-illegal' | 'not-available'
+  readonly reason: string
+}
+
+interface Turn {
+  readonly callbacks: OnStored[]
+  readonly results: AppendResult[]
+  /** End of each append in the log. */
+  readonly ends: number[]
+  readonly waits: boolean[]
+}
+
+function newTurn(): Turn {
+  return { callbacks: [], results: [], ends: [], waits: [] }
+}
+
+/** More than a record of this message can take: topics are at most 255 bytes. */
+function sizeBound(message: MessageToStore): number {
+  return 116 + message.body.length + LIMITS.topicBytes + 1 + message.properties.length
+}
+
+function reasonAgainst(message: MessageToStore, maxMessageBytes: number, maxAppendBytes: number): string | undefined {
+  const { topic, queueId, sysFlag, body, properties } = message
+  if (topic.length === 0) return 'the topic is empty'
+  if (topic.length > LIMITS.topicBytes || Buffer.byteLength(topic) > LIMITS.topicBytes) {
+    return `the topic has ${Buffer.byteLength(topic)} bytes, at most ${LIMITS.topicBytes} are possible`
+  }
+  if (!Number.isInteger(queueId) || queueId < 0 || queueId > 0x7fffffff) return `queueId ${queueId} is not a queue`
+  if (body.length > maxMessageBytes) return `the body has ${body.length} bytes, maxMessageSize is ${maxMessageBytes}`
+  if (properties.length > LIMITS.propertiesBytes)
+    return `the properties have ${properties.length} bytes, at most ${LIMITS.propertiesBytes} are possible`
+  if (message.bornHost.length !== (sysFlag & SYS_FLAG_BORN_HOST_V6 ? 20 : 8))
+    return `the born host has ${message.bornHost.length} bytes, which sysFlag ${sysFlag} contradicts`
+  if (message.storeHost.length !== (sysFlag & SYS_FLAG_STORE_HOST_V6 ? 20 : 8))
+    return `the store host has ${message.storeHost.length} bytes, which sysFlag ${sysFlag} contradicts`
+  if (sizeBound(message) > maxAppendBytes) return `the message has ${sizeBound(message)} bytes, a segment takes ${maxAppendBytes}`
+  return undefined
+}
+
+function describe(error: unknown): string {
+  const { code, path, message } = error as { code?: unknown; path?: unknown; message?: unknown }
+  return [code, path, message ?? error].filter((part) => part !== undefined).join(' ')
+}
