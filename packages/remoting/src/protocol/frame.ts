@@ -1,7 +1,7 @@
 import { badFrame, setOwn, tooManyExtFields } from './bad-frame.ts'
-import { parseFastjson } from './fastjson.ts'
 import type { Frame, FrameHead, SerializeType } from './frame-types.ts'
 import { FLAG_RESPONSE, LANGUAGES, SERIALIZE_JSON, SERIALIZE_MSGPACK, SERIALIZE_ROCKETMQ } from './frame-types.ts'
+import { decodeJsonHeader } from './json-header.ts'
 import { asBuffer } from './message/longs.ts'
 import { decodeMsgpackHeader, encodeMsgpackHeader } from './msgpack-header.ts'
 import { RocketError } from './rocket-error.ts'
@@ -171,99 +171,13 @@ export function decodeFrame(bytes: Uint8Array, start = 0, end = bytes.length, op
   const body = bodyStart === frameEnd ? EMPTY : b.subarray(bodyStart, frameEnd)
   switch (type) {
     case SERIALIZE_JSON:
-      return decodeJson(b, headerStart, bodyStart, body, maxExtFields)
+      return decodeJsonHeader(b, headerStart, bodyStart, body, maxExtFields)
     case SERIALIZE_ROCKETMQ:
       return decodeBinary(b, headerStart, bodyStart, body, maxExtFields)
     case SERIALIZE_MSGPACK:
       return decodeMsgpackHeader(b.subarray(headerStart, bodyStart), body, maxExtFields)
     default:
       throw badFrame(`the serialize type is ${type}; known are 0 (JSON), 1 (ROCKETMQ) and 2 (msgpack)`)
-  }
-}
-
-function decodeJson(b: Buffer, start: number, end: number, body: Buffer, maxExtFields: number): Frame {
-  const text = b.toString('utf8', start, end)
-  let header: unknown
-  try {
-    header = JSON.parse(text)
-  } catch (cause) {
-    throw badFrame(`the header of ${end - start} bytes is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
-  }
-  if (typeof header !== 'object' || header === null || Array.isArray(header)) throw badFrame('the header is JSON but not an object')
-  const h = header as Record<string, unknown>
-  return {
-    code: int32(h, 'code', undefined),
-    language: typeof h['language'] === 'string' && LANGUAGE_BYTE.has(h['language']) ? (h['language'] as Frame['language']) : 'OTHER',
-    version: int32(h, 'version', 0),
-    opaque: int32(h, 'opaque', undefined),
-    flag: int32(h, 'flag', 0),
-    remark: h['remark'] === undefined || h['remark'] === null || h['remark'] === '' ? undefined : textOf(h['remark']),
-    ext: jsonExt(h['extFields'], text, maxExtFields),
-    body,
-    serializeType: SERIALIZE_JSON,
-  }
-}
-
-const WHOLE = /^[+-]?\d{1,10}$/
-
-function int32(header: Record<string, unknown>, name: string, absent: number | undefined): number {
-  const found = header[name]
-  if (found === undefined || found === null) {
-    if (absent === undefined) throw badFrame(`the header field ${name} is missing; it is required`)
-    return absent
-  }
-  const value = typeof found === 'string' && WHOLE.test(found) ? Number(found) : found
-  if (typeof value !== 'number' || !isInt32(value)) {
-    const shown = JSON.stringify(found)
-    throw badFrame(
-      `the header field ${name} is ${shown.length > 64 ? `${shown.slice(0, 64)}…` : shown}; it must be a whole number of 32 bits`,
-    )
-  }
-  return value
-}
-
-const textOf = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value))
-
-function jsonExt(found: unknown, text: string, maxExtFields: number): ExtFields | undefined {
-  if (found === undefined || found === null) return undefined
-  if (typeof found !== 'object' || Array.isArray(found))
-    throw badFrame(`the header field extFields is ${typeof found}; it must be an object`)
-  const ext = found as Record<string, unknown>
-  let count = 0
-  let plain = true
-  for (const key in ext) {
-    count++
-    if (typeof ext[key] !== 'string') plain = false
-  }
-  if (count > maxExtFields) throw tooManyExtFields(maxExtFields)
-  if (count === 0) return undefined
-  return plain ? (ext as ExtFields) : coerceExt(ext, text)
-}
-
-/** JavaScript and C++ clients send raw numbers and booleans: they become text, whole numbers digit by digit. null counts as absent, as in Java. */
-function coerceExt(ext: Record<string, unknown>, text: string): ExtFields | undefined {
-  const coerced: Record<string, string> = {}
-  let lossless: Record<string, unknown> | undefined
-  let count = 0
-  for (const key of Object.keys(ext)) {
-    let value = ext[key]
-    if (value === null) continue
-    if (typeof value === 'number' && !Number.isSafeInteger(value)) {
-      lossless ??= losslessExt(text)
-      value = lossless[key] ?? value
-    }
-    setOwn(coerced, key, textOf(value))
-    count++
-  }
-  return count === 0 ? undefined : coerced
-}
-
-/** The text is known to be strict JSON; this reading keeps whole numbers beyond 2^53 exact. */
-function losslessExt(text: string): Record<string, unknown> {
-  try {
-    return (parseFastjson(text) as Record<string, unknown>)['extFields'] as Record<string, unknown>
-  } catch (cause) {
-    throw badFrame(`the header's numbers cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
   }
 }
 

@@ -164,10 +164,20 @@ describe('frames that cannot be', () => {
     }
   })
 
-  test('a header nested a million deep costs a refusal or nothing', () => {
-    const depth = 1_000_000
-    const text = `{"code":1,"opaque":1,"x":${'['.repeat(depth)}${']'.repeat(depth)},"extFields":{"n":9007199254740993}}`
-    // Read leniently without the big number; with it, the lossless reading has a depth limit.
+  test('megabytes of brackets, of small members or of list items are refused before they are parsed', () => {
+    const inside = (value: string) => around(`{"code":1,"opaque":1,"x":${value}}`)
+    const count = 1_000_000
+    expect(badFrame(inside('['.repeat(count) + ']'.repeat(count)))).toContain('nests deeper than 64')
+    expect(badFrame(inside('{"a":'.repeat(count)))).toContain('nests deeper than 64')
+    expect(badFrame(inside(`[${'1,'.repeat(count)}1]`))).toContain('more than 1024')
+    // Brackets and commas in texts are texts.
+    const properties = '[{,"\\'.repeat(count / 4)
+    const read = decodeFrame(around(JSON.stringify({ code: 1, opaque: 1, extFields: { i: properties, n: 1 } })))
+    expect(read.ext).toEqual({ i: properties, n: '1' })
+  })
+
+  test('a small header may nest only as deep as its big numbers can be read exactly', () => {
+    const text = `{"code":1,"opaque":1,"x":${'['.repeat(100)}${']'.repeat(100)},"extFields":{"n":9007199254740993}}`
     expect(badFrame(around(text))).toContain('nesting')
   })
 })
