@@ -27,7 +27,7 @@ interface Broker {
   readonly version?: DataVersion
 }
 
-const registration = (broker: Broker & Partial<BrokerRegistration>): BrokerRegistration => {
+const registration = (broker: Broker & Partial<Omit<BrokerRegistration, 'topics'>>): BrokerRegistration => {
   const { name = 'a', id = 0, address = `${name}${id}:10911`, topics = ['T', 'U'], version: dataVersion = version(1), ...more } = broker
   const configs = topics.map((entry) => (typeof entry === 'string' ? topic(entry) : entry))
   return {
