@@ -1,0 +1,56 @@
+import type { AdminClient, Client } from '@skylarkmq/client'
+import type { Runtime } from '@skylarkmq/runtime'
+
+/** The terminal and environment of one call, handed in so that a test reads what a person would. */
+export interface CliWorld {
+  readonly runtime: Runtime
+  readonly env: Readonly<Record<string, string | undefined>>
+  stdout(text: string): void
+  stderr(text: string): void
+  readonly isTerminal?: boolean
+  readonly signal?: AbortSignal
+}
+
+export type Options = Readonly<Record<string, string | boolean | undefined>>
+
+export interface CommandContext {
+  readonly options: Options
+  readonly world: CliWorld
+  readonly client: Client
+  readonly admin: AdminClient
+  /** Progress and warnings: they go to standard error. */
+  say(sentence: string): void
+}
+
+/** What a command found: `value` for --json, tables and notes for people. */
+export interface Outcome {
+  readonly value: unknown
+  readonly tables?: readonly Table[]
+  readonly notes?: readonly string[]
+  /** 0 unless something asked for was not found (1). */
+  readonly exitCode?: number
+}
+
+export interface Table {
+  readonly columns: readonly string[]
+  readonly rows: readonly (readonly (string | number)[])[]
+}
+
+export interface OptionDeclaration {
+  /** commander's form: `-t, --topic <topic>`. */
+  readonly flags: string
+  readonly meaning: string
+  readonly required?: boolean
+  readonly default?: string
+}
+
+/** One sub-command: `skylark topic list`, and `topicList` for hands that know mqadmin. */
+export interface CliCommand {
+  readonly noun: string
+  readonly verb: string
+  /** Apache's name of it. */
+  readonly alias: string
+  readonly summary: string
+  readonly options: readonly OptionDeclaration[]
+  run(context: CommandContext): Promise<Outcome>
+}
