@@ -8,3 +8,5 @@ export const KV_CONFIG_BYTES = 16 * 1024 * 1024
 export const TOPIC_CREATIONS_AT_ONCE = 64
 /** How long a route query waits for the creation of its topic. */
 export const TOPIC_CREATION_MS = 2_000
+/** How often it looks whether the brokers have registered the topic. */
+export const REGISTRATION_POLL_MS = 10

@@ -1,3 +1,4 @@
+import { hostname, networkInterfaces } from 'node:os'
 import { BROKER_CONFIG, startBroker } from '@skylarkmq/broker'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { untilSignal, writePidFile } from './lifetime.ts'
@@ -16,6 +17,10 @@ export async function runBroker(argv: readonly string[]): Promise<number> {
   if (flags.help) return print(HELP)
   const environment = process.env['NAMESRV_ADDR']
   const sources = [
+    new Map([
+      ['brokerName', hostname()],
+      ['brokerIP1', firstAddress()],
+    ]),
     new Map(environment ? [['namesrvAddr', environment] as const] : []),
     flags.configFile === undefined ? new Map<string, string>() : readPropertiesFile(flags.configFile),
     new Map(flags.namesrvAddr === undefined ? [] : [['namesrvAddr', flags.namesrvAddr] as const]),
@@ -26,9 +31,8 @@ export async function runBroker(argv: readonly string[]): Promise<number> {
   const runtime = nodeRuntime({ log: await serverLog() })
   const broker = await startBroker(runtime, config)
   const removePidFile = writePidFile('broker', broker.port)
-  const address = `${broker.host}:${broker.port}`
   const nameServers = config.namesrvAddr === '' ? '' : ` and name server is ${config.namesrvAddr}`
-  print(`The broker[${config.brokerName}, ${address}] boot success. serializeType=JSON${nameServers}\n`)
+  print(`The broker[${config.brokerName}, ${broker.address}] boot success. serializeType=JSON${nameServers}\n`)
   const code = await untilSignal(
     () => broker.close(),
     (signal) => runtime.log.info('stopping', { signal }),
@@ -41,4 +45,10 @@ export async function runBroker(argv: readonly string[]): Promise<number> {
 function print(text: string): number {
   process.stdout.write(text)
   return 0
+}
+
+/** The first address by which other machines reach this one, or the loopback where there is none. */
+function firstAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
+  return addresses.find(({ internal, family }) => !internal && family === 'IPv4')?.address ?? '127.0.0.1'
 }

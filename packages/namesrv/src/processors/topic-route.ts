@@ -25,8 +25,13 @@ export function topicRoute(state: NamesrvState): Processor<typeof GetRouteinfoBy
     const notFound: Reply = { code: ResponseCode.TOPIC_NOT_EXIST, remark: noRoute(topic) }
     const found = answer()
     if (found !== undefined || !state.config.createTopicOnRouteQuery) return found ?? notFound
-    return state.creator.create(topic, state.routes.brokers().values()).then(() => answer() ?? notFound)
+    return state.creator.create(topic, state.routes.brokers().values(), () => isOnAllMasters(state, topic)).then(() => answer() ?? notFound)
   }
+}
+
+function isOnAllMasters({ routes }: NamesrvState, topic: string): boolean {
+  const names = new Set(routes.route(topic)?.queueDatas.map(({ brokerName }) => brokerName))
+  return [...routes.brokers().values()].every(({ brokerAddrs, brokerName }) => brokerAddrs[0] === undefined || names.has(brokerName))
 }
 
 function cachedRoute(state: NamesrvState, topic: string, version: number, standardOnly: boolean | undefined): Buffer | undefined {
