@@ -35,7 +35,7 @@ export class Inode {
 
   write(bytes: Uint8Array, position: number): void {
     this.visible.write(bytes, position)
-    this.#changes.push({ kind: 'write', position, bytes: bytes.slice() })
+    this.#changes.push({ kind: 'write', position, bytes: Uint8Array.from(bytes) })
   }
 
   resize(size: number): void {
