@@ -20,7 +20,7 @@ export const PARTIAL_START_BYTES = 4 * 1024
 export const PARTIAL_KEPT_BYTES = 256 * 1024
 
 /** A reader that took nothing for so long, while more than twice `unsentBytes` waits for it, is closed. */
-export const STALLED_READER_MS = 5_000
+export const STALLED_READER_MS = 10_000
 /** Unsent bytes, as a multiple of `unsentBytes`, at which a reader is closed even if it reads. */
 export const UNSENT_HARD_FACTOR = 16
 /** Between looks at idle and stalled connections. */

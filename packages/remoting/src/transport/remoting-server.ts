@@ -120,13 +120,17 @@ class Server implements RemotingServer {
       })
     }
     for (const connection of this.connections) connection.end()
-    if (this.connections.size > 0) {
-      await this.#orAfter(CLOSE_GRACE_MS, (done) => {
-        this.#onEmpty = done
-      })
-    }
+    await this.#untilEmpty()
     for (const connection of this.connections) connection.destroy()
+    await this.#untilEmpty()
     this.#sweep?.cancel()
+  }
+
+  async #untilEmpty(): Promise<void> {
+    if (this.connections.size === 0) return
+    await this.#orAfter(CLOSE_GRACE_MS, (done) => {
+      this.#onEmpty = done
+    })
   }
 
   #orAfter(ms: number, arrange: (done: () => void) => void): Promise<void> {

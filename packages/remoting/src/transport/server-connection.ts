@@ -71,6 +71,11 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
     return this.#isClosed
   }
 
+  /** Bytes that the peer has not taken yet. */
+  get unsentBytes(): number {
+    return this.#raw.unsentBytes
+  }
+
   start(): void {
     this.#raw.start({
       onBytes: (chunk) => this.#onBytes(chunk),
