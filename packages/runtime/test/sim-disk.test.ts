@@ -33,7 +33,7 @@ describe('a crash of the simulated disk', () => {
         const { disk, world } = simRuntime(seed)
         const file = disk.open('/log', { create: true })
         file.syncNow()
-        let synced = Buffer.alloc(0)
+        let synced: Buffer = Buffer.alloc(0)
         /** Where writes since the last sync may have changed the file. */
         let touched: [number, number][] = []
         let fill = 1
