@@ -1,0 +1,213 @@
+import { createRemotingClient, startRemotingServer } from '@skylarkmq/remoting'
+import { createUniqueIds, hostToBytes } from '@skylarkmq/remoting/protocol'
+import type { Runtime } from '@skylarkmq/runtime'
+import { openMessageStore, openSqliteMetadata } from '@skylarkmq/store'
+import type { MessageStore, MetadataStore, StoreOptions } from '@skylarkmq/store'
+import { BROKER_CONFIG } from './config.ts'
+import type { BrokerConfig, Settings } from './config.ts'
+import { parseDelayLevels } from './delay/delay-levels.ts'
+import { ScheduleService } from './delay/schedule-service.ts'
+import { ConsumerGroups } from './groups/consumer-groups.ts'
+import { GroupConfigs } from './groups/group-configs.ts'
+import { ProducerGroups } from './groups/producer-groups.ts'
+import { QueueLocks } from './groups/queue-locks.ts'
+import { Compensations, FilterCache } from './groups/subscriptions.ts'
+import { HOUSEKEEPING_MS, forgetConnection, keepHouse } from './housekeeping.ts'
+import { ConsumerOffsets } from './offsets/consumer-offsets.ts'
+import { HeldPulls } from './pull/held-pulls.ts'
+import { Registration } from './registration.ts'
+import { brokerRoutes, makeLanes } from './routes.ts'
+import type { BrokerParts } from './routes.ts'
+import { createOnDemand } from './topics/on-demand.ts'
+import { addSystemTopics } from './topics/system-topics.ts'
+import { TopicConfigs } from './topics/topic-configs.ts'
+
+export interface Broker {
+  /** Where it listens. */
+  readonly host: string
+  readonly port: number
+  /** What clients are told to connect to: `host:port`. */
+  readonly address: string
+  readonly store: MessageStore
+  /**
+   * For development: makes a topic whose route somebody asks for; resolves when the NameServers know it. False when the name is none or
+   * the system's, or autoCreateTopicEnable is off.
+   */
+  createTopicOnDemand(topic: string): Promise<boolean>
+  /** Stops in order: unregisters, answers what is under way, saves, closes the store. */
+  close(): Promise<void>
+}
+
+export interface BrokerOptions {
+  /** Where small state is kept; without it a SQLite file in storePathRootDir. It is closed with the broker. */
+  readonly metadata?: MetadataStore
+}
+
+/** Starts a broker. When the promise resolves it accepts requests, and the NameServers that could be reached know of it. */
+export async function startBroker(runtime: Runtime, given: Partial<BrokerConfig> = {}, options: BrokerOptions = {}): Promise<Broker> {
+  const settings: Settings = { current: Object.freeze(withNames({ ...BROKER_CONFIG.defaults, ...given })) }
+  const config = settings.current
+  const delayLevelsMs = parseDelayLevels(config.messageDelayLevel)
+  const store = await openMessageStore(runtime, storeOptions(config, delayLevelsMs))
+  const metadata = options.metadata ?? (await openSqliteMetadata(runtime, `${config.storePathRootDir}/metadata.db`))
+  const broker = new RunningBroker(runtime, settings, store, metadata, delayLevelsMs)
+  try {
+    await broker.start()
+  } catch (error) {
+    await broker.close()
+    throw error
+  }
+  return broker
+}
+
+/** The executable fills in the host's name and address; a broker inside a test needs neither. */
+function withNames(config: BrokerConfig): BrokerConfig {
+  const isAnyAddress = config.bindAddress === '0.0.0.0' || config.bindAddress === '::'
+  return {
+    ...config,
+    brokerName: config.brokerName || 'broker-a',
+    brokerIP1: config.brokerIP1 || (isAnyAddress ? '127.0.0.1' : config.bindAddress),
+  }
+}
+
+const storeOptions = (config: BrokerConfig, delayLevelsMs: readonly number[]): StoreOptions => ({
+  rootDirectory: config.storePathRootDir,
+  ...(config.storePathCommitLog === '' ? {} : { commitLogDirectory: config.storePathCommitLog }),
+  segmentBytes: config.mappedFileSizeCommitLog,
+  flush: config.flushDiskType === 'SYNC_FLUSH' ? 'sync' : 'async',
+  maxMessageBytes: config.maxMessageSize,
+  delayLevelsMs,
+  fileReservedHours: config.fileReservedTime,
+  deleteWhenHours: config.deleteWhen
+    .split(/[;,\s]+/)
+    .filter((hour) => hour !== '')
+    .map(Number),
+})
+
+/** Wiring only: which part gets which, in what order they start and stop. */
+class RunningBroker implements Broker {
+  readonly store: MessageStore
+  readonly #runtime: Runtime
+  readonly #settings: Settings
+  readonly #metadata: MetadataStore
+  readonly #parts: BrokerParts
+  readonly #stops: (() => void | Promise<void>)[] = []
+  #registration: Registration | undefined
+  #closed: Promise<void> | undefined
+  host = ''
+  port = 0
+
+  constructor(runtime: Runtime, settings: Settings, store: MessageStore, metadata: MetadataStore, delayLevelsMs: readonly number[]) {
+    const { clock, random, log } = runtime
+    const config = settings.current
+    this.#runtime = runtime
+    this.#settings = settings
+    this.#metadata = metadata
+    this.store = store
+    const groupConfigs = new GroupConfigs(metadata, clock, settings)
+    const isNotified = (group: string): boolean =>
+      settings.current.notifyConsumerIdsChangedEnable && (groupConfigs.get(group)?.notifyConsumerIdsChangedEnable ?? true)
+    const isSync = config.flushDiskType === 'SYNC_FLUSH'
+    this.#parts = {
+      ...{ store, clock, random, settings, delayLevelsMs },
+      brokerName: config.brokerName,
+      brokerAddr: () => this.address,
+      startedAt: clock.now(),
+      // Its port is filled in once it is known: listenPort may be 0.
+      storeHost: new Uint8Array(hostToBytes(config.brokerIP1, config.listenPort)),
+      uniqueId: createUniqueIds({ clock, random, host: config.brokerIP1 }),
+      topics: new TopicConfigs(metadata, clock),
+      groupConfigs,
+      groups: groupConfigs,
+      consumers: new ConsumerGroups(clock, isNotified),
+      producers: new ProducerGroups(clock),
+      compensations: new Compensations(clock),
+      filters: new FilterCache(),
+      offsets: new ConsumerOffsets(metadata),
+      heldPulls: new HeldPulls(clock),
+      locks: new QueueLocks(clock),
+      schedule: new ScheduleService({ store, metadata, clock, log, delayLevelsMs, isSync }),
+    }
+    addSystemTopics(this.#parts.topics, config, config.brokerName, delayLevelsMs.length)
+  }
+
+  get address(): string {
+    const { brokerIP1 } = this.#settings.current
+    return `${brokerIP1.includes(':') ? `[${brokerIP1}]` : brokerIP1}:${this.port}`
+  }
+
+  async start(): Promise<void> {
+    const { clock } = this.#runtime
+    const parts = this.#parts
+    const { offsets, heldPulls, schedule } = parts
+    await this.#listen()
+    this.store.onArrival((topic, queueId, maxOffset, tagsCode) => heldPulls.arrived(topic, queueId, maxOffset, tagsCode))
+    this.#stops.push(() => heldPulls.close())
+    schedule.start()
+    this.#stops.push(() => schedule.close())
+    const timers = [
+      clock.every(HOUSEKEEPING_MS, () => keepHouse(parts)),
+      clock.every(this.#settings.current.flushConsumerOffsetInterval, () => offsets.save()),
+    ]
+    this.#stops.push(() => timers.forEach((timer) => timer.cancel()))
+    await this.#register()
+    const { brokerName } = parts
+    this.#runtime.log.info('the broker accepts messages', { broker: brokerName, address: this.address, port: this.port })
+  }
+
+  async #listen(): Promise<void> {
+    const config = this.#settings.current
+    const server = await startRemotingServer(this.#runtime, {
+      name: `the broker ${config.brokerName}`,
+      host: config.bindAddress,
+      port: config.listenPort,
+      routes: brokerRoutes(this.#parts, makeLanes(config)),
+      onClose: (connection) => forgetConnection(this.#parts, connection),
+    })
+    this.#stops.push(() => server.close())
+    server.beforeReplies(() => this.store.commitTurn())
+    this.host = server.host
+    this.port = server.port
+    this.#settings.current = Object.freeze({ ...config, listenPort: server.port })
+    this.#parts.storeHost.set(hostToBytes(config.brokerIP1, server.port))
+  }
+
+  async #register(): Promise<void> {
+    const { clock, log } = this.#runtime
+    const { topics, brokerName } = this.#parts
+    const config = this.#settings.current
+    const client = createRemotingClient({ runtime: this.#runtime })
+    this.#stops.push(() => client.close())
+    const haServerAddr = this.address.replace(/\d+$/, String(this.port + 1))
+    const identity = {
+      clusterName: config.brokerClusterName,
+      brokerName,
+      brokerId: config.brokerId,
+      brokerAddr: this.address,
+      haServerAddr,
+    }
+    const registration = new Registration({ client, topics, settings: this.#settings, clock, log, identity })
+    this.#registration = registration
+    this.#stops.push(() => registration.close())
+    await registration.start()
+  }
+
+  async createTopicOnDemand(topic: string): Promise<boolean> {
+    if (!createOnDemand(this.#parts.topics, this.#settings, topic)) return false
+    await this.#registration?.settled()
+    return true
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    for (const stop of this.#stops.reverse()) await stop()
+    this.#parts.offsets.save()
+    await this.store.close()
+    this.#metadata.flush()
+    this.#metadata.close()
+  }
+}

@@ -1,0 +1,165 @@
+import { defineConfig, setting } from '@skylarkmq/runtime'
+import type { ConfigOf } from '@skylarkmq/runtime'
+
+const { text, path, whole, flag, choice } = setting
+
+export const DEFAULT_DELAY_LEVELS = '1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h'
+
+/** Every option of the broker. Names and defaults are Apache RocketMQ's (5.3 `BrokerConfig`, `MessageStoreConfig`). */
+export const BROKER_CONFIG = defineConfig(
+  {
+    brokerClusterName: text({ default: 'DefaultCluster', fixed: true, meaning: 'The cluster that the broker belongs to.' }),
+    brokerName: text({ default: '', fixed: true, meaning: 'The name of the broker; empty means the host name.' }),
+    brokerId: whole({ default: 0, max: 0, fixed: true, meaning: '0: this broker is the master. Replicas come later.' }),
+    brokerIP1: text({
+      default: '',
+      fixed: true,
+      meaning: 'The address that clients are told; empty means the first address of this host.',
+    }),
+    listenPort: whole({ default: 10911, max: 65535, fixed: true, meaning: 'The port that clients connect to; 0 picks a free one.' }),
+    bindAddress: text({ default: '0.0.0.0', fixed: true, meaning: 'The local address that the port is opened on.' }),
+    namesrvAddr: text({ default: '', fixed: true, meaning: 'The NameServers, `host:port` separated by `;`. Empty: none is told.' }),
+    storePathRootDir: path({ default: '~/store', fixed: true, meaning: 'Where messages and metadata are kept.' }),
+    storePathCommitLog: path({ default: '', fixed: true, meaning: 'Where the commit log is kept; empty means `commitlog` in the root.' }),
+    mappedFileSizeCommitLog: whole({
+      default: 1024 * 1024 * 1024,
+      min: 64 * 1024,
+      unit: 'bytes',
+      fixed: true,
+      meaning: 'The size of one file of the commit log.',
+    }),
+    flushDiskType: choice(['ASYNC_FLUSH', 'SYNC_FLUSH'], {
+      default: 'ASYNC_FLUSH',
+      fixed: true,
+      meaning: 'SYNC_FLUSH acknowledges a message after it has been flushed to the disk.',
+    }),
+    fileReservedTime: whole({ default: 72, min: 1, unit: 'hours', fixed: true, meaning: 'How long messages are kept.' }),
+    deleteWhen: text({ default: '04', fixed: true, meaning: 'The hours of the day at which expired files are deleted, separated by `;`.' }),
+    maxMessageSize: whole({ default: 4 * 1024 * 1024, min: 1, unit: 'bytes', fixed: true, meaning: 'The largest body of a message.' }),
+    messageDelayLevel: text({
+      default: DEFAULT_DELAY_LEVELS,
+      fixed: true,
+      meaning: 'The delays of level 1, 2, …: numbers with s, m, h or d.',
+    }),
+    brokerPermission: whole({ default: 6, min: 0, max: 7, meaning: '4 may be read from, 2 may be written to; the sum of both is usual.' }),
+    autoCreateTopicEnable: flag({ default: true, meaning: 'A send to a topic that is not there creates it.' }),
+    defaultTopicQueueNums: whole({
+      default: 8,
+      min: 1,
+      max: 1024,
+      fixed: true,
+      meaning: 'The queues of a topic that is created by a send, at most.',
+    }),
+    clusterTopicEnable: flag({
+      default: true,
+      fixed: true,
+      meaning: 'The topic named after the cluster may be copied from and written to.',
+    }),
+    brokerTopicEnable: flag({ default: true, fixed: true, meaning: 'The topic named after the broker may be copied from and written to.' }),
+    traceTopicEnable: flag({ default: false, fixed: true, meaning: 'Creates the topic for message traces.' }),
+    msgTraceTopicName: text({ default: 'RMQ_SYS_TRACE_TOPIC', fixed: true, meaning: 'The name of the topic for message traces.' }),
+    autoCreateSubscriptionGroup: flag({ default: true, meaning: 'A consumer of a group that is not there creates it.' }),
+    notifyConsumerIdsChangedEnable: flag({ default: true, meaning: 'Members of a group are told when others come and go.' }),
+    enablePropertyFilter: flag({ default: false, meaning: 'Consumers may filter by properties (SQL92).' }),
+    longPollingEnable: flag({ default: true, meaning: 'A pull that finds nothing waits for as long as the client asked.' }),
+    shortPollingTimeMills: whole({ default: 1000, unit: 'ms', meaning: 'How long it waits when longPollingEnable is false.' }),
+    litePullMessageEnable: flag({ default: true, meaning: 'Lite pull consumers are served.' }),
+    useServerSideResetOffset: flag({
+      default: true,
+      meaning: 'A reset offset is kept here and told with the next pull; else pushed to clients.',
+    }),
+    rejectTransactionMessage: flag({ default: false, meaning: 'Transactional messages are refused.' }),
+    regionId: text({ default: 'DefaultRegion', meaning: 'The region that messages and answers carry.' }),
+    traceOn: flag({ default: true, meaning: 'Clients are told that they may trace messages.' }),
+    registerNameServerPeriod: whole({
+      default: 30_000,
+      min: 1000,
+      max: 60_000,
+      unit: 'ms',
+      fixed: true,
+      meaning: 'How often the broker registers.',
+    }),
+    registerBrokerTimeoutMills: whole({
+      default: 24_000,
+      min: 1,
+      unit: 'ms',
+      fixed: true,
+      meaning: 'How long an answer to it is waited for.',
+    }),
+    channelExpiredTimeout: whole({
+      default: 120_000,
+      min: 1000,
+      unit: 'ms',
+      meaning: 'A client without a heartbeat for so long is dropped.',
+    }),
+    subscriptionExpiredTimeout: whole({
+      default: 600_000,
+      min: 1000,
+      unit: 'ms',
+      meaning: 'How long a subscription told by a pull is remembered.',
+    }),
+    flushConsumerOffsetInterval: whole({
+      default: 5000,
+      min: 100,
+      unit: 'ms',
+      fixed: true,
+      meaning: 'How often committed offsets are saved.',
+    }),
+    maxTransferBytesOnMessageInMemory: whole({ default: 262_144, min: 1, unit: 'bytes', meaning: 'The most that one pull brings.' }),
+    maxTransferCountOnMessageInMemory: whole({ default: 32, min: 1, max: 4096, meaning: 'The most messages that one pull brings.' }),
+    defaultQueryMaxNum: whole({ default: 32, min: 1, max: 4096, meaning: 'The most messages that a query by unique key brings.' }),
+    sendThreadPoolQueueCapacity: whole({
+      default: 10_000,
+      min: 1,
+      fixed: true,
+      meaning: 'Sends that may be under way; the next is told SYSTEM_BUSY.',
+    }),
+    pullThreadPoolQueueCapacity: whole({
+      default: 100_000,
+      min: 1,
+      fixed: true,
+      meaning: 'Pulls that may be under way (held ones not counted).',
+    }),
+    clientManagerThreadPoolQueueCapacity: whole({ default: 100_000, min: 1, fixed: true, meaning: 'Heartbeats that may be under way.' }),
+    adminBrokerThreadPoolQueueCapacity: whole({
+      default: 10_000,
+      min: 1,
+      fixed: true,
+      meaning: 'Requests of tools that may be under way.',
+    }),
+  },
+  {
+    withoutEffect: [
+      'brokerRole',
+      'brokerIP2',
+      'haListenPort',
+      'sendMessageThreadPoolNums',
+      'pullMessageThreadPoolNums',
+      'waitTimeMillsInSendQueue',
+      'brokerFastFailureEnable',
+      'transferMsgByHeap',
+      'transientStorePoolEnable',
+      'transientStorePoolSize',
+      'warmMapedFileEnable',
+      'useReentrantLockWhenPutMessage',
+      'diskMaxUsedSpaceRatio',
+      'mappedFileSizeConsumeQueue',
+      'flushIntervalCommitLog',
+      'rocketmqHome',
+      'compressedRegister',
+      'forceRegister',
+      'slaveReadEnable',
+      'messageIndexEnable',
+      'maxHashSlotNum',
+      'maxIndexNum',
+      'aclEnable',
+    ],
+  },
+)
+
+export type BrokerConfig = ConfigOf<typeof BROKER_CONFIG>
+
+/** The configuration in force: UPDATE_BROKER_CONFIG replaces it. Whoever reads a key that is not `fixed` asks `current` each time. */
+export interface Settings {
+  current: BrokerConfig
+}

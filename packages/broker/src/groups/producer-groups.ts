@@ -1,0 +1,52 @@
+import type { ServerConnection } from '@skylarkmq/remoting'
+import type { Clock } from '@skylarkmq/runtime'
+
+export interface ProducerMember {
+  readonly connection: ServerConnection
+  clientId: string
+  seenAt: number
+}
+
+/** Who produces: for request-reply, for asking about transactions, and for tools. */
+export class ProducerGroups {
+  readonly #groups = new Map<string, Map<ServerConnection, ProducerMember>>()
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  register(group: string, clientId: string, connection: ServerConnection): void {
+    let members = this.#groups.get(group)
+    if (members === undefined) this.#groups.set(group, (members = new Map()))
+    const member = members.get(connection)
+    const seenAt = this.#clock.monotonic()
+    if (member === undefined) members.set(connection, { connection, clientId, seenAt })
+    else Object.assign(member, { clientId, seenAt })
+  }
+
+  unregister(group: string, connection: ServerConnection): void {
+    const members = this.#groups.get(group)
+    if (members?.delete(connection) && members.size === 0) this.#groups.delete(group)
+  }
+
+  drop(connection: ServerConnection): void {
+    for (const group of [...this.#groups.keys()]) this.unregister(group, connection)
+  }
+
+  members(group: string): ProducerMember[] {
+    return [...(this.#groups.get(group)?.values() ?? [])]
+  }
+
+  entries(): IterableIterator<[string, Map<ServerConnection, ProducerMember>]> {
+    return this.#groups.entries()
+  }
+
+  /** Connections whose last heartbeat is older. */
+  expired(expiryMs: number): ServerConnection[] {
+    const now = this.#clock.monotonic()
+    return [...this.#groups.values()].flatMap((members) =>
+      [...members.values()].filter((member) => now - member.seenAt > expiryMs).map((member) => member.connection),
+    )
+  }
+}

@@ -1,0 +1,37 @@
+import type { ServerConnection } from '@skylarkmq/remoting'
+import type { Settings } from './config.ts'
+import type { ConsumerGroups } from './groups/consumer-groups.ts'
+import type { ProducerGroups } from './groups/producer-groups.ts'
+import type { QueueLocks } from './groups/queue-locks.ts'
+import type { Compensations } from './groups/subscriptions.ts'
+import type { HeldPulls } from './pull/held-pulls.ts'
+
+export interface HousekeepingDeps {
+  readonly consumers: ConsumerGroups
+  readonly producers: ProducerGroups
+  readonly heldPulls: HeldPulls
+  readonly locks: QueueLocks
+  readonly compensations: Compensations
+  readonly settings: Settings
+}
+
+/** How often clients that went silent are looked for (RocketMQ 5.3 `ClientHousekeepingService`). */
+export const HOUSEKEEPING_MS = 10_000
+
+/** A connection is gone: so are its memberships and its waiting pulls; the other members of its groups are told. */
+export function forgetConnection({ consumers, producers, heldPulls }: HousekeepingDeps, connection: ServerConnection): void {
+  consumers.drop(connection)
+  producers.drop(connection)
+  heldPulls.drop(connection)
+}
+
+/** Closes connections of clients whose heartbeats stopped, and forgets what has expired. */
+export function keepHouse(deps: HousekeepingDeps): void {
+  const { channelExpiredTimeout, subscriptionExpiredTimeout } = deps.settings.current
+  for (const connection of [...deps.consumers.expired(channelExpiredTimeout), ...deps.producers.expired(channelExpiredTimeout)]) {
+    forgetConnection(deps, connection)
+    connection.close()
+  }
+  deps.locks.sweep()
+  deps.compensations.sweep(subscriptionExpiredTimeout)
+}

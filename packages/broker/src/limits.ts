@@ -1,0 +1,26 @@
+/** Bounds of everything that grows with what clients send. */
+export const LIMITS = Object.freeze({
+  /** Pulls that wait for messages, of all queues. */
+  heldPulls: 200_000,
+  /** Of one queue. */
+  heldPullsPerQueue: 10_000,
+  /** The longest time that a pull is held, whatever its client asks. */
+  holdMs: 300_000,
+  /** Subscriptions remembered from pulls without a heartbeat. */
+  compensations: 10_000,
+  /** Compiled filters remembered. */
+  filters: 1_000,
+  /** Messages in one batch of a producer. */
+  batchMessages: 65_536,
+  /** Messages that one query brings. */
+  queryMessages: 4_096,
+  /** Bytes that one query brings. */
+  queryBytes: 8 * 1024 * 1024,
+  /** Queues in one lock request. */
+  lockQueues: 65_536,
+  /** Queues that an operator may give one topic. */
+  topicQueues: 65_536,
+  /** Messages of one delay level that are delivered at a time. */
+  scheduleMessages: 32,
+  scheduleBytes: 8 * 1024 * 1024,
+})

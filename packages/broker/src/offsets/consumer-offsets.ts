@@ -1,0 +1,124 @@
+import type { MetadataStore } from '@skylarkmq/store'
+
+interface TopicGroup {
+  readonly topic: string
+  readonly group: string
+  readonly committed: Map<number, number>
+  /** The offset of the last pull, for tools. */
+  readonly pulled: Map<number, number>
+  /** Set by an operator and not yet told to the consumer (RocketMQ 5.3 `ConsumerOffsetManager#assignResetOffset`). */
+  readonly resets: Map<number, number>
+}
+
+/**
+ * How far each group has consumed each queue. Held in memory; `save` hands what changed to the metadata store, on a timer and at close,
+ * so that a commit costs no write. After a crash consumers see the messages since the last save again.
+ */
+export class ConsumerOffsets {
+  readonly #table = new Map<string, Map<string, TopicGroup>>()
+  readonly #dirty = new Set<TopicGroup>()
+  readonly #metadata: MetadataStore
+
+  constructor(metadata: MetadataStore) {
+    this.#metadata = metadata
+    for (const [key, text] of metadata.entries('offsets')) {
+      const split = key.indexOf('@')
+      const entry = this.#entry(key.slice(split + 1), key.slice(0, split))
+      for (const [queueId, offset] of Object.entries(JSON.parse(text) as Record<string, number>))
+        entry.committed.set(Number(queueId), offset)
+    }
+  }
+
+  /** The committed offset (a pending reset counts as such), or undefined. */
+  get(group: string, topic: string, queueId: number): number | undefined {
+    const entry = this.#table.get(group)?.get(topic)
+    return entry?.resets.get(queueId) ?? entry?.committed.get(queueId)
+  }
+
+  /** False when a reset waits to be told: it stays. Lower offsets are accepted. */
+  commit(group: string, topic: string, queueId: number, offset: number): boolean {
+    const entry = this.#entry(group, topic)
+    if (entry.resets.has(queueId)) return false
+    if (entry.committed.get(queueId) !== offset) {
+      entry.committed.set(queueId, offset)
+      this.#dirty.add(entry)
+    }
+    return true
+  }
+
+  pulled(group: string, topic: string, queueId: number, offset: number): void {
+    this.#entry(group, topic).pulled.set(queueId, offset)
+  }
+
+  lastPulled(group: string, topic: string, queueId: number): number | undefined {
+    return this.#table.get(group)?.get(topic)?.pulled.get(queueId)
+  }
+
+  /** Sets the offset and keeps it until `takeReset`. */
+  reset(group: string, topic: string, queueId: number, offset: number, isTold: boolean): void {
+    const entry = this.#entry(group, topic)
+    entry.committed.set(queueId, offset)
+    if (isTold) entry.resets.set(queueId, offset)
+    this.#dirty.add(entry)
+  }
+
+  takeReset(group: string, topic: string, queueId: number): number | undefined {
+    const resets = this.#table.get(group)?.get(topic)?.resets
+    if (resets === undefined || resets.size === 0) return undefined
+    const offset = resets.get(queueId)
+    resets.delete(queueId)
+    return offset
+  }
+
+  topicsOf(group: string): string[] {
+    return [...(this.#table.get(group)?.values() ?? [])].filter((entry) => entry.committed.size > 0).map((entry) => entry.topic)
+  }
+
+  groupsOf(topic: string): string[] {
+    return [...this.#table].filter(([, topics]) => (topics.get(topic)?.committed.size ?? 0) > 0).map(([group]) => group)
+  }
+
+  /** `[topic@group, queueId → offset]` of all. */
+  *entries(): IterableIterator<[string, ReadonlyMap<number, number>]> {
+    for (const topics of this.#table.values()) {
+      for (const entry of topics.values()) if (entry.committed.size > 0) yield [keyOf(entry), entry.committed]
+    }
+  }
+
+  deleteGroup(group: string): void {
+    for (const entry of this.#table.get(group)?.values() ?? []) this.#forget(entry)
+    this.#table.delete(group)
+  }
+
+  deleteTopic(topic: string): void {
+    for (const [group, topics] of this.#table) {
+      const entry = topics.get(topic)
+      if (entry === undefined) continue
+      this.#forget(entry)
+      topics.delete(topic)
+      if (topics.size === 0) this.#table.delete(group)
+    }
+  }
+
+  save(): void {
+    for (const entry of this.#dirty) this.#metadata.set('offsets', keyOf(entry), JSON.stringify(Object.fromEntries(entry.committed)))
+    this.#dirty.clear()
+  }
+
+  #forget(entry: TopicGroup): void {
+    this.#dirty.delete(entry)
+    this.#metadata.delete('offsets', keyOf(entry))
+  }
+
+  #entry(group: string, topic: string): TopicGroup {
+    let topics = this.#table.get(group)
+    if (topics === undefined) this.#table.set(group, (topics = new Map()))
+    const old = topics.get(topic)
+    if (old !== undefined) return old
+    const entry: TopicGroup = { topic, group, committed: new Map(), pulled: new Map(), resets: new Map() }
+    topics.set(topic, entry)
+    return entry
+  }
+}
+
+const keyOf = (entry: TopicGroup): string => `${entry.topic}@${entry.group}`

@@ -1,0 +1,83 @@
+import { ResponseCode } from '@skylarkmq/remoting/protocol'
+import type {
+  GetEarliestMsgStoretime,
+  GetMaxOffset,
+  QueryConsumerOffset,
+  RequestOf,
+  SearchOffsetByTimestamp,
+  UpdateConsumerOffset,
+} from '@skylarkmq/remoting/protocol'
+import type { Reply } from '@skylarkmq/remoting'
+import type { MessageStore } from '@skylarkmq/store'
+import { groupMissing, plain, refuse, topicMissing } from '../answers.ts'
+import type { GroupConfigs } from '../groups/group-configs.ts'
+import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
+import type { TopicConfigs } from '../topics/topic-configs.ts'
+
+type OffsetReply = Reply<{ readonly offset: number }>
+type Queue = RequestOf<typeof GetMaxOffset>
+
+interface StoreDeps {
+  readonly store: MessageStore
+}
+
+/** A queue that has never been written to answers 0: clients probe brokers with it. */
+export const getMaxOffset =
+  ({ store }: StoreDeps) =>
+  ({ topic, queueId }: Queue): OffsetReply => ({ code: 0, header: { offset: store.maxOffset(topic, queueId) } })
+
+export const getMinOffset =
+  ({ store }: StoreDeps) =>
+  ({ topic, queueId }: Pick<Queue, 'topic' | 'queueId'>): OffsetReply => ({ code: 0, header: { offset: store.minOffset(topic, queueId) } })
+
+export const searchOffset =
+  ({ store }: StoreDeps) =>
+  ({ topic, queueId, timestamp, boundaryType }: RequestOf<typeof SearchOffsetByTimestamp>): OffsetReply => {
+    const boundary = boundaryType?.toLowerCase() === 'upper' ? 'upper' : 'lower'
+    return { code: 0, header: { offset: store.offsetByTime(topic, queueId, timestamp, boundary) } }
+  }
+
+export const getEarliestStoreTime =
+  ({ store }: StoreDeps) =>
+  ({ topic, queueId }: RequestOf<typeof GetEarliestMsgStoretime>): Reply<{ readonly timestamp: number }> => ({
+    code: 0,
+    header: { timestamp: store.earliestStoreTime(topic, queueId) },
+  })
+
+export interface CommittedDeps extends StoreDeps {
+  readonly offsets: ConsumerOffsets
+  readonly groupConfigs: GroupConfigs
+  readonly topics: TopicConfigs
+}
+
+/**
+ * Without a committed offset a new group starts at 0 as long as the queue's first message is there; else the client decides
+ * (RocketMQ 5.3 `ConsumerManageProcessor#queryConsumerOffset`).
+ */
+export const queryConsumerOffset =
+  ({ store, offsets }: CommittedDeps) =>
+  ({ consumerGroup, topic, queueId, setZeroIfNotFound }: RequestOf<typeof QueryConsumerOffset>): OffsetReply => {
+    const committed = offsets.get(consumerGroup, topic, queueId)
+    if (committed !== undefined) return { code: 0, header: { offset: committed } }
+    if (setZeroIfNotFound === false) return notFound('Not found, do not set to zero, maybe this group boot first')
+    const isFirstThere = store.minOffset(topic, queueId) <= 0 && store.maxOffset(topic, queueId) > 0
+    if (isFirstThere) return { code: 0, header: { offset: 0 } }
+    return notFound('Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first')
+  }
+
+const notFound = (remark: string): OffsetReply => ({ code: ResponseCode.QUERY_NOT_FOUND, remark })
+
+/** Negative offsets mean that the client has none (JavaScript): ignored. Lower ones than before are accepted. */
+export const updateConsumerOffset =
+  ({ offsets, groupConfigs, topics }: CommittedDeps) =>
+  ({ consumerGroup, topic, queueId, commitOffset }: RequestOf<typeof UpdateConsumerOffset>): Reply<never> => {
+    if (groupConfigs.get(consumerGroup) === undefined) return groupMissing(consumerGroup)
+    const config = topics.get(topic)
+    if (config === undefined) return topicMissing(topic)
+    const queues = Math.max(config.readQueueNums, config.writeQueueNums)
+    if (queueId < 0 || queueId >= queues) {
+      return refuse('INVALID_PARAMETER', `queueId[${queueId}] is illegal, topic:[${plain(topic)}] has the queues 0 to ${queues - 1}`)
+    }
+    if (commitOffset < 0 || offsets.commit(consumerGroup, topic, queueId, commitOffset)) return { code: 0 }
+    return { code: 0, remark: 'Offset has been previously reset' }
+  }

@@ -1,0 +1,104 @@
+import { checkTopicName, encodeJson, encodeTopicList, isSystemTopic } from '@skylarkmq/remoting/protocol'
+import type { DeleteTopicInBroker, GetTopicConfig, RequestOf, UpdateAndCreateTopic } from '@skylarkmq/remoting/protocol'
+import type { Reply } from '@skylarkmq/remoting'
+import type { MessageStore } from '@skylarkmq/store'
+import { SUCCESS, plain, refuse, topicMissing } from '../answers.ts'
+import type { Refusal } from '../answers.ts'
+import { LIMITS } from '../limits.ts'
+import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
+import type { HeldPulls } from '../pull/held-pulls.ts'
+import type { TopicConfigs } from '../topics/topic-configs.ts'
+
+export interface TopicAdminDeps {
+  readonly topics: TopicConfigs
+  readonly store: MessageStore
+  readonly offsets: ConsumerOffsets
+  readonly heldPulls: HeldPulls
+  /** The advertised address of this broker. */
+  readonly brokerAddr: () => string
+}
+
+type UpdateHeader = RequestOf<typeof UpdateAndCreateTopic>
+
+export function updateTopic({ topics }: TopicAdminDeps) {
+  return (header: UpdateHeader): Reply<never> => {
+    const wrong = checkTopicName(header.topic)
+    if (wrong !== undefined) return refuse('INVALID_PARAMETER', wrong)
+    if (isSystemTopic(header.topic)) return refuse('INVALID_PARAMETER', `The topic[${plain(header.topic)}] is conflict with system topic.`)
+    const refused = checkNumbers(header)
+    if (refused !== undefined) return refused
+    topics.set({
+      topicName: header.topic,
+      readQueueNums: header.readQueueNums,
+      writeQueueNums: header.writeQueueNums,
+      perm: header.perm,
+      topicFilterType: header.topicFilterType === 'MULTI_TAG' ? 'MULTI_TAG' : 'SINGLE_TAG',
+      topicSysFlag: header.topicSysFlag ?? 0,
+      order: header.order ?? false,
+      attributes: changeAttributes(topics.get(header.topic)?.attributes ?? {}, header.attributes),
+    })
+    return SUCCESS
+  }
+}
+
+function checkNumbers({ readQueueNums, writeQueueNums, perm }: UpdateHeader): Refusal | undefined {
+  for (const [name, count] of [
+    ['readQueueNums', readQueueNums],
+    ['writeQueueNums', writeQueueNums],
+  ] as const) {
+    if (count < 1 || count > LIMITS.topicQueues) {
+      return refuse('INVALID_PARAMETER', `the header field ${name} is ${count}; it must be from 1 to ${LIMITS.topicQueues}`)
+    }
+  }
+  if (perm < 0 || perm > 7)
+    return refuse('INVALID_PARAMETER', `the header field perm is ${perm}; it must be from 0 to 7 (4 read, 2 write, 1 inherit)`)
+  return undefined
+}
+
+/** `+name=value,-name`: set and remove (RocketMQ 5.3 `AttributeParser`). */
+function changeAttributes(old: Readonly<Record<string, string>>, text: string | undefined): Readonly<Record<string, string>> {
+  const attributes = new Map(Object.entries(old))
+  for (const part of (text ?? '').split(',')) {
+    const set = /^\+([^=]+)=(.*)$/.exec(part.trim())
+    if (set !== null) attributes.set(set[1] as string, set[2] as string)
+    else if (part.trim().startsWith('-')) attributes.delete(part.trim().slice(1))
+  }
+  return Object.fromEntries(attributes)
+}
+
+/** The messages stay in the log until it expires; the topic, its queues and all groups' offsets in it are gone. */
+export function deleteTopic({ topics, store, offsets, heldPulls }: TopicAdminDeps) {
+  return ({ topic }: RequestOf<typeof DeleteTopicInBroker>): Reply<never> => {
+    if (topic === '') return refuse('INVALID_PARAMETER', 'The specified topic is blank.')
+    if (isSystemTopic(topic) || topics.systemTopics.has(topic)) {
+      return refuse('INVALID_PARAMETER', `The topic[${plain(topic)}] is conflict with system topic.`)
+    }
+    topics.delete(topic)
+    store.deleteTopic(topic)
+    offsets.deleteTopic(topic)
+    heldPulls.wakeTopic(topic)
+    return SUCCESS
+  }
+}
+
+export function getAllTopicConfig({ topics }: TopicAdminDeps) {
+  return (): Reply<never> => {
+    const table = Object.fromEntries([...topics.all()].map((config) => [config.topicName, config]))
+    return {
+      code: 0,
+      ext: { totalTopicNum: String(topics.size) },
+      body: encodeJson({ dataVersion: topics.version, topicConfigTable: table }),
+    }
+  }
+}
+
+export function getTopicConfig({ topics }: TopicAdminDeps) {
+  return ({ topic }: RequestOf<typeof GetTopicConfig>): Reply<never> => {
+    const config = topics.get(topic)
+    return config === undefined ? topicMissing(topic) : { code: 0, body: encodeJson(config) }
+  }
+}
+
+export function getSystemTopics({ topics, brokerAddr }: TopicAdminDeps) {
+  return (): Reply<never> => ({ code: 0, body: encodeTopicList({ topicList: [...topics.systemTopics], brokerAddr: brokerAddr() }) })
+}

@@ -1,0 +1,124 @@
+import { DEFAULT_TOPIC, PERM, encodeJson, isInherited, normalizeTopicConfig } from '@skylarkmq/remoting/protocol'
+import type { DataVersion, TopicConfig } from '@skylarkmq/remoting/protocol'
+import type { Clock } from '@skylarkmq/runtime'
+import type { MetadataStore } from '@skylarkmq/store'
+
+const VERSION_KEY = 'topicDataVersion'
+
+export type TopicChange = (topic: string, config: TopicConfig | undefined) => void
+
+/** The topics of this broker and their settings. The version tells NameServers that something changed. */
+export class TopicConfigs {
+  readonly #topics = new Map<string, TopicConfig>()
+  readonly #system = new Set<string>()
+  readonly #metadata: MetadataStore
+  readonly #clock: Clock
+  readonly #listeners: TopicChange[] = []
+  #version: DataVersion
+
+  constructor(metadata: MetadataStore, clock: Clock) {
+    this.#metadata = metadata
+    this.#clock = clock
+    for (const [topic, text] of metadata.entries('topics')) this.#topics.set(topic, normalizeTopicConfig(JSON.parse(text)))
+    const version = metadata.get('kv', VERSION_KEY)
+    this.#version = version === undefined ? { stateVersion: 0, timestamp: clock.now(), counter: 0 } : (JSON.parse(version) as DataVersion)
+  }
+
+  get version(): DataVersion {
+    return this.#version
+  }
+
+  /** What the broker made for itself at its start. */
+  get systemTopics(): ReadonlySet<string> {
+    return this.#system
+  }
+
+  get size(): number {
+    return this.#topics.size
+  }
+
+  get(topic: string): TopicConfig | undefined {
+    return this.#topics.get(topic)
+  }
+
+  all(): IterableIterator<TopicConfig> {
+    return this.#topics.values()
+  }
+
+  onChange(listener: TopicChange): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Creates or replaces. Nothing happens when it is the same already. */
+  set(config: TopicConfig): void {
+    const text = textOf(config)
+    const old = this.#topics.get(config.topicName)
+    if (old !== undefined && textOf(old) === text) return
+    this.#topics.set(config.topicName, config)
+    this.#metadata.set('topics', config.topicName, text)
+    this.#changed(config.topicName, config)
+  }
+
+  /** A topic of the broker itself: made when missing; what an operator changed stays. */
+  addSystem(topicName: string, queues: number, perm: number = PERM.READ | PERM.WRITE): void {
+    this.#system.add(topicName)
+    if (!this.#topics.has(topicName)) this.set(plainTopic(topicName, queues, perm))
+  }
+
+  delete(topic: string): boolean {
+    if (!this.#topics.delete(topic)) return false
+    this.#metadata.delete('topics', topic)
+    this.#changed(topic, undefined)
+    return true
+  }
+
+  /** The topic, made with these queues when it is missing: retry and dead-letter topics. */
+  ensure(topicName: string, queues: number, topicSysFlag = 0): TopicConfig {
+    const old = this.#topics.get(topicName)
+    if (old !== undefined) return old
+    const config = { ...plainTopic(topicName, queues, PERM.READ | PERM.WRITE), topicSysFlag }
+    this.set(config)
+    return config
+  }
+
+  /**
+   * The topic that a send creates, copied from the default topic that the producer names (RocketMQ 5.3
+   * `TopicConfigManager#createTopicInSendMessageMethod`). Undefined when that one is missing or does not hand on its settings.
+   */
+  createFromDefault(
+    topicName: string,
+    defaultTopic: string | undefined,
+    clientQueues: number | undefined,
+    sysFlag: number,
+  ): TopicConfig | undefined {
+    const source = this.#topics.get(defaultTopic || DEFAULT_TOPIC)
+    if (source === undefined || !isInherited(source.perm)) return undefined
+    const queues = Math.max(1, Math.min(clientQueues ?? source.writeQueueNums, source.writeQueueNums))
+    const config = {
+      ...plainTopic(topicName, queues, source.perm & ~PERM.INHERIT),
+      topicFilterType: source.topicFilterType,
+      topicSysFlag: sysFlag,
+    }
+    this.set(config)
+    return config
+  }
+
+  #changed(topic: string, config: TopicConfig | undefined): void {
+    this.#version = { ...this.#version, timestamp: this.#clock.now(), counter: this.#version.counter + 1 }
+    this.#metadata.set('kv', VERSION_KEY, JSON.stringify(this.#version))
+    for (const listener of this.#listeners) listener(topic, config)
+  }
+}
+
+export const plainTopic = (topicName: string, queues: number, perm: number): TopicConfig => ({
+  topicName,
+  readQueueNums: queues,
+  writeQueueNums: queues,
+  perm,
+  topicFilterType: 'SINGLE_TAG',
+  topicSysFlag: 0,
+  order: false,
+  attributes: {},
+})
+
+const textOf = (config: TopicConfig): string => encodeJson(config).toString()
