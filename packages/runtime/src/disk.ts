@@ -3,6 +3,8 @@
  * Every failure is an `Error` with Node's `code` (ENOENT, ENOSPC, EIO, …) and a `path`.
  */
 export interface Disk {
+  /** Set on a disk in memory: no other process can have it, and native code (SQLite) cannot find its files. */
+  readonly isSimulated?: boolean
   /** Opens a file for reading and (unless `readOnly`) writing. With `create` it is made when missing, its folders too. */
   open(path: string, options?: { readonly create?: boolean; readonly readOnly?: boolean }): DiskFile
   exists(path: string): boolean

@@ -1,2 +1,20 @@
+export { memoryMetadata } from './metadata/memory-metadata.ts'
+export { openSqliteMetadata } from './metadata/sqlite-metadata.ts'
 export { openMessageStore } from './open-store.ts'
-export type * from './types.ts'
+export type {
+  AppendResult,
+  AppendStatus,
+  ArrivalListener,
+  EntryFilter,
+  MessageStore,
+  MessageToStore,
+  MetadataStore,
+  MetadataTable,
+  OnStored,
+  ReadRequest,
+  ReadResult,
+  ReadStatus,
+  RecordFilter,
+  RecoveryReport,
+  StoreOptions,
+} from './types.ts'

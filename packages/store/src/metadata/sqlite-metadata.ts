@@ -1,0 +1,98 @@
+import { dirname } from 'node:path'
+import type { Runtime } from '@skylarkmq/runtime'
+import type { MetadataStore, MetadataTable } from '../types.ts'
+import { loadSqlite } from './load-sqlite.ts'
+
+const FLUSH_INTERVAL_MS = 1_000
+
+/**
+ * The tables live in memory; changes are collected and written in one transaction a second, so that a committed offset costs a map
+ * entry and no disk access. What a crash may take is the last second, which for offsets means messages that come twice.
+ */
+export async function openSqliteMetadata(runtime: Runtime, path: string): Promise<MetadataStore> {
+  const Database = await loadSqlite()
+  runtime.disk.makeDirectory(dirname(path))
+  const database = new Database(path)
+  database.pragma('journal_mode = WAL')
+  database.pragma('synchronous = NORMAL')
+  database.exec(
+    'CREATE TABLE IF NOT EXISTS metadata (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID',
+  )
+  const upsert = database.prepare(
+    'INSERT INTO metadata (kind, key, value) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value',
+  )
+  const remove = database.prepare('DELETE FROM metadata WHERE kind = ? AND key = ?')
+  const tables = new Map<string, Map<string, string>>()
+  const changed = new Map<string, Set<string>>()
+  let isClosed = false
+
+  for (const row of database.prepare('SELECT kind, key, value FROM metadata ORDER BY kind, key').iterate() as Iterable<Row>) {
+    rows(row.kind).set(row.key, row.value)
+  }
+
+  function rows(table: string): Map<string, string> {
+    let found = tables.get(table)
+    if (found === undefined) {
+      found = new Map()
+      tables.set(table, found)
+    }
+    return found
+  }
+
+  function note(table: string, key: string): void {
+    const keys = changed.get(table)
+    if (keys === undefined) changed.set(table, new Set([key]))
+    else keys.add(key)
+  }
+
+  const writeAll = database.transaction(() => {
+    for (const [table, keys] of changed) {
+      for (const key of keys) {
+        const value = rows(table).get(key)
+        if (value === undefined) remove.run(table, key)
+        else upsert.run(table, key, value)
+      }
+    }
+  })
+
+  function flush(): void {
+    if (changed.size === 0 || isClosed) return
+    writeAll()
+    // Only after the transaction: what it could not write is tried again.
+    changed.clear()
+  }
+
+  const timer = runtime.clock.every(FLUSH_INTERVAL_MS, () => {
+    try {
+      flush()
+    } catch (error) {
+      runtime.log.error('metadata could not be written; it is tried again in a second', { path, error: String(error) })
+    }
+  })
+
+  return {
+    entries: (table: MetadataTable) => Array.from(rows(table)),
+    get: (table, key) => rows(table).get(key),
+    set(table, key, value) {
+      rows(table).set(key, value)
+      note(table, key)
+    },
+    delete(table, key) {
+      if (rows(table).delete(key)) note(table, key)
+    },
+    flush,
+    close() {
+      if (isClosed) return
+      timer.cancel()
+      flush()
+      isClosed = true
+      database.close()
+    },
+  }
+}
+
+interface Row {
+  readonly kind: string
+  readonly key: string
+  readonly value: string
+}

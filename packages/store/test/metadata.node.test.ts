@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { nodeRuntime } from '@skylarkmq/runtime/node'
+import { afterAll, describe, expect, test } from 'vitest'
+import type { MetadataStore } from '../src/index.ts'
+import { memoryMetadata, openMessageStore, openSqliteMetadata } from '../src/index.ts'
+import { OPTIONS } from './support/fixture.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'skylark-metadata-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const implementations: readonly (readonly [string, () => MetadataStore | Promise<MetadataStore>])[] = [
+  ['memory', () => memoryMetadata()],
+  ['SQLite', () => openSqliteMetadata(nodeRuntime(), join(folder, `${Math.floor(performance.now() * 1000)}`, 'metadata.db'))],
+]
+
+describe.each(implementations)('metadata in %s', (_name, open) => {
+  test('gives back what was set, per table, the last value of a key', async () => {
+    const store = await open()
+    store.set('topics', 'orders', '1')
+    store.set('groups', 'orders', 'a group of the same name')
+    store.set('topics', 'orders', '2')
+    expect(store.get('topics', 'orders')).toBe('2')
+    expect(store.get('groups', 'orders')).toBe('a group of the same name')
+    expect(store.get('kv', 'orders')).toBeUndefined()
+    expect([...store.entries('topics')]).toEqual([['orders', '2']])
+    store.close()
+  })
+
+  test('forgets what was deleted, also before and after a flush', async () => {
+    const store = await open()
+    store.set('offsets', 'a', '1')
+    store.delete('offsets', 'a')
+    store.set('offsets', 'b', '2')
+    store.flush()
+    store.delete('offsets', 'b')
+    store.delete('offsets', 'never there')
+    store.flush()
+    expect([...store.entries('offsets')]).toEqual([])
+    store.close()
+  })
+
+  test('entries can be changed while they are walked', async () => {
+    const store = await open()
+    for (let i = 0; i < 5; i++) store.set('delay', `level ${i}`, '0')
+    for (const [key] of store.entries('delay')) store.delete('delay', key)
+    expect([...store.entries('delay')]).toEqual([])
+    store.close()
+  })
+})
+
+test('SQLite metadata is there after closing, and after the process vanished with a flush behind it', async () => {
+  const path = join(folder, 'lasting', 'metadata.db')
+  const first = await openSqliteMetadata(nodeRuntime(), path)
+  first.set('topics', 'orders\u0000ü', '{"queues":4}')
+  first.close()
+  first.close()
+  const second = await openSqliteMetadata(nodeRuntime(), path)
+  expect(second.get('topics', 'orders\u0000ü')).toBe('{"queues":4}')
+  second.set('topics', 'payments', '{}')
+  second.delete('topics', 'orders\u0000ü')
+  second.flush()
+  const third = await openSqliteMetadata(nodeRuntime(), path)
+  expect([...third.entries('topics')]).toEqual([['payments', '{}']])
+  second.close()
+  third.close()
+})
+
+test('a second opener of a store folder is told who holds it; after the first closes it may', async () => {
+  const options = { ...OPTIONS, rootDirectory: join(folder, 'store') }
+  const first = await openMessageStore(nodeRuntime(), options)
+  await expect(openMessageStore(nodeRuntime(), options)).rejects.toThrow(`in use by process ${process.pid}`)
+  await first.close()
+  const again = await openMessageStore(nodeRuntime(), options)
+  expect(again.recovery.cleanStop).toBe(true)
+  await again.close()
+})
