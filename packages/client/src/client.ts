@@ -37,7 +37,7 @@ export class Client implements AsyncDisposable {
     return new AdminClient(this.#core, false, options)
   }
 
-  /** Closes producers and consumers first, each waiting up to `drainMs` for its work. Always resolves. */
+  /** Closes consumers, then producers, waiting up to `drainMs` for their work. Always resolves. */
   close(options: CloseOptions = {}): Promise<void> {
     return this.#core.close(options)
   }

@@ -418,7 +418,7 @@ describe('close', () => {
     const sending = producer.send({ topic: TOPIC, body: 'x' })
     await sim.world.run(50)
     await sim.world.until(client.core.heartbeatNow())
-    const closing = client.close()
+    const closing = producer.close().then(() => client.close())
     await expect(producer.send({ topic: TOPIC, body: 'late' })).rejects.toThrow(/closed/)
     await sim.world.until(closing)
     expect((await sending).status).toBe('OK')

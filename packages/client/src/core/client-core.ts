@@ -32,6 +32,9 @@ export const DEFAULT_TIMEOUTS: ClientTimeouts = {
 
 export const DEFAULT_DRAIN_MS = 10_000
 const UNREGISTER_MS = 1000
+const GOODBYE_MS = 2000
+/** After so many timeouts in a row a connection is made anew: the other end may have lost power, and TCP would say so much later. */
+const SILENCES_BEFORE_RECONNECT = 3
 
 /** `<ip>@<instance>[@unit]` (RocketMQ `ClientConfig#buildMQClientId`). In containers every pid is 1, so chance takes the pid's place. */
 export function buildClientId(options: ClientOptions, clock: Clock, random: Random): string {
@@ -39,6 +42,8 @@ export function buildClientId(options: ClientOptions, clock: Clock, random: Rand
   const id = `${options.clientIp ?? '127.0.0.1'}@${instance}`
   return options.unitName ? `${id}@${options.unitName}` : id
 }
+
+type Part = (options: CloseOptions) => Promise<void>
 
 class Core implements ClientCore {
   readonly clientId: string
@@ -55,7 +60,9 @@ class Core implements ClientCore {
   readonly #heartbeats: Heartbeats
   readonly #notifications = new Notifications()
   readonly #refresh: Timer
-  readonly #parts = new Set<(options: CloseOptions) => Promise<void>>()
+  readonly #parts = { consumer: new Set<Part>(), producer: new Set<Part>() }
+  /** Timeouts in a row, by address. */
+  readonly #silences = new Map<string, number>()
   #closing: Promise<void> | undefined
   #isClosed = false
 
@@ -77,6 +84,7 @@ class Core implements ClientCore {
         this.events.emit('disconnected', address)
       },
       ...(options.tls ? { tls: options.tls } : {}),
+      ...(options.msgpack ? { msgpack: true } : {}),
     })
     this.#namesrv = new NamesrvRotation(this.#remoting, addresses, this.clock, this.random)
     this.#routes = new RouteCache({
@@ -116,7 +124,15 @@ class Core implements ClientCore {
     header: RequestOf<C>,
     options: CoreInvokeOptions = {},
   ): Promise<Answer<C>> {
-    return this.#remoting.invoke(this.#resolve(target), command, header, this.#withTimeout(options))
+    const address = this.#resolve(target)
+    try {
+      const answer = await this.#remoting.invoke(address, command, header, this.#withTimeout(options))
+      if (this.#silences.size > 0) this.#silences.delete(address)
+      return answer
+    } catch (error) {
+      if (error instanceof RocketError && error.code === 'TIMEOUT') this.#noteSilence(address)
+      throw error
+    }
   }
 
   async notify<C extends AnyCommand>(target: string, command: C, header: RequestOf<C>, options: CoreInvokeOptions = {}): Promise<void> {
@@ -177,9 +193,10 @@ class Core implements ClientCore {
     return this.#notifications.on(command, handler)
   }
 
-  onClose(part: (options: CloseOptions) => Promise<void>): () => void {
-    this.#parts.add(part)
-    return () => this.#parts.delete(part)
+  onClose(part: Part, kind: 'consumer' | 'producer' = 'consumer'): () => void {
+    const parts = this.#parts[kind]
+    parts.add(part)
+    return () => parts.delete(part)
   }
 
   close(options: CloseOptions = {}): Promise<void> {
@@ -189,12 +206,16 @@ class Core implements ClientCore {
 
   async #close(options: CloseOptions): Promise<void> {
     const drainMs = options.drainMs ?? DEFAULT_DRAIN_MS
+    const deadline = this.clock.monotonic() + drainMs
     this.#refresh.cancel()
-    const parts = [...this.#parts].map((part) =>
-      part({ drainMs }).catch((error) => this.log.error('a part of the client failed to close', { error })),
-    )
-    // A part keeps to drainMs itself; the extra second is for one that does not.
-    await settledWithin(this.clock, Promise.all(parts), drainMs + UNREGISTER_MS)
+    for (const parts of [this.#parts.consumer, this.#parts.producer]) {
+      const leftMs = Math.max(0, deadline - this.clock.monotonic())
+      const closing = [...parts].map((part) =>
+        part({ drainMs: leftMs }).catch((error) => this.log.error('a part of the client failed to close', { error })),
+      )
+      // A part keeps to its time itself; the rest is for its goodbyes, or for one that does not.
+      await settledWithin(this.clock, Promise.all(closing), leftMs + GOODBYE_MS)
+    }
     this.#heartbeats.stop()
     await Promise.all([...this.#heartbeats.members].map((member) => this.#heartbeats.unregister(member, UNREGISTER_MS)))
     this.#isClosed = true
@@ -217,6 +238,17 @@ class Core implements ClientCore {
 
   #withTimeout(options: CoreInvokeOptions): InvokeOptions {
     return { body: options.body, signal: options.signal, timeoutMs: options.timeoutMs ?? this.timeouts.requestMs }
+  }
+
+  #noteSilence(address: string): void {
+    const silences = (this.#silences.get(address) ?? 0) + 1
+    if (silences < SILENCES_BEFORE_RECONNECT) {
+      this.#silences.set(address, silences)
+      return
+    }
+    this.#silences.delete(address)
+    this.log.warn('reconnecting to a server that did not answer', { address, timeouts: silences })
+    this.#remoting.disconnect(address)
   }
 
   #checkOpen(): void {

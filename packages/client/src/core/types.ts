@@ -23,6 +23,8 @@ export interface ClientOptions {
   readonly unitName?: string
   readonly tls?: { readonly ca?: string; readonly rejectUnauthorized: boolean }
   readonly timeouts?: Partial<ClientTimeouts>
+  /** Compact headers with SkylarkMQ servers; others are spoken to as ever. Needs `useMsgpack` first. Default false. */
+  readonly msgpack?: boolean
   /** The outside world. Default: Node's, loaded on first use. */
   readonly runtime?: Runtime
   readonly log?: Log
@@ -116,8 +118,11 @@ export interface ClientCore {
    */
   onNotification<C extends AnyCommand>(command: C, handler: ClientHandler<C>['process']): () => void
 
-  /** Runs when the client closes, before connections do; a rejection is logged. Returns the function that removes it. */
-  onClose(part: (options: CloseOptions) => Promise<void>): () => void
+  /**
+   * Runs when the client closes, before connections do; a rejection is logged. Consumers close first, as their handlers may still send;
+   * then producers. Returns the function that removes it.
+   */
+  onClose(part: (options: CloseOptions) => Promise<void>, kind?: 'consumer' | 'producer'): () => void
   /** Closes all parts, unregisters, closes connections. Always resolves. */
   close(options?: CloseOptions): Promise<void>
 }

@@ -76,7 +76,7 @@ class DefaultProducer implements Producer {
     this.#nextId = createUniqueIds({ clock: core.clock, random: core.random, host: core.clientId.slice(0, core.clientId.indexOf('@')) })
     this.#member = { kind: 'producer', group: options.group, topics: () => this.#topics }
     core.registerGroup(this.#member)
-    this.#forgetOnClose = core.onClose((closeOptions) => this.close(closeOptions))
+    this.#forgetOnClose = core.onClose((closeOptions) => this.close(closeOptions), 'producer')
   }
 
   async send(message: Message, options: SendOptions = {}): Promise<SendReceipt> {
