@@ -84,8 +84,8 @@ export function parseUniqueId(text: string, nowMs: number): { readonly host: str
   if (!HEX.test(text)) return undefined
   const bytes = asBuffer(Buffer.from(text, 'hex'))
   const length = bytes.length === 16 ? 4 : 16
-  const sinceMonthStart = bytes.readInt32BE(length + 6)
-  if (sinceMonthStart < 0) return undefined
+  // Unsigned: after day 24 the milliseconds pass 2^31.
+  const sinceMonthStart = bytes.readUInt32BE(length + 6)
   let timestamp = monthStart(nowMs) + sinceMonthStart
   if (timestamp > nowMs) timestamp = monthStart(monthStart(nowMs) - 1) + sinceMonthStart
   return { host: formatAddress(bytes, 0, length), timestamp }
