@@ -2,9 +2,11 @@ import type { ProducerCore } from './core/client-core.ts'
 import type { AdminOptions } from './admin/admin-client.ts'
 import type { ClientCore, ClientOptions, CloseOptions } from './core/types.ts'
 import type { Producer, ProducerOptions } from './producer/types.ts'
+import type { PullConsumerOptions } from './consumer/pull-consumer.ts'
 import type { PushConsumerOptions } from './consumer/push-consumer.ts'
 import { networkInterfaces } from 'node:os'
 import { AdminClient } from './admin/admin-client.ts'
+import { PullConsumer } from './consumer/pull-consumer.ts'
 import { PushConsumer } from './consumer/push-consumer.ts'
 import { createCore } from './core/client-core.ts'
 import { newProducer } from './producer/producer.ts'
@@ -31,6 +33,10 @@ export class Client implements AsyncDisposable {
   /** It joins its group with `start()`, or when a loop over its `messages()` begins. */
   pushConsumer(options: PushConsumerOptions): PushConsumer {
     return new PushConsumer(this.#core, false, options)
+  }
+
+  pullConsumer(options: PullConsumerOptions): PullConsumer {
+    return new PullConsumer(this.#core, false, options)
   }
 
   admin(options: AdminOptions = {}): AdminClient {
@@ -66,6 +72,12 @@ export async function createProducer(on: Client | ClientOptions, options: Produc
 export async function createPushConsumer(on: Client | ClientOptions, options: PushConsumerOptions): Promise<PushConsumer> {
   if (on instanceof Client) return on.pushConsumer(options)
   return new PushConsumer(await newCore(on), true, options)
+}
+
+/** A pull consumer on a client, or on one of its own that is closed with it. */
+export async function createPullConsumer(on: Client | ClientOptions, options: PullConsumerOptions): Promise<PullConsumer> {
+  if (on instanceof Client) return on.pullConsumer(options)
+  return new PullConsumer(await newCore(on), true, options)
 }
 
 export async function createAdmin(on: Client | ClientOptions, options: AdminOptions = {}): Promise<AdminClient> {

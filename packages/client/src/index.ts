@@ -5,7 +5,7 @@ export type { GroupAdmin, GroupProgress, GroupSettings, QueueProgress } from './
 export type { MessageAdmin, QueryOptions } from './admin/messages.ts'
 export type { BrokerTarget, Where } from './admin/targets.ts'
 export type { QueueStats, TopicAdmin, TopicSettings } from './admin/topics.ts'
-export { Client, createAdmin, createClient, createProducer, createPushConsumer } from './client.ts'
+export { Client, createAdmin, createClient, createProducer, createPullConsumer, createPushConsumer } from './client.ts'
 export type {
   ClientCore,
   ClientOptions,
@@ -26,6 +26,8 @@ export type {
   MachineRoomResolver,
   MessageHandler,
   MessagesOptions,
+  PollOptions,
+  PullConsumerOptions,
   PushConsumerOptions,
   RetryOptions,
   Subscription,
@@ -38,6 +40,7 @@ export {
   consistentHash,
   machineRoom,
   machineRoomNearby,
+  PullConsumer,
   PushConsumer,
   ReceivedMessage,
 } from './consumer/index.ts'

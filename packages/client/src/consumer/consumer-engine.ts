@@ -10,8 +10,7 @@ import {
 import { EventEmitter } from 'node:events'
 import type { ClientCore, GroupMember } from '../core/types.ts'
 import type { AllocationStrategy } from './allocation/types.ts'
-import type { AssignedQueue } from './assigned-queue.ts'
-import { abortAll, Assignment } from './assigned-queue.ts'
+import { abortAll, AssignedQueue, Assignment, queueKey } from './assigned-queue.ts'
 import { BrokerCalls } from './broker-calls.ts'
 import type { ConsumeService } from './consume-service.ts'
 import type { OffsetStore, QueueOffset } from './offset-store.ts'
@@ -36,6 +35,8 @@ export interface EngineOptions {
   readonly model: MessageModel
   readonly consumeType: ConsumeType
   readonly isOrderly: boolean
+  /** The application names the queues: nothing is shared with the group. */
+  readonly isAssignedByHand?: boolean
   readonly consumeFrom: ConsumeFrom
   readonly strategy: AllocationStrategy
   readonly limits: PullLimits
@@ -127,7 +128,7 @@ export class ConsumerEngine {
       kind: 'consumer',
       group: options.group,
       consumerData: () => this.#consumerData(),
-      topics: () => this.subscriptions.topics,
+      topics: () => new Set([...this.subscriptions.topics, ...this.assignment.all.map((assigned) => assigned.queue.topic)]),
     }
   }
 
@@ -165,15 +166,29 @@ export class ConsumerEngine {
       throw error
     }
     await core.heartbeatNow()
-    await this.#rebalancer.start()
+    if (!options.isAssignedByHand) await this.#rebalancer.start()
     const persisting = core.clock.every(PERSIST_INTERVAL_MS, () => (options.isAutoCommit ? this.persist() : undefined))
     this.#undo.push(() => persisting.cancel())
     this.locks?.start()
     core.log.info('consumer started', { group: options.group, topics: this.subscriptions.topics, queues: this.assignment.size })
   }
 
-  wakeRebalance(): void {
-    this.#rebalancer.wake()
+  /** By hand: exactly these queues from now on. Rejects when it cannot be known where to begin in one of them. */
+  async assign(queues: readonly MessageQueue[]): Promise<void> {
+    for (const topic of new Set(queues.map((queue) => queue.topic))) await this.core.subscribeQueues(topic)
+    const keys = new Set(queues.map(queueKey))
+    for (const assigned of this.assignment.all.filter(({ key }) => !keys.has(key))) {
+      assigned.drop()
+      await this.#release(assigned)
+      this.assignment.delete(assigned)
+    }
+    const fresh = queues.filter((queue) => this.assignment.get(queue) === undefined)
+    const added = await Promise.all(fresh.map(async (queue) => new AssignedQueue(queue, await this.startOffset(queue))))
+    for (const assigned of added) {
+      this.assignment.add(assigned)
+      this.adopt(assigned)
+    }
+    this.events.emit('assigned', queues)
   }
 
   async startOffset(queue: MessageQueue): Promise<number> {
@@ -233,7 +248,7 @@ export class ConsumerEngine {
       for (const assigned of queues) abortAll(assigned.cache, `the consumer of group ${options.group} is closing`)
     }
     const goodbye = async () => {
-      await this.persist(GOODBYE_MS, queues)
+      if (options.isAutoCommit) await this.persist(GOODBYE_MS, queues)
       // A queue whose handler still runs keeps its lock until the broker lets it expire.
       const idle = queues.filter((assigned) => assigned.inFlight === 0).map((assigned) => assigned.queue)
       if (idle.length > 0) await this.locks?.unlock(idle, GOODBYE_MS)

@@ -48,7 +48,8 @@ export class Notifications {
   }
 
   async #dispatch(command: AnyCommand, request: Parameters<Handle>[0], context: Parameters<Handle>[1]): Promise<Reply | undefined> {
-    for (const handle of [...(this.#handlers.get(command.code) ?? [])]) {
+    // A copy: a handler may remove itself.
+    for (const handle of this.#handlers.get(command.code)?.slice() ?? []) {
       const reply = await handle(request, context)
       if (reply !== undefined) return reply
     }

@@ -10,12 +10,17 @@ export interface InFlightLimits {
 interface Waiter {
   readonly bytes: number
   readonly admit: () => void
+  hasLeft: boolean
 }
+
+/** Given-away places at the front before the list is moved together: `shift` costs the length of the list, this a constant. */
+const MOVED_TOGETHER_FROM = 1024
 
 /** Bounds what is sent and not answered yet; further senders wait in order, or fail. */
 export class InFlight {
   readonly #limits: InFlightLimits
-  readonly #waiting: Waiter[] = []
+  #waiting: Waiter[] = []
+  #head = 0
   #messages = 0
   #bytes = 0
   #onIdle: (() => void) | undefined
@@ -30,7 +35,7 @@ export class InFlight {
 
   /** Undefined when admitted at once; else a promise to wait for. A message larger than the bound is admitted when it is alone. */
   acquire(bytes: number, signal: AbortSignal | undefined): Promise<void> | undefined {
-    if (this.#waiting.length === 0 && this.#fits(bytes)) {
+    if (!this.#hasWaiters && this.#fits(bytes)) {
       this.#take(bytes)
       return undefined
     }
@@ -42,13 +47,13 @@ export class InFlight {
     }
     return new Promise<void>((resolve, reject) => {
       const onAbort = () => {
-        const at = this.#waiting.indexOf(waiter)
-        if (at >= 0) this.#waiting.splice(at, 1)
+        waiter.hasLeft = true
         reject(abortedError(signal as AbortSignal, 'a send that waited for its turn'))
         this.#admitNext()
       }
       const waiter: Waiter = {
         bytes,
+        hasLeft: false,
         admit: () => {
           signal?.removeEventListener('abort', onAbort)
           resolve()
@@ -63,12 +68,12 @@ export class InFlight {
     this.#messages--
     this.#bytes -= bytes
     this.#admitNext()
-    if (this.#messages === 0 && this.#waiting.length === 0) this.#onIdle?.()
+    if (this.#messages === 0) this.#onIdle?.()
   }
 
   /** Resolves when nothing is under way. */
   idle(): Promise<void> {
-    if (this.#messages === 0 && this.#waiting.length === 0) return Promise.resolve()
+    if (this.#messages === 0) return Promise.resolve()
     return new Promise((resolve) => {
       this.#onIdle = resolve
     })
@@ -83,11 +88,22 @@ export class InFlight {
     this.#bytes += bytes
   }
 
+  get #hasWaiters(): boolean {
+    return this.#head < this.#waiting.length
+  }
+
   #admitNext(): void {
-    while (this.#waiting.length > 0 && this.#fits((this.#waiting[0] as Waiter).bytes)) {
-      const waiter = this.#waiting.shift() as Waiter
+    while (this.#hasWaiters) {
+      const waiter = this.#waiting[this.#head] as Waiter
+      if (!waiter.hasLeft && !this.#fits(waiter.bytes)) break
+      this.#head++
+      if (waiter.hasLeft) continue
       this.#take(waiter.bytes)
       waiter.admit()
+    }
+    if (this.#head > 0 && (!this.#hasWaiters || (this.#head >= MOVED_TOGETHER_FROM && this.#head * 2 >= this.#waiting.length))) {
+      this.#waiting = this.#waiting.slice(this.#head)
+      this.#head = 0
     }
   }
 }

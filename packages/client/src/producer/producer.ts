@@ -111,7 +111,7 @@ class DefaultProducer implements Producer {
       message: encodeMessage(message, this.#nextId(), this.#options.maxMessageBytes, now),
       orderKey: message.orderKey,
     }))
-    const receipts: (SendReceipt | undefined)[] = new Array(given.length).fill(undefined)
+    const receipts = Array.from<SendReceipt | undefined>({ length: given.length })
     const failures: { index: number; error: unknown }[] = []
     const lanes = bundleLanes(numbered, this.#options.batchBytes)
     await forEachLimited(lanes, PARALLEL_LANES, async (lane) => {
