@@ -18,7 +18,7 @@ const operations = {
     }
     for (let i = 0; i < Number(a.count ?? 1); i++) {
       const message = new Message(a.topic, a.tag ?? '', `${a.prefix ?? 'm'}-${i}`.padEnd(Number(a.size ?? 0), '.'))
-      if (a.key) message.keys = a.key
+      if (a.key) message.keys = [a.key]
       if (a.delayLevel) message.delayTimeLevel = Number(a.delayLevel)
       if (a.mode === 'ordered') message.properties.__SHARDING_KEY = String(i % Number(a.keys ?? 3))
       const result = await producer.send(message, a.mode === 'ordered' ? String(i % Number(a.keys ?? 3)) : undefined)

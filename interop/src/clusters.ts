@@ -113,7 +113,7 @@ export async function ourCluster(brokerConf: Record<string, string> = {}): Promi
   }
 }
 
-export async function apacheCluster(version = '5.5.0'): Promise<Cluster> {
+export async function apacheCluster(version = '5.5.0', brokerConf: Record<string, string> = {}): Promise<Cluster> {
   const found = jars(version, 'servers')
   if ('missing' in found) throw new Error(found.missing)
   const home = scratch('apache')
@@ -135,6 +135,7 @@ export async function apacheCluster(version = '5.5.0'): Promise<Cluster> {
       'mappedFileSizeCommitLog=67108864',
       'autoCreateTopicEnable=true',
       'enablePropertyFilter=true',
+      ...Object.entries(brokerConf).map(([key, value]) => `${key}=${value}`),
     ].join('\n'),
   )
   const java = (main: string, conf: string, heap: string) =>

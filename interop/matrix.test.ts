@@ -1,0 +1,68 @@
+/**
+ * The judge of compatibility: unmodified Apache clients against our cluster, and our client against Apache's own servers, the same
+ * stories for all. What this machine lacks is skipped by name.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { apacheCluster, type Cluster, ourCluster } from './src/clusters.ts'
+import { FEATURES, SHORT_DELAYS, sharedGroup } from './src/features.ts'
+import { OurProbe } from './src/our-probe.ts'
+import type { Probe } from './src/probe.ts'
+import { aliOnsClient, goClient, jars, javaClient, type Maker } from './src/toolchains.ts'
+
+const ours: Maker = { name: 'skylarkmq', missing: undefined, make: (namesrv) => new OurProbe(namesrv) }
+const clients: readonly Maker[] = [javaClient('5.5.0'), javaClient('5.3.3'), javaClient('4.9.8'), goClient(), aliOnsClient(), ours]
+
+/** What a client cannot do by its own limits, and why. */
+const LACKS: Readonly<Record<string, readonly string[]>> = {
+  'ali-ons-3.12.0': [
+    'send async, consume concurrently',
+    'send oneway, consume concurrently',
+    'send batch, consume concurrently',
+    'send ordered, consume orderly: each key in order',
+  ],
+}
+
+function suite(title: string, missing: string | undefined, start: () => Promise<Cluster>, makers: readonly Maker[]) {
+  describe.skipIf(missing !== undefined)(`${title}${missing ? ` (skipped: ${missing})` : ''}`, () => {
+    let cluster: Cluster
+    beforeAll(async () => {
+      cluster = await start()
+    }, 120_000)
+    afterAll(() => cluster?.stop(), 60_000)
+
+    describe.each(makers.map((maker) => [maker.name, maker] as const))('%s', (name, maker) => {
+      let probe: Probe
+      beforeAll(() => {
+        if (!maker.missing) probe = maker.make(cluster.namesrv)
+      })
+      afterAll(() => probe?.stop(), 30_000)
+      for (const feature of FEATURES) {
+        const reason = maker.missing ?? (LACKS[name]?.includes(feature.name) ? 'the client has no such call' : undefined)
+        const title = `${feature.name}${reason ? ` (skipped: ${reason})` : ''}`
+        test.skipIf(reason !== undefined)(title, { concurrent: true }, () => feature.run(cluster, probe, probe))
+      }
+      test.skipIf(maker.missing !== undefined || name === 'skylarkmq')('shares a group with our client', { concurrent: true }, async () => {
+        const second = new OurProbe(cluster.namesrv)
+        try {
+          await sharedGroup(cluster, second, probe, second)
+        } finally {
+          await second.stop()
+        }
+      })
+    })
+  })
+}
+
+suite('on SkylarkMQ', undefined, () => ourCluster({ messageDelayLevel: SHORT_DELAYS }), clients)
+
+// INTEROP_JUDGE=1 holds the stories themselves against Apache with every client: what fails there too is not ours.
+const onApache = process.env.INTEROP_JUDGE ? clients : [ours]
+const apache = jars('5.5.0', 'servers')
+suite(
+  'on Apache RocketMQ 5.5.0',
+  'missing' in apache ? apache.missing : undefined,
+  () => apacheCluster('5.5.0', { messageDelayLevel: SHORT_DELAYS }),
+  onApache,
+)
+
+test('at least our own client took part', () => expect(clients.some((maker) => maker.missing === undefined)).toBe(true))
