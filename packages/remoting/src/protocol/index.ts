@@ -212,7 +212,7 @@ export { allCommands, COMMANDS, commandByCode, RequestCode } from './registry.ts
 export type { ResponseCodeEntry, ResponseCodeName } from './response-code.ts'
 export { isRetryableCode, RESPONSE_CODES, ResponseCode, responseCodeName } from './response-code.ts'
 export type { Phase, RocketErrorFields } from './rocket-error.ts'
-export { RocketError } from './rocket-error.ts'
+export { LOCAL_ERROR_CODES, RocketError } from './rocket-error.ts'
 export type { ExtFields, Field, FieldKind, Fields, HeaderOf } from './schema.ts'
 export {
   alias,

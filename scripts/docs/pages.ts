@@ -1,0 +1,8 @@
+import { errorsPage } from './errors.ts'
+import { protocolPage } from './protocol.ts'
+
+/** Pages that are generated: file under docs/ and its text. Tests hold the committed files equal. */
+export const PAGES: Readonly<Record<string, () => string>> = {
+  'errors.md': errorsPage,
+  'protocol.md': protocolPage,
+}
