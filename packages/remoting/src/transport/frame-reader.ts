@@ -27,6 +27,9 @@ export class FrameReader {
   /** Bytes of a refused frame that are still to come. */
   #skip = 0
   #stopped = false
+  #suspended = false
+  /** What came after the frame at which the sink suspended the reader. */
+  #rest: Buffer | undefined
 
   constructor(sink: FrameSink, frameBytes: number) {
     this.#sink = sink
@@ -38,16 +41,39 @@ export class FrameReader {
     return this.#have
   }
 
+  /** For the sink, during its call: no further frame until `resume`. The rest of the chunk is kept. */
+  suspend(): void {
+    this.#suspended = true
+  }
+
+  resume(): void {
+    if (!this.#suspended) return
+    this.#suspended = false
+    const rest = this.#rest
+    this.#rest = undefined
+    if (rest !== undefined) this.#read(rest, true)
+  }
+
   stop(): void {
     this.#stopped = true
+    this.#rest = undefined
     this.#partial = undefined
     this.#have = 0
   }
 
   push(chunk: Uint8Array): void {
     const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    if (this.#suspended) this.#rest = this.#rest === undefined ? Buffer.from(bytes) : Buffer.concat([this.#rest, bytes])
+    else this.#read(bytes, false)
+  }
+
+  #read(bytes: Buffer, isOurs: boolean): void {
     let position = 0
     while (!this.#stopped && position < bytes.length) {
+      if (this.#suspended) {
+        this.#rest = isOurs ? bytes.subarray(position) : Buffer.from(bytes.subarray(position))
+        return
+      }
       if (this.#skip > 0) {
         const skipped = Math.min(this.#skip, bytes.length - position)
         this.#skip -= skipped

@@ -94,10 +94,16 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
     }
     this.#receivedBytes += chunk.length
     this.#reader.push(chunk)
-    if (this.unanswered > this.#server.limits.unansweredRequests) this.#pause()
   }
 
   onFrame(bytes: Buffer, start: number, end: number): boolean {
+    const goesOn = this.#handleFrame(bytes, start, end)
+    const { limits } = this.#server
+    if (this.unanswered > limits.unansweredRequests || this.#out.bytes > limits.unsentBytes) this.#pause()
+    return goesOn
+  }
+
+  #handleFrame(bytes: Buffer, start: number, end: number): boolean {
     const server = this.#server
     server.turn.noteRequests()
     if (server.tryFastPath(bytes, start, end, this)) return !this.#isClosed
@@ -212,6 +218,7 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
   #pause(): void {
     if (this.#isPaused || this.#isClosed || this.#isEnding) return
     this.#isPaused = true
+    this.#reader.suspend()
     this.#raw.pause()
   }
 
@@ -221,6 +228,8 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
     if (this.unanswered > limits.unansweredRequests / 2 || this.#raw.unsentBytes > limits.unsentBytes / 2) return
     this.#isPaused = false
     this.#raw.resume()
+    // Last: the frames that it kept may fill the limits again.
+    this.#reader.resume()
   }
 
   /** No new requests: the server closes and answers what it has. */

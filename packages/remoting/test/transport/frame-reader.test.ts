@@ -94,6 +94,25 @@ describe('frames come out of a byte stream however it is cut', () => {
   })
 })
 
+it('a sink that suspends at each frame gets one per resume, however the stream is cut, and loses nothing', () => {
+  for (const size of [1, 3, 50, 1000, STREAM.length]) {
+    const sink = new Recorder()
+    const take = sink.onFrame.bind(sink)
+    sink.onFrame = (...frame) => {
+      reader.suspend()
+      return take(...frame)
+    }
+    const reader = new FrameReader(sink, LIMIT)
+    for (let at = 0; at < STREAM.length; at += size) feed(reader, [STREAM.subarray(at, at + size)])
+    expect(sink.frames).toEqual(EXPECTED.slice(0, 1))
+    for (let i = 1; i <= EXPECTED.length; i++) {
+      expect(sink.frames).toEqual(EXPECTED.slice(0, i))
+      reader.resume()
+    }
+    expect(reader.partialBytes).toBe(0)
+  }
+})
+
 describe('bytes that are no frame are reported once, with their numbers, and nothing after them is read', () => {
   const cases: [string, Buffer, RegExp][] = [
     ['length 0', head(0, 0), /length field says 0/],

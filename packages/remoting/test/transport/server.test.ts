@@ -290,16 +290,34 @@ describe('limits of a connection', () => {
     expect([...at.server.connections]).toHaveLength(0)
   })
 
-  it('a burst that waits for a reader who takes nothing is closed after ten seconds, with the numbers', async () => {
-    const at = await stage({ routes: [big], limits: { unsentBytes: 1_000_000 } })
+  it('answers that pile up at a reader who takes nothing: closed after ten seconds, with the numbers', async () => {
+    const holder = new Holder()
+    const at = await stage({ routes: [holder.route], limits: { unsentBytes: 1_000_000 } })
     const deaf = await rawPeer(at)
     deaf.connection.pause()
-    deaf.send(Buffer.concat(Array.from({ length: 50 }, (_, i) => echo(i))))
+    deaf.send(Buffer.concat(Array.from({ length: 30 }, (_, i) => hold(i))))
+    await at.runtime.world.settle()
+    const body = Buffer.alloc(100_000)
+    for (const resolve of holder.waiting.values()) resolve({ code: 0, body })
     await at.runtime.world.run(5_000)
     expect(at.server.connections.size).toBe(1)
     await at.runtime.world.run(10_000)
     expect(at.server.connections.size).toBe(0)
     expect(warnings(at)).toEqual(['closed a connection that does not read its answers'])
+  })
+
+  it('a reader that asks for 40 MB at once gets all of it, a little at a time', async () => {
+    const at = await stage({ routes: [big], limits: { unsentBytes: 1_000_000 } })
+    at.runtime.world.setLink({ chunks: 'whole' })
+    const peer = await rawPeer(at)
+    peer.send(Buffer.concat(Array.from({ length: 400 }, (_, i) => echo(i))))
+    let most = 0
+    for (let i = 0; i < 400 && peer.frames.length < 400; i++) {
+      await at.runtime.world.run(5)
+      for (const connection of at.server.connections) most = Math.max(most, unsentOf(connection))
+    }
+    expect(peer.frames.map((frame) => frame.opaque)).toEqual(Array.from({ length: 400 }, (_, i) => i))
+    expect(most).toBeLessThan(1_200_000)
   })
 
   it('a slow reader gets all of a large burst', async () => {
