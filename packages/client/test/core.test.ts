@@ -186,7 +186,12 @@ describe('heartbeats', () => {
     const route = routeOf([broker('a')])
     routes.set(TOPIC, {
       ...route,
-      brokerDatas: [{ ...(route.brokerDatas[0] as never), brokerAddrs: { '0': broker('a').address, '1': broker('b').address } }],
+      brokerDatas: [
+        {
+          ...(route.brokerDatas[0] as (typeof route.brokerDatas)[number]),
+          brokerAddrs: { '0': broker('a').address, '1': broker('b').address },
+        },
+      ],
     })
     await sim.world.until(client.core.route(TOPIC))
     client.producer({ group: 'p' })

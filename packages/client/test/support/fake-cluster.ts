@@ -1,5 +1,5 @@
 import type { Reply, Route, ServerConnection } from '@skylarkmq/remoting'
-import type { HeartbeatData, RequestOf, TopicRouteData } from '@skylarkmq/remoting/protocol'
+import type { HeartbeatData, RequestOf, ResponseOf, TopicRouteData } from '@skylarkmq/remoting/protocol'
 import type { SimRuntime } from '@skylarkmq/runtime/sim'
 import type { ClientOptions } from '@skylarkmq/client'
 import { route, startRemotingServer } from '@skylarkmq/remoting'
@@ -19,7 +19,7 @@ import { simRuntime } from '@skylarkmq/runtime/sim'
 import { Client } from '../../src/client.ts'
 import { createCore } from '../../src/core/client-core.ts'
 
-const LANE = { name: 'all', maxInFlight: 100_000 }
+export const LANE = { name: 'all', maxInFlight: 100_000 }
 
 export interface Received {
   readonly at: number
@@ -30,7 +30,8 @@ export interface Received {
   readonly isBatch: boolean
 }
 
-export type Answers = (received: Received) => Reply | 'silence' | undefined | Promise<Reply | 'silence' | undefined>
+type SendReply = Reply<ResponseOf<typeof SendMessageV2>>
+export type Answers = (received: Received) => SendReply | 'silence' | undefined | Promise<SendReply | 'silence' | undefined>
 
 /** A broker of the test: it stores nothing, writes down what it heard, and answers as `answers` says. */
 export class FakeBroker {
@@ -54,7 +55,12 @@ export class FakeBroker {
   }
 
   routes(now: () => number): Route[] {
-    const receive = async (header: RequestOf<typeof SendMessageV2>, body: Uint8Array, isOneway: boolean, isBatch: boolean) => {
+    const receive = async (
+      header: RequestOf<typeof SendMessageV2>,
+      body: Uint8Array,
+      isOneway: boolean,
+      isBatch: boolean,
+    ): Promise<SendReply | undefined> => {
       const received = {
         at: now(),
         header,
@@ -117,6 +123,8 @@ export interface FakeClusterOptions {
   readonly brokers?: readonly string[]
   readonly namesrvs?: readonly string[]
   readonly client?: Partial<ClientOptions>
+  readonly namesrvRoutes?: (name: string) => readonly Route[]
+  readonly brokerRoutes?: (name: string) => readonly Route[]
 }
 
 /** NameServers and brokers on nodes of their own names, the client on the node `local`. */
@@ -133,7 +141,11 @@ export async function fakeCluster(options: FakeClusterOptions = {}): Promise<Fak
       if (!found) return { code: ResponseCode.TOPIC_NOT_EXIST, remark: `No topic route info in name server for the topic: ${topic}` }
       return { code: 0, body: Buffer.from(encodeTopicRoute(found, true)) }
     })
-    await startRemotingServer(world.node(namesrv), { name: namesrv, port: 9876, routes: [lookUp] })
+    await startRemotingServer(world.node(namesrv), {
+      name: namesrv,
+      port: 9876,
+      routes: [lookUp, ...(options.namesrvRoutes?.(namesrv) ?? [])],
+    })
   }
   const brokers: Record<string, FakeBroker> = {}
   for (const name of options.brokers ?? ['a', 'b']) {
@@ -143,7 +155,7 @@ export async function fakeCluster(options: FakeClusterOptions = {}): Promise<Fak
     await startRemotingServer(node, {
       name,
       port: 10911,
-      routes: broker.routes(() => sim.clock.monotonic()),
+      routes: [...broker.routes(() => sim.clock.monotonic()), ...(options.brokerRoutes?.(name) ?? [])],
       onOpen: (connection) => broker.connections.add(connection),
     })
   }

@@ -46,7 +46,7 @@ export async function producerStory(client: Client, say: Say): Promise<void> {
 
   const viewed = await admin.messages.viewById(first.offsetMessageId, topic)
   assert.equal(viewed.text, 'hello')
-  assert.equal(viewed.tag, 'TagA')
+  assert.equal(viewed.tags, 'TagA')
   assert.deepEqual(viewed.keys, ['k1', 'k2'])
   assert.equal(viewed.properties.get('colour'), 'red')
   assert.equal(viewed.messageId, first.messageId)
@@ -100,12 +100,15 @@ export async function producerStory(client: Client, say: Say): Promise<void> {
   const delivered = await eventually('the delayed message', async () => (await admin.messages.queryByKey(topic, 'delayed'))[0])
   assert.equal(delivered.text, 'later')
   assert.ok(delivered.storeTimestamp - delivered.bornTimestamp >= 900, 'level 1 is a second')
-  say('delay level 1')
+  const timed = await producer.send({ topic, body: 'in a while', delayMs: 1500, keys: 'timed' })
+  const due = await eventually('the timed message', async () => (await admin.messages.queryByKey(topic, 'timed'))[0])
+  assert.ok(due.storeTimestamp - due.bornTimestamp >= 1400, 'delayMs 1500')
+  say(`delay level 1, delayMs (recall handle: ${timed.recallHandle ?? 'none'})`)
 
   const stats = await admin.topics.stats(topic)
   assert.equal(stats.length, 4 * made.length)
   const stored = stats.reduce((sum, queueStats) => sum + queueStats.messages, 0)
-  assert.equal(stored, 1 + 1 + 20 + 40 + 1 + 500 + 1 + 1)
+  assert.equal(stored, 1 + 1 + 20 + 40 + 1 + 500 + 1 + 2)
   say(`stats: ${stored} messages`)
 
   const auto = await producer.send({ topic: `${topic}_auto`, body: 'first of its topic' })
