@@ -24,6 +24,8 @@ export interface BrokerIdentity {
 }
 
 const UNREGISTER_TIMEOUT_MS = 3000
+/** A NameServer that was away is told this soon after it is back. */
+const RETRY_MS = 3000
 
 /** `host:port` of each NameServer: separated by `;`, a leading `http://` is dropped as clients do. */
 export const parseNamesrvAddr = (text: string): string[] =>
@@ -35,114 +37,150 @@ export const parseNamesrvAddr = (text: string): string[] =>
 /**
  * Tells every NameServer of this broker: all topics at the start and every period, a changed topic at once (RocketMQ 5.3
  * `BrokerController#registerBrokerAll`, `#registerIncrementBrokerData`). NameServers do not know of each other; each is told by itself,
- * and one that is away keeps nobody waiting.
+ * and one that is away keeps the others waiting for nothing.
  */
 export class Registration {
   readonly #deps: RegistrationDeps
-  readonly #addresses: readonly string[]
-  /** Those that have all of our topics; the others are told in full next time. */
-  readonly #complete = new Set<string>()
+  readonly #links: readonly NamesrvLink[]
   readonly #changed = new Set<string>()
-  #round: Promise<void> = Promise.resolve()
   #isPlanned = false
   #timer: Timer | undefined
-  #isClosed = false
 
   constructor(deps: RegistrationDeps) {
     this.#deps = deps
-    this.#addresses = parseNamesrvAddr(deps.settings.current.namesrvAddr)
+    this.#links = parseNamesrvAddr(deps.settings.current.namesrvAddr).map((address) => new NamesrvLink(address, deps))
   }
 
   /** Resolves when all NameServers have answered or failed: a broker starts without them, too. */
   async start(): Promise<void> {
-    if (this.#addresses.length === 0) return
+    if (this.#links.length === 0) return
+    // NameServers keep deleted topics until a tool deletes them there (RocketMQ 5.3 does the same).
     this.#deps.topics.onChange((topic, config) => {
-      if (config !== undefined) this.#changed.add(topic)
-      this.#plan()
+      if (config !== undefined) this.#plan(topic)
     })
-    this.#timer = this.#deps.clock.every(this.#period(), () => {
-      this.#complete.clear()
-      return this.#enqueue()
+    const { registerNameServerPeriod } = this.#deps.settings.current
+    this.#timer = this.#deps.clock.every(registerNameServerPeriod, () => {
+      for (const link of this.#links) void link.tellAll()
     })
-    await this.#enqueue()
+    await Promise.all(this.#links.map((link) => link.tellAll()))
   }
 
-  /** Resolves when the changes so far have been told. */
+  /** Resolves when the NameServers have been told of the changes so far. */
+  async settled(): Promise<void> {
+    this.#tellChanged()
+    await Promise.all(this.#links.map((link) => link.settled()))
+  }
+
+  async close(): Promise<void> {
+    this.#timer?.cancel()
+    await Promise.all(this.#links.map((link) => link.close()))
+  }
+
+  /** Changes of one turn are told together. */
+  #plan(topic: string): void {
+    this.#changed.add(topic)
+    if (this.#isPlanned) return
+    this.#isPlanned = true
+    this.#deps.clock.afterTurn(() => this.#tellChanged())
+  }
+
+  #tellChanged(): void {
+    this.#isPlanned = false
+    const changed = [...this.#changed]
+    this.#changed.clear()
+    if (changed.length > 0) for (const link of this.#links) void link.tellChanged(changed)
+  }
+}
+
+/** One NameServer: what it is told arrives in order, because an older table must not follow a newer one. */
+class NamesrvLink {
+  readonly #address: string
+  readonly #deps: RegistrationDeps
+  #last: Promise<void> = Promise.resolve()
+  /** It has all topics: changes can be told alone. */
+  #isComplete = false
+  #isAway = false
+  #retry: Timer | undefined
+  #isClosed = false
+
+  constructor(address: string, deps: RegistrationDeps) {
+    this.#address = address
+    this.#deps = deps
+  }
+
+  tellAll(): Promise<void> {
+    return this.#enqueue(async () => {
+      this.#isComplete = await this.#register(undefined)
+    })
+  }
+
+  tellChanged(topics: readonly string[]): Promise<void> {
+    return this.#enqueue(async () => {
+      if (this.#isComplete && (await this.#register(topics))) return
+      // One that has been restarted meanwhile refuses a part: it gets all.
+      this.#isComplete = await this.#register(undefined)
+    })
+  }
+
   settled(): Promise<void> {
-    return this.#isPlanned ? this.#enqueue() : this.#round
+    return this.#last
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
-    this.#timer?.cancel()
+    this.#retry?.cancel()
     const { clusterName, brokerName, brokerId, brokerAddr } = this.#deps.identity
     const header = { clusterName, brokerName, brokerId, brokerAddr }
-    await Promise.allSettled(
-      this.#addresses.map((address) => this.#deps.client.invoke(address, UnregisterBroker, header, { timeoutMs: UNREGISTER_TIMEOUT_MS })),
-    )
-  }
-
-  #period(): number {
-    return this.#deps.settings.current.registerNameServerPeriod
-  }
-
-  /** Changes of one turn are told together. */
-  #plan(): void {
-    if (this.#isPlanned || this.#isClosed) return
-    this.#isPlanned = true
-    this.#deps.clock.afterTurn(() => {
-      if (this.#isPlanned) void this.#enqueue()
-    })
-  }
-
-  /** One round after another: an older table must not arrive after a newer one. */
-  #enqueue(): Promise<void> {
-    this.#isPlanned = false
-    this.#round = this.#round.then(() => this.#tellAll())
-    return this.#round
-  }
-
-  async #tellAll(): Promise<void> {
-    if (this.#isClosed) return
-    const changed = [...this.#changed]
-    this.#changed.clear()
-    await Promise.all(this.#addresses.map((address) => this.#tell(address, changed)))
-  }
-
-  async #tell(address: string, changed: readonly string[]): Promise<void> {
-    if (this.#complete.has(address) && changed.length > 0) {
-      // A NameServer that has been restarted meanwhile refuses a part: then it gets all.
-      if (await this.#register(address, changed)) return
-    }
-    if (await this.#register(address, undefined)) this.#complete.add(address)
-  }
-
-  async #register(address: string, changed: readonly string[] | undefined): Promise<boolean> {
-    const { client, identity, log, settings } = this.#deps
-    const timeoutMs = settings.current.registerBrokerTimeoutMills
     try {
-      const answer = await client.invoke(
-        address,
-        RegisterBroker,
-        { ...identity, compressed: false, bodyCrc32: 0, enableActingMaster: false },
-        { body: this.#body(changed), timeoutMs },
-      )
+      await this.#deps.client.invoke(this.#address, UnregisterBroker, header, { timeoutMs: UNREGISTER_TIMEOUT_MS })
+    } catch {
+      // It is away; it forgets this broker by itself.
+    }
+  }
+
+  #enqueue(task: () => Promise<void>): Promise<void> {
+    this.#last = this.#last.then(() => (this.#isClosed ? undefined : task()))
+    return this.#last
+  }
+
+  async #register(topics: readonly string[] | undefined): Promise<boolean> {
+    const { client, identity, settings } = this.#deps
+    const header = { ...identity, compressed: false, bodyCrc32: 0, enableActingMaster: false }
+    const options = { body: this.#body(topics), timeoutMs: settings.current.registerBrokerTimeoutMills }
+    try {
+      const answer = await client.invoke(this.#address, RegisterBroker, header, options)
       if (answer.code !== 0) throw new Error(answer.remark ?? `code ${answer.code}`)
       if (answer.body.length > 0) this.#takeOrder(answer.body)
-      if (!this.#complete.has(address) && changed === undefined) log.debug('registered with the NameServer', { namesrv: address })
+      this.#cameBack()
       return true
     } catch (error) {
-      if (this.#isClosed) return false
-      this.#complete.delete(address)
-      log.warn('the NameServer could not be told of this broker; it is tried again', { namesrv: address, reason: reasonOf(error) })
+      // A part that is refused is followed by all at once.
+      if (topics === undefined) this.#wentAway(error)
       return false
     }
   }
 
-  #body(changed: readonly string[] | undefined): Buffer {
+  #cameBack(): void {
+    if (this.#isAway) this.#deps.log.info('the NameServer answers and knows this broker', { namesrv: this.#address })
+    this.#isAway = false
+  }
+
+  #wentAway(error: unknown): void {
+    if (this.#isClosed) return
+    const reason = error instanceof Error ? error.message : String(error)
+    if (!this.#isAway)
+      this.#deps.log.warn('the NameServer could not be told of this broker; it is tried again', { namesrv: this.#address, reason })
+    this.#isAway = true
+    this.#retry ??= this.#deps.clock.after(RETRY_MS, () => {
+      this.#retry = undefined
+      void this.tellAll()
+    })
+  }
+
+  #body(names: readonly string[] | undefined): Buffer {
     const { topics, settings } = this.#deps
     const table: Record<string, TopicConfig> = {}
-    const configs = changed === undefined ? topics.all() : changed.map((topic) => topics.get(topic))
+    const configs = names === undefined ? topics.all() : names.map((name) => topics.get(name))
     for (const config of configs) if (config !== undefined) table[config.topicName] = withBrokerPerm(config, settings.current)
     return encodeRegisterBroker({
       topicConfigSerializeWrapper: { topicConfigTable: table, dataVersion: topics.version },
@@ -162,5 +200,3 @@ export class Registration {
 
 const withBrokerPerm = (config: TopicConfig, { brokerPermission }: BrokerConfig): TopicConfig =>
   (brokerPermission & 6) === 6 ? config : { ...config, perm: config.perm & brokerPermission }
-
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

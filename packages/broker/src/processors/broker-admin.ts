@@ -1,4 +1,4 @@
-import { encodeJson, encodeKVTable } from '@skylarkmq/remoting/protocol'
+import { decodeRecord, encodeJson, encodeKVTable } from '@skylarkmq/remoting/protocol'
 import type { GetBrokerConfig, ResponseOf } from '@skylarkmq/remoting/protocol'
 import type { Reply, RequestContext } from '@skylarkmq/remoting'
 import { parsePropertiesFile } from '@skylarkmq/runtime'
@@ -32,7 +32,7 @@ export function getBrokerConfig({ settings, topics }: BrokerAdminDeps) {
 }
 
 /** Changes settings that are looked at anew each time. All of them or, when one is wrong, none. */
-export function updateBrokerConfig({ settings }: BrokerAdminDeps) {
+export function updateBrokerConfig({ settings, topics }: BrokerAdminDeps) {
   return (_header: unknown, context: RequestContext): Reply<never> => {
     const entries = parsePropertiesFile(textOf(context.body))
     if (entries.size === 0) return refuse('INVALID_PARAMETER', 'the request body is empty; it must hold lines of the form key=value')
@@ -47,7 +47,9 @@ export function updateBrokerConfig({ settings }: BrokerAdminDeps) {
           `Can not update config in black list: ${plain(name)} takes effect at a start; change the file and restart`,
         )
     }
+    const isOtherPermission = config.brokerPermission !== settings.current.brokerPermission
     settings.current = config
+    if (isOtherPermission) topics.touch()
     return SUCCESS
   }
 }
@@ -74,7 +76,11 @@ export function getRuntimeInfo(deps: BrokerAdminDeps) {
       putTps: '0.0',
       getTransferredTps: '0.0',
       getTotalTps: '0.0',
+      pageCacheLockTimeMills: '0',
+      earliestMessageTimeStamp: String(earliest(store)),
       sendThreadPoolQueueSize: '0',
+      sendThreadPoolQueueHeadWaitTimeMills: '0',
+      pullThreadPoolQueueHeadWaitTimeMills: '0',
       sendThreadPoolQueueCapacity: String(deps.settings.current.sendThreadPoolQueueCapacity),
       pullThreadPoolQueueSize: '0',
       pullThreadPoolQueueCapacity: String(deps.settings.current.pullThreadPoolQueueCapacity),
@@ -82,6 +88,12 @@ export function getRuntimeInfo(deps: BrokerAdminDeps) {
     for (const { level, offset, maxOffset } of deps.schedule.progress()) table[`scheduleMessageOffset_${level}`] = `${offset},${maxOffset}`
     return { code: 0, body: encodeKVTable({ table }) }
   }
+}
+
+/** When the oldest message that is held was stored, or -1. */
+function earliest(store: MessageStore): number {
+  const record = store.readRecordAt(store.minPhysicalOffset)
+  return (record === undefined ? undefined : decodeRecord(record, 0)?.storeTimestamp) ?? -1
 }
 
 function runtimeText(ms: number): string {

@@ -82,7 +82,7 @@ function retried(
   const properties = new Map(original.properties)
   if (!properties.has(PROPERTY.RETRY_TOPIC)) properties.set(PROPERTY.RETRY_TOPIC, original.topic)
   if (!properties.has(PROPERTY.ORIGIN_MESSAGE_ID)) {
-    properties.set(PROPERTY.ORIGIN_MESSAGE_ID, header.originMsgId || offsetMessageId(original.storeHostBytes, original.physicalOffset))
+    properties.set(PROPERTY.ORIGIN_MESSAGE_ID, offsetMessageId(original.storeHostBytes, original.physicalOffset))
   }
   properties.set(PROPERTY.WAIT, 'false')
   const target = targetOf(deps, header, version, group, original.reconsumeTimes, properties)

@@ -103,10 +103,20 @@ export class TopicConfigs {
     return config
   }
 
+  /** Something beside the topics changed what NameServers are told: all is told anew. */
+  touch(): void {
+    this.#bump()
+    for (const config of this.#topics.values()) for (const listener of this.#listeners) listener(config.topicName, config)
+  }
+
   #changed(topic: string, config: TopicConfig | undefined): void {
+    this.#bump()
+    for (const listener of this.#listeners) listener(topic, config)
+  }
+
+  #bump(): void {
     this.#version = { ...this.#version, timestamp: this.#clock.now(), counter: this.#version.counter + 1 }
     this.#metadata.set('kv', VERSION_KEY, JSON.stringify(this.#version))
-    for (const listener of this.#listeners) listener(topic, config)
   }
 }
 
