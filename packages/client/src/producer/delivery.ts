@@ -28,8 +28,9 @@ const STATUS: ReadonlyMap<number, SendStatus> = new Map([
   [ResponseCode.FLUSH_SLAVE_TIMEOUT, 'FLUSH_SLAVE_TIMEOUT'],
 ])
 
-/** Before a broker is tried again where there is no other: doubled each time. */
-const SAME_BROKER_PAUSE_MS = 50
+/** Before a broker is tried again where there is no other, so that three attempts outlast its restart: 100 ms, then 500 ms. */
+const SAME_BROKER_PAUSE_MS = 100
+const SAME_BROKER_PAUSE_GROWTH = 5
 
 /** One request to deliver: a message, or a batch of them. */
 export interface Parcel {
@@ -137,7 +138,7 @@ export class Delivery {
 
   async #pause(attempt: number, deadline: number, signal: AbortSignal | undefined): Promise<void> {
     const { clock } = this.#core
-    const ms = Math.min(SAME_BROKER_PAUSE_MS * 2 ** (attempt - 2), (deadline - clock.monotonic()) / 2)
+    const ms = Math.min(SAME_BROKER_PAUSE_MS * SAME_BROKER_PAUSE_GROWTH ** (attempt - 2), (deadline - clock.monotonic()) / 2)
     if (ms > 0) await clock.sleep(ms, signal).catch(() => {})
     if (signal?.aborted) throw abortedError(signal, 'a send that waited to try again')
   }
