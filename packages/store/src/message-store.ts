@@ -6,6 +6,7 @@ import type { CommitLog } from './commit-log/commit-log.ts'
 import { GroupCommit } from './commit-log/group-commit.ts'
 import { AT, encodeRecord, entersQueue, recordBytes, SYS_FLAG_BORN_HOST_V6, SYS_FLAG_STORE_HOST_V6 } from './commit-log/record.ts'
 import { plausibleSize } from './commit-log/record-check.ts'
+import { Retention } from './commit-log/retention.ts'
 import type { Topic } from './consume-queue/topic.ts'
 import { bodyCrc } from './crc32.ts'
 import type { DirectoryLock } from './directory-lock.ts'
@@ -48,6 +49,7 @@ export class LogMessageStore implements MessageStore {
   private readonly dispatcher: Dispatcher
   private readonly reader: StoreReader
   private readonly groupCommit: GroupCommit
+  private readonly retention: Retention
   private readonly listeners: ArrivalListener[] = []
   private readonly timers: Timer[] = []
   private readonly checkpointFile: DiskFile
@@ -60,6 +62,7 @@ export class LogMessageStore implements MessageStore {
   private closing: Promise<void> | undefined
   private diskFull: string | undefined
   private checkpointing: Promise<void> | undefined
+  private trimming: Promise<void> | undefined
   private checkpointEnd: number
 
   constructor(runtime: Runtime, options: StoreOptions, parts: StoreParts) {
@@ -71,6 +74,7 @@ export class LogMessageStore implements MessageStore {
     this.recovery = parts.recovery
     this.dispatcher = new Dispatcher(this.log, this.views.parser, this.views.targets, this.log.endOffset)
     this.reader = new StoreReader(this.log, this.views.queues, this.views.deletions, runtime.log)
+    this.retention = new Retention(runtime, this.log.segments, options)
     this.checkpointFile = runtime.disk.open(join(options.rootDirectory, 'checkpoint'), { create: true })
     this.checkpointEnd = -1
     this.groupCommit = new GroupCommit(runtime.clock, this.log, {
@@ -80,7 +84,8 @@ export class LogMessageStore implements MessageStore {
     })
     this.timers.push(runtime.clock.every(LIMITS.flushIntervalMs, () => this.flushTick()))
     this.timers.push(runtime.clock.every(LIMITS.checkpointIntervalMs, () => this.checkpointTick()))
-    this.timers.push(runtime.clock.every(LIMITS.retentionIntervalMs, () => this.checkSpace()))
+    this.timers.push(runtime.clock.every(LIMITS.retentionIntervalMs, () => this.retentionTick()))
+    this.timers.push(runtime.clock.every(LIMITS.shrinkIntervalMs, () => this.retention.shrink()))
     this.checkSpace()
   }
 
@@ -332,16 +337,30 @@ export class LogMessageStore implements MessageStore {
 
   private async checkpoint(): Promise<void> {
     const end = this.dispatcher.offset
-    const lastRecordOffset = this.views.parser.lastRecordOffset
+    const { indexPosition } = this.views
+    const { lastRecordOffset } = this.views.parser
     if (end === this.checkpointEnd) return
     try {
       await this.groupCommit.reach(end)
       if (this.log.flushedOffset < end) return
-      await this.views.writeCheckpoint(end, this.log.segments, lastRecordOffset)
+      await this.views.writeCheckpoint(end, indexPosition, this.log.segments, lastRecordOffset)
       writeApacheCheckpoint(this.checkpointFile, this.lastTimestamp, this.log.flushedOffset)
       this.checkpointEnd = end
     } catch (error) {
       this.runtime.log.warn('the checkpoint could not be written; a restart will read more of the log', { error: describe(error) })
+    }
+  }
+
+  private async retentionTick(): Promise<void> {
+    this.checkSpace()
+    if (this.failure !== undefined || this.closing !== undefined) return
+    const safeEnd = Math.min(this.checkpointEnd, this.log.flushedOffset)
+    try {
+      if (this.retention.expire(safeEnd, this.log.space(this.runtime.disk)) === 0) return
+      this.trimming = this.views.trimBefore(this.minPhysicalOffset)
+      await this.trimming
+    } catch (error) {
+      this.runtime.log.warn('removing expired segments failed; it is tried again', { error: describe(error) })
     }
   }
 
@@ -456,7 +475,9 @@ export class LogMessageStore implements MessageStore {
     for (const timer of this.timers) timer.cancel()
     await this.groupCommit.drain()
     await this.checkpointing
+    await this.trimming?.catch(() => undefined)
     if (this.failure === undefined) {
+      await this.views.index.finish()
       this.checkpointEnd = -1
       await this.checkpoint()
     }

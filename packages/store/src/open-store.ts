@@ -31,6 +31,7 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
     const scan = await scanLog(segments, checkedFrom, (bytes, view, at) => dispatchRecord(views.parser, views.targets, bytes, view, at))
     const cut = cleanStop && scan.wrong === undefined ? 0 : await cutLog(segments, scan.end)
     views.deletions.clampTo(scan.end)
+    await views.trimBefore(segments.minOffset)
     const commitLog = await CommitLog.open(segments, scan.end, Math.max(LIMITS.ringBytes, 2 * (options.maxMessageBytes + 65_536)))
 
     const report = describeRecovery({

@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Clock, Disk } from '@skylarkmq/runtime'
 import { viewOf } from './bytes.ts'
 import { AT } from './commit-log/record.ts'
@@ -8,6 +8,7 @@ import { ConsumeQueues } from './consume-queue/consume-queues.ts'
 import { Deletions } from './dispatch/deletions.ts'
 import type { DispatchTarget } from './dispatch/dispatch-target.ts'
 import { RecordParser } from './dispatch/record-parser.ts'
+import type { IndexPosition } from './index/key-index.ts'
 import { KeyIndex } from './index/key-index.ts'
 import { LIMITS } from './limits.ts'
 import type { ViewsPosition } from './views-checkpoint.ts'
@@ -27,48 +28,61 @@ export class Views {
 
   constructor(disk: Disk, clock: Clock, rootDirectory: string, segments: Segments, delayLevelsMs: readonly number[]) {
     const directory = join(rootDirectory, 'skylark', 'views')
-    disk.makeDirectory(directory)
     this.clock = clock
     this.deletions = new Deletions(disk, join(rootDirectory, 'skylark', 'deleted-topics.json'))
-    let position = loadPosition(disk, directory, segments)
-    if (position === undefined) {
-      disk.remove(directory)
-      disk.makeDirectory(directory)
-    }
-    this.checkpoint = new ViewsCheckpoint(disk, directory)
-    // Takes up the sequence; what it says was judged above.
-    position = this.checkpoint.load() ?? position
-    this.trustedTo = position?.logEnd
-    this.queues = new ConsumeQueues(disk, directory)
-    this.index = new KeyIndex(disk, join(directory, 'index'))
-    const isDeleted = (name: string, createdAt: number) => this.deletions.covers(name, createdAt) || createdAt > (position?.logEnd ?? -1)
-    if (position !== undefined) {
-      this.queues.load(position.logEnd, isDeleted)
-      this.index.load({ sequence: position.indexSequence, entries: position.indexEntries })
-    } else {
-      this.index.load(undefined)
-    }
-    if (position === undefined) for (const path of [directory, join(rootDirectory, 'skylark'), rootDirectory]) disk.syncDirectory(path)
+    const position = loadPosition(disk, directory, segments)
+    const files = (position && this.takeOver(disk, directory, position)) ?? makeAnew(disk, directory)
+    this.queues = files.queues
+    this.index = files.index
+    this.checkpoint = files.checkpoint
+    this.trustedTo = files.trustedTo
     this.parser = new RecordParser(this.queues.topics, delayLevelsMs, this.deletions)
-    this.parser.lastRecordOffset = position?.lastRecordOffset ?? -1
+    if (files.trustedTo !== undefined) this.parser.lastRecordOffset = position?.lastRecordOffset ?? -1
     this.targets = [this.queues, this.index]
+  }
+
+  private takeOver(disk: Disk, directory: string, position: ViewsPosition): ViewFiles | undefined {
+    const files = openFiles(disk, directory, position.logEnd)
+    files.checkpoint.load()
+    // A topic that appeared behind the checkpoint is met again in the log, perhaps at another place than before the crash.
+    files.queues.load(position.logEnd, (name, createdAt) => this.deletions.covers(name, createdAt) || createdAt > position.logEnd)
+    if (files.index.load({ sequence: position.indexSequence, entries: position.indexEntries })) return files
+    files.queues.close()
+    files.index.close()
+    files.checkpoint.close()
+    return undefined
+  }
+
+  get indexPosition(): IndexPosition {
+    return this.index.position
   }
 
   /**
    * Puts on file what the views have learned, a few tails a turn so that no turn is long, then vouches for log positions before `logEnd`
    * (which the views have seen and which is on disk).
    */
-  async writeCheckpoint(logEnd: number, segments: Segments, lastRecordOffset: number): Promise<void> {
+  async writeCheckpoint(logEnd: number, indexPosition: IndexPosition, segments: Segments, lastRecordOffset: number): Promise<void> {
     const dirty = this.queues.takeDirty()
     for (let i = 0; i < dirty.length; i++) {
-      if (i > 0 && i % LIMITS.tailsPerTurn === 0) await new Promise<void>((resolve) => this.clock.afterTurn(resolve))
+      if (i > 0 && i % LIMITS.tailsPerTurn === 0) await this.nextTurn()
       dirty[i]?.writeTail()
     }
-    const index = this.index.write()
+    this.index.write()
     await this.queues.sync()
     await this.index.sync()
     const lastRecordCrc = fingerprint(segments, lastRecordOffset)
-    await this.checkpoint.write({ logEnd, lastRecordOffset, lastRecordCrc, indexSequence: index.sequence, indexEntries: index.entries })
+    const { sequence, entries } = indexPosition
+    await this.checkpoint.write({ logEnd, lastRecordOffset, lastRecordCrc, indexSequence: sequence, indexEntries: entries })
+  }
+
+  /** The log now begins at this position. */
+  async trimBefore(minPhysicalOffset: number): Promise<void> {
+    await this.queues.trimBefore(minPhysicalOffset, () => this.nextTurn())
+    this.index.expireBefore(minPhysicalOffset)
+  }
+
+  private nextTurn(): Promise<void> {
+    return new Promise((resolve) => this.clock.afterTurn(resolve))
   }
 
   close(): void {
@@ -76,6 +90,28 @@ export class Views {
     this.index.close()
     this.checkpoint.close()
   }
+}
+
+interface ViewFiles {
+  readonly queues: ConsumeQueues
+  readonly index: KeyIndex
+  readonly checkpoint: ViewsCheckpoint
+  readonly trustedTo: number | undefined
+}
+
+function openFiles(disk: Disk, directory: string, trustedTo: number | undefined): ViewFiles {
+  const queues = new ConsumeQueues(disk, directory)
+  const index = new KeyIndex(disk, join(directory, 'index'))
+  return { queues, index, checkpoint: new ViewsCheckpoint(disk, directory), trustedTo }
+}
+
+function makeAnew(disk: Disk, directory: string): ViewFiles {
+  disk.remove(directory)
+  disk.makeDirectory(directory)
+  const files = openFiles(disk, directory, undefined)
+  files.index.load(undefined)
+  for (const path of [directory, dirname(directory), dirname(dirname(directory))]) disk.syncDirectory(path)
+  return files
 }
 
 /** The checkpoint's word, if the log is still the one that it was about. */

@@ -1,4 +1,4 @@
-import { setInt64, viewOf } from '../bytes.ts'
+import { getInt64, setInt64, viewOf } from '../bytes.ts'
 import type { ChunkFile } from './chunk-file.ts'
 import { CHUNK_ENTRIES, ENTRY_BYTES } from './chunk-file.ts'
 import type { Topic } from './topic.ts'
@@ -206,6 +206,23 @@ export class ConsumeQueue {
     this.tailWritten = 0
   }
 
+  /** First offset whose message is at or behind this log position, or `maxOffset` (RocketMQ ConsumeQueue#correctMinOffset). */
+  firstAtOrAfter(physicalOffset: number, scratch: Uint8Array): number {
+    const view = viewOf(scratch)
+    let low = this.minOffset
+    let high = this.maxOffset
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const count = this.readEntries(middle, high - middle, scratch)
+      let i = 0
+      // Places of lost messages tell nothing.
+      while (i < count && view.getInt32(i * ENTRY_BYTES + 8) === 0) i++
+      if (i === count || getInt64(view, i * ENTRY_BYTES) >= physicalOffset) high = middle
+      else low = middle + i + 1
+    }
+    return low
+  }
+
   /** Gives up what lies before `queueOffset`; its messages are gone from the log. */
   trimBefore(queueOffset: number): void {
     this.minOffset = Math.min(queueOffset, this.maxOffset)
@@ -227,5 +244,5 @@ export class ConsumeQueue {
 
 function isBefore(view: DataView, at: number, logEnd: number): boolean {
   const size = view.getInt32(at + 8)
-  return size > 0 && view.getInt32(at) * 0x1_0000_0000 + view.getUint32(at + 4) < logEnd
+  return size > 0 && getInt64(view, at) < logEnd
 }

@@ -2,7 +2,8 @@ import type { Disk } from '@skylarkmq/runtime'
 import { entersQueue } from '../commit-log/record.ts'
 import type { DispatchRecord, DispatchTarget } from '../dispatch/dispatch-target.ts'
 import type { ArrivalListener } from '../types.ts'
-import { ChunkFile } from './chunk-file.ts'
+import { LIMITS } from '../limits.ts'
+import { CHUNK_BYTES, ChunkFile } from './chunk-file.ts'
 import { ConsumeQueue } from './consume-queue.ts'
 import type { Topic } from './topic.ts'
 import { TopicTable } from './topic-table.ts'
@@ -102,6 +103,19 @@ export class ConsumeQueues implements DispatchTarget {
   /** What was given away and not written is given away again. */
   dropUnwritten(): void {
     for (const topic of this.topics.values()) for (const queue of topic.queues.values()) queue.nextOffset = queue.maxOffset
+  }
+
+  /** Corrects the first offsets after the log has lost its beginning; a few queues a turn. */
+  async trimBefore(minPhysicalOffset: number, pause: () => Promise<void>): Promise<void> {
+    const scratch = new Uint8Array(CHUNK_BYTES)
+    let count = 0
+    for (const topic of Array.from(this.topics.values())) {
+      for (const queue of Array.from(topic.queues.values())) {
+        const first = queue.firstAtOrAfter(minPhysicalOffset, scratch)
+        if (first > queue.minOffset) queue.trimBefore(first)
+        if (++count % LIMITS.tailsPerTurn === 0) await pause()
+      }
+    }
   }
 
   delete(topic: Topic): void {
