@@ -7,7 +7,8 @@ import { RocketError } from '../protocol/rocket-error.ts'
 import { decodeHeader } from '../protocol/schema.ts'
 import { parseAddress } from './address.ts'
 import type { ClientShared } from './client-connection.ts'
-import { aborted, ClientConnection } from './client-connection.ts'
+import { ClientConnection } from './client-connection.ts'
+import { aborted } from './client-errors.ts'
 import { FRAME_BYTES, SWEEP_MS } from './limits.ts'
 import { OutBufferPool } from './out-queue.ts'
 import { describeCommand } from './replies.ts'
@@ -76,7 +77,7 @@ class Client implements RemotingClient {
 
   close(): void {
     this.#isClosed = true
-    for (const connection of [...this.#connections.values()]) {
+    for (const connection of this.#connections.values()) {
       const { address } = connection
       connection.close(
         (what) => new RocketError(`the client was closed while ${what} to ${address} waited`, { code: 'CLOSED', address, phase: 'close' }),
@@ -106,7 +107,7 @@ class Client implements RemotingClient {
     const idleMs = this.#options.idleMs ?? IDLE_MS
     this.#sweep ??= clock.every(Math.max(1, Math.min(SWEEP_MS, idleMs / 4)), () => {
       const nowMs = clock.monotonic()
-      for (const connection of [...this.#connections.values()]) connection.sweep(nowMs, idleMs)
+      for (const connection of this.#connections.values()) connection.sweep(nowMs, idleMs)
     })
   }
 

@@ -1,4 +1,5 @@
 import type { Connection, Listener, Runtime, Timer } from '@skylarkmq/runtime'
+import { RocketError } from '../protocol/rocket-error.ts'
 import { CLOSE_GRACE_MS, SWEEP_MS } from './limits.ts'
 import { AcceptedConnection } from './server-connection.ts'
 import { ServerDispatch } from './server-dispatch.ts'
@@ -13,6 +14,11 @@ type ServerRuntime = Pick<Runtime, 'clock' | 'network' | 'log'>
 
 /** Listens and serves the routes. Rejects when it cannot listen. */
 export async function startRemotingServer(runtime: ServerRuntime, options: RemotingServerOptions): Promise<RemotingServer> {
+  if (options.tlsMode === 'enforcing' && options.tls === undefined) {
+    throw new RocketError(`${options.name} is to take TLS only but has no certificate; set key and cert, or another TLS mode`, {
+      code: 'BAD_ARGUMENT',
+    })
+  }
   const server = new Server(runtime, options)
   await server.listen()
   return server

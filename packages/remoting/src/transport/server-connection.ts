@@ -44,6 +44,7 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
   #isEnding = false
   #readsMsgpack = false
   #isPaused = false
+  #hasWarnedOfSize = false
   #isPlainRefused: boolean
   #receivedBytes = 0
   #writtenBytes = 0
@@ -136,7 +137,8 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
       this.#refuse('closed a connection whose frame is over the limit', fields)
       return false
     }
-    log.warn('refused a frame over the limit', { ...fields, code: frame.code })
+    if (!this.#hasWarnedOfSize) log.warn('refused a frame over the limit', { ...fields, code: frame.code })
+    this.#hasWarnedOfSize = true
     this.#noteRequest(frame)
     if ((frame.flag & (FLAG_RESPONSE | FLAG_ONEWAY)) === 0) {
       const remark = `the frame has ${frameBytes} bytes, and this server takes ${limits.frameBytes} at most; send less at a time`
