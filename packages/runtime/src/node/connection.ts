@@ -61,6 +61,8 @@ export class NodeConnection implements Connection {
   #error: Error | undefined
   #destroyed = false
   #ended = false
+  #paused = false
+  #lingering = false
   #closeTold = false
 
   private constructor(make: (onread: (buffer: Buffer) => OnRead) => { socket: net.Socket; readsByCallback: boolean }) {
@@ -144,11 +146,13 @@ export class NodeConnection implements Connection {
   }
 
   pause(): void {
+    this.#paused = true
     this.#socket.pause()
   }
 
   resume(): void {
-    if (!this.#destroyed) this.#socket.resume()
+    this.#paused = false
+    if (this.#handler && !this.#destroyed) this.#socket.resume()
   }
 
   end(): void {
@@ -187,8 +191,7 @@ export class NodeConnection implements Connection {
 
   #read(): void {
     if (!this.#readsByCallback) this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk))
-    else this.#socket.read(0)
-    this.#socket.resume()
+    if (!this.#paused) this.#socket.resume()
   }
 
   #receive(chunk: Buffer): void {
@@ -238,6 +241,8 @@ export class NodeConnection implements Connection {
 
   /** Ends a connection whose peer does not: 1 s after all is sent, or when it takes nothing any more. */
   #linger(): void {
+    if (this.#lingering) return
+    this.#lingering = true
     let lastQueued = Number.POSITIVE_INFINITY
     let stalls = 0
     const timer = setInterval(() => {

@@ -10,7 +10,6 @@ import { normalPath } from './name-space.ts'
 /** Files in memory, with a disk's ways of failing. One per life of a node: after a crash it answers nothing. */
 export class SimDisk implements Disk {
   readonly isSimulated = true
-  readonly isSimulated = true
   readonly #machine: DiskMachine
   readonly #nowMs: () => number
   #life = { over: false }

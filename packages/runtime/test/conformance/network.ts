@@ -128,6 +128,19 @@ const flowConformance = (make: () => NetworkHarness): void => {
     await close()
   })
 
+  it('keeps a pause that was asked for before the start', async () => {
+    const harness = make()
+    const { client, server, close } = await connectedPair(harness)
+    server.pause()
+    const atServer = new Received(server)
+    client.write(bytes('early'))
+    await roundTrip(harness)
+    expect(atServer.length).toBe(0)
+    server.resume()
+    await harness.wait(atServer.until(5))
+    await close()
+  })
+
   it('gives each buffer back once, in order, and counts what is unsent down to zero', async () => {
     const harness = make()
     const { client, server, close } = await connectedPair(harness)
