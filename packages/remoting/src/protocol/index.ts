@@ -152,7 +152,7 @@ export {
   ViewMessageById,
   WipeWritePermOfBroker,
 } from './commands/index.ts'
-export { javaStringHash, pairsOf, parseFastjson, stringifyFastjson } from './fastjson.ts'
+export { javaStringHash, pairsOf, parseFastjson, parseFastjsonBytes, stringifyFastjson } from './fastjson.ts'
 export type { DecodeFrameOptions } from './frame.ts'
 export { decodeFrame, encodeFrame, encodeFrameHead, isResponse, MAX_EXT_FIELDS, MAX_HEADER_BYTES, responseSerializeType } from './frame.ts'
 export type { Frame, FrameHead, Language, SerializeType } from './frame-types.ts'

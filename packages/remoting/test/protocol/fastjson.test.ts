@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { javaStringHash, pairsOf, parseFastjson, RocketError, stringifyFastjson } from '../../src/protocol/index.ts'
+import { javaStringHash, pairsOf, parseFastjson, parseFastjsonBytes, RocketError, stringifyFastjson } from '../../src/protocol/index.ts'
 import { javaHashes } from './golden.ts'
 
 /** Parsed objects have no prototype; comparison by their JSON values. */
@@ -94,6 +94,29 @@ describe('the JSON of Apache’s bodies', () => {
     )
   })
 
+  test('large texts read the same on their short cut: strict or not, with safe numbers or not', () => {
+    const padding = `"${'x'.repeat(20_000)}"`
+    fc.assert(
+      fc.property(fc.json({ maxDepth: 5 }), (text) => {
+        const large = `[${padding},${text}]`
+        expect(plain(parseFastjsonBytes(Buffer.from(large)))).toEqual(plain(parseFastjson(large)))
+      }),
+    )
+    for (const text of [
+      '{0:"a"}',
+      '1700000000123456789',
+      '{"a":"\\"9007199254740993"}',
+      "{'a':1}",
+      '{"__proto__":{"a":1}}',
+      '0.1234567890123456789',
+    ]) {
+      const large = `[${padding},${text}]`
+      expect(plain(parseFastjsonBytes(Buffer.from(large)))).toEqual(plain(parseFastjson(large)))
+    }
+    expect(() => parseFastjsonBytes(Buffer.from(`[${padding},`))).toThrow('a value')
+    expect(() => parseFastjsonBytes(Buffer.from('['.repeat(1_000_000)))).toThrow('nesting of at most 64')
+  })
+
   test('noise made of JSON’s characters is read or refused as INVALID_PARAMETER', () => {
     const noise = fc.array(fc.constantFrom(...'{}[]:,"\'\\0123abceu.-+ \n\u0000é'), { maxLength: 40 }).map((c) => c.join(''))
     fc.assert(
@@ -118,6 +141,10 @@ describe('writing', () => {
     expect(stringifyFastjson({ a: undefined, b: null, c: [1, 'x', true], d: new Set(['t']), e: 1700000000123456789n })).toBe(
       '{"b":null,"c":[1,"x",true],"d":["t"],"e":1700000000123456789}',
     )
+  })
+
+  test('a prototype key is written as any other', () => {
+    expect(stringifyFastjson(JSON.parse('{"__proto__":1}'))).toBe('{"__proto__":1}')
   })
 
   test('what is written reads back', () => {

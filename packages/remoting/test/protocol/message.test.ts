@@ -109,7 +109,9 @@ describe('stored records', () => {
 
   test('whatever is written is read back', () => {
     const address = fc.oneof(fc.uint8Array({ minLength: 8, maxLength: 8 }), fc.uint8Array({ minLength: 20, maxLength: 20 }))
-    const pair = fc.tuple(fc.string({ minLength: 1 }), fc.string({ minLength: 1 })).filter(([n]) => !/[\u0001\u0002]/.test(n))
+    const pair = fc
+      .tuple(fc.string({ minLength: 1 }), fc.string({ minLength: 1 }))
+      .filter(([n]) => !n.includes('\u0001') && !n.includes('\u0002'))
     fc.assert(
       fc.property(
         fc.record({

@@ -1,4 +1,4 @@
-import { parseFastjson, stringifyFastjson } from '../fastjson.ts'
+import { parseFastjsonBytes, stringifyFastjson } from '../fastjson.ts'
 import { asBuffer } from '../message/longs.ts'
 import { RocketError } from '../rocket-error.ts'
 import type { DataVersion, MessageQueue } from './types.ts'
@@ -23,7 +23,7 @@ export function parseBody(body: Uint8Array, what: string): Json {
   if (body.length === 0) throw wrong(`the ${what} body is empty; it must be a JSON object`)
   let value: unknown
   try {
-    value = parseFastjson(asBuffer(body).toString('utf8'))
+    value = parseFastjsonBytes(asBuffer(body))
   } catch (cause) {
     throw wrong(`the ${what} body of ${body.length} bytes cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
   }

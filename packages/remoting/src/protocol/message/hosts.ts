@@ -49,7 +49,7 @@ function parseV6(text: string): number[] | undefined {
   if (halves.length === 1) return head.length === 16 ? head : undefined
   const tail = parseGroups(halves[1] as string)
   if (tail === undefined || head.length + tail.length > 14) return undefined
-  return [...head, ...new Array<number>(16 - head.length - tail.length).fill(0), ...tail]
+  return [...head, ...Array.from({ length: 16 - head.length - tail.length }, () => 0), ...tail]
 }
 
 /** The 4 or 16 bytes of an IP address in text, brackets allowed; undefined when it is none. IPv4 inside IPv6 (`::ffff:1.2.3.4`) gives 4. */
