@@ -15,6 +15,8 @@ export interface Waiting {
 /** With many waiting, late ones are looked for at most this often. */
 const SCAN_MS = 10
 const MANY = 256
+/** A timer that fires so late says that the process was held up. */
+const HELD_UP_MS = 50
 
 /**
  * Requests of one connection by opaque. One timer for all, at the earliest deadline: a timer per request would cost more than the
@@ -71,10 +73,18 @@ export class PendingRequests {
   #arm(atMs: number): void {
     this.#timer?.cancel()
     this.#timerAtMs = atMs
-    this.#timer = this.#clock.after(Math.max(0, Math.ceil(atMs - this.#clock.monotonic())), () => this.#scan())
+    this.#timer = this.#clock.after(Math.max(0, Math.ceil(atMs - this.#clock.monotonic())), () => this.#onTimer())
+  }
+
+  /** A process that was held up (a long pause, a suspended machine) reads what has arrived meanwhile before it calls it late. */
+  #onTimer(): void {
+    this.#timer = undefined
+    if (this.#clock.monotonic() - this.#timerAtMs < HELD_UP_MS) return this.#scan()
+    this.#clock.afterTurn(() => this.#scan())
   }
 
   #scan(): void {
+    this.#timer?.cancel()
     this.#timer = undefined
     const nowMs = this.#clock.monotonic()
     let earliestMs = Number.POSITIVE_INFINITY

@@ -106,7 +106,10 @@ export interface RemotingServerOptions {
 export interface ServerLimits {
   /** Largest frame, as its length field says (RocketMQ: 16 MiB). */
   readonly frameBytes: number
-  /** A connection with more unsent bytes is no longer read from; with twice as many (a reader that never reads) it is closed. */
+  /**
+   * A connection with more unsent bytes is no longer read from. With twice as many of which the peer takes nothing for 10 s (a reader
+   * that never reads), or with 16 times as many, it is closed.
+   */
   readonly unsentBytes: number
   /** A connection with more unanswered requests is no longer read from. */
   readonly unansweredRequests: number
