@@ -300,7 +300,7 @@ export class ConsumerEngine {
       if (address === undefined) continue
       const body = encodeJson({ clientId: this.core.clientId, group: this.options.group, subscriptionData: subscription, namespace: '' })
       const answer = await this.core.invoke(address, CheckClientConfig, {}, { body })
-      if (answer.code === ResponseCode.SUCCESS || answer.code === ResponseCode.REQUEST_CODE_NOT_SUPPORTED) continue
+      if (answer.code === ResponseCode.SUCCESS) continue
       throw new RocketError(`the broker ${address} refuses the expression for ${subscription.topic}: ${answer.remark ?? answer.code}`, {
         code: 'SUBSCRIPTION_PARSE_FAILED',
         brokerCode: answer.code,

@@ -73,7 +73,6 @@ export class PullLoop {
       try {
         if (!(await this.#ready())) continue
         await this.#pull()
-        this.#failures = 0
       } catch (error) {
         if (assigned.isDropped || assigned.pullAbort?.signal.aborted) continue
         if (this.#failures++ === 0) log.warn('a pull failed; it is tried again every second', { ...assigned.queue, error })
@@ -156,6 +155,8 @@ export class PullLoop {
   async #react(answer: PullAnswer, tookMs: number): Promise<void> {
     const assigned = this.#assigned
     const { core } = this.#options
+    const failuresBefore = this.#failures
+    this.#failures = 0
     switch (answer.code) {
       case ResponseCode.SUCCESS:
         this.#quickEmptyAnswers = 0
@@ -197,7 +198,8 @@ export class PullLoop {
         await core.route(assigned.queue.topic, { refresh: true }).catch(() => undefined)
         break
       default:
-        if (this.#failures++ === 0) {
+        this.#failures = failuresBefore + 1
+        if (failuresBefore === 0) {
           core.log.warn('the broker refused a pull; it is tried again every second', {
             ...assigned.queue,
             address: answer.address,
