@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { decodeFrame, decodeHeader, encodeFrame, PullMessage, RocketError, SendMessageV2 } from '../../src/protocol/index.ts'
+import { FrameReader } from '../../src/transport/frame-reader.ts'
 import { apache, goldenNames } from './golden.ts'
 
 const caught = (run: () => unknown): unknown => {
@@ -77,6 +78,31 @@ describe('frames of Apache’s Java codec', () => {
       const before = Buffer.from(around)
       expect(decodeFrame(around, 5, 5 + bytes.length)).toEqual(decodeFrame(bytes))
       expect(around.equals(before)).toBe(true)
+    }
+  })
+
+  test('all of them in one stream, byte by byte or split anywhere, give the same frames', () => {
+    const names = goldenNames('frame/')
+    const stream = Buffer.concat(names.map(apache))
+    const expected = names.map((name) => decodeFrame(apache(name)))
+    for (const step of [1, 2, 3, 7, 61, 500, stream.length]) {
+      const found: unknown[] = []
+      const bad: string[] = []
+      const reader = new FrameReader(
+        {
+          onFrame: (bytes, start, end) => {
+            const frame = decodeFrame(bytes, start, end)
+            // The body is a view of bytes that are valid only now.
+            return found.push({ ...frame, body: Buffer.from(frame.body) }) > 0
+          },
+          onTooLarge: () => false,
+          onBadFrame: (sentence) => bad.push(sentence),
+        },
+        16 * 1024 * 1024,
+      )
+      for (let at = 0; at < stream.length; at += step) reader.push(Buffer.from(stream.subarray(at, at + step)))
+      expect(bad).toEqual([])
+      expect(found, `in steps of ${step}`).toEqual(expected)
     }
   })
 
