@@ -71,6 +71,18 @@ function nodeZstd(): Zstd | undefined {
   }
 }
 
+/** This decompressor allocates what it is allowed to write, and Java's frames do not tell their size: so allow little at first. */
+function growing(wasm: WasmZstd, body: Uint8Array, maxBytes: number): Uint8Array {
+  for (let allowed = body.length * 8 + 65536; allowed < maxBytes; allowed *= 8) {
+    try {
+      return wasm.decompress(body, allowed)
+    } catch {
+      // Too little room, or broken: the last attempt below tells.
+    }
+  }
+  return wasm.decompress(body, maxBytes)
+}
+
 /**
  * Makes LZ4 and ZSTD ready and says which of them can be written and read: ZSTD by Node ≥ 22.15 or the optional package
  * `@foxglove/wasm-zstd`, writing LZ4 by the optional package `lz4-napi`. Call it once before the first message where either is used.
@@ -81,7 +93,7 @@ export async function prepareCompression(): Promise<{ readonly zstd: boolean; re
     const wasm = load('@foxglove/wasm-zstd') as WasmZstd | undefined
     if (wasm !== undefined) {
       await wasm.isLoaded
-      zstd = wasm
+      zstd = { compress: (body, level) => wasm.compress(body, level), decompress: (body, maxBytes) => growing(wasm, body, maxBytes) }
     }
   }
   lz4 ??= load('lz4-napi') as Lz4Napi | undefined
