@@ -1,14 +1,15 @@
 import { join } from 'node:path'
-import type { DiskFile, Runtime, Timer } from '@skylarkmq/runtime'
+import type { Runtime, Timer } from '@skylarkmq/runtime'
+import type { Capacity } from './admission.ts'
+import { reasonAgainst, reasonAgainstBatch, reasonAgainstTopic } from './admission.ts'
 import { getInt64, javaHashOfText } from './bytes.ts'
-import { writeApacheCheckpoint } from './commit-log/apache-checkpoint.ts'
 import type { CommitLog } from './commit-log/commit-log.ts'
 import { GroupCommit } from './commit-log/group-commit.ts'
-import { AT, encodeRecord, entersQueue, recordBytes, SYS_FLAG_BORN_HOST_V6, SYS_FLAG_STORE_HOST_V6 } from './commit-log/record.ts'
+import { AT, encodeRecord, entersQueue, recordBytes } from './commit-log/record.ts'
 import { plausibleSize } from './commit-log/record-check.ts'
-import { Retention } from './commit-log/retention.ts'
 import type { Topic } from './consume-queue/topic.ts'
 import { bodyCrc } from './crc32.ts'
+import { describeError } from './describe-error.ts'
 import type { DirectoryLock } from './directory-lock.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { topicRange } from './dispatch/record-parser.ts'
@@ -25,6 +26,7 @@ import type {
   RecoveryReport,
   StoreOptions,
 } from './types.ts'
+import { Upkeep } from './upkeep.ts'
 import type { Views } from './views.ts'
 
 /** The parts of an opened store, in the order in which they were made. */
@@ -49,21 +51,16 @@ export class LogMessageStore implements MessageStore {
   private readonly dispatcher: Dispatcher
   private readonly reader: StoreReader
   private readonly groupCommit: GroupCommit
-  private readonly retention: Retention
+  private readonly upkeep: Upkeep
   private readonly listeners: ArrivalListener[] = []
-  private readonly timers: Timer[] = []
-  private readonly checkpointFile: DiskFile
+  private readonly flushTimer: Timer
+  private readonly capacity: Capacity
   private readonly assigned = { sizeBytes: 0, bodyCrc: 0, queueOffset: 0, physicalOffset: 0, storeTimestamp: 0 }
   private turn = newTurn()
   private turnScheduled = false
   private turnTimestamp = 0
-  private lastTimestamp = 0
   private failure: string | undefined
   private closing: Promise<void> | undefined
-  private diskFull: string | undefined
-  private checkpointing: Promise<void> | undefined
-  private trimming: Promise<void> | undefined
-  private checkpointEnd: number
 
   constructor(runtime: Runtime, options: StoreOptions, parts: StoreParts) {
     this.runtime = runtime
@@ -72,49 +69,48 @@ export class LogMessageStore implements MessageStore {
     this.log = parts.log
     this.views = parts.views
     this.recovery = parts.recovery
+    this.capacity = { maxMessageBytes: options.maxMessageBytes, maxAppendBytes: this.log.maxAppendBytes }
     this.dispatcher = new Dispatcher(this.log, this.views.parser, this.views.targets, this.log.endOffset)
     this.reader = new StoreReader(this.log, this.views.queues, this.views.deletions, runtime.log)
-    this.retention = new Retention(runtime, this.log.segments, options)
-    this.checkpointFile = runtime.disk.open(join(options.rootDirectory, 'checkpoint'), { create: true })
-    this.checkpointEnd = -1
     this.groupCommit = new GroupCommit(runtime.clock, this.log, {
       flushed: () => this.onFlushed(),
       failure: (error) => this.fail('fdatasync of the commit log failed', error),
       settle: (onStored, result) => this.settle(onStored, result),
     })
-    this.timers.push(runtime.clock.every(LIMITS.flushIntervalMs, () => this.flushTick()))
-    this.timers.push(runtime.clock.every(LIMITS.checkpointIntervalMs, () => this.checkpointTick()))
-    this.timers.push(runtime.clock.every(LIMITS.retentionIntervalMs, () => this.retentionTick()))
-    this.timers.push(runtime.clock.every(LIMITS.shrinkIntervalMs, () => this.retention.shrink()))
-    this.checkSpace()
+    this.flushTimer = runtime.clock.every(LIMITS.flushIntervalMs, () => this.groupCommit.request())
+    this.upkeep = new Upkeep(runtime, options, this.log, this.views, this.dispatcher, this.groupCommit)
+    this.upkeep.start()
   }
 
   // ---- append ----
 
   append(message: MessageToStore, waitForFlush: boolean, onStored: OnStored): void {
-    const refusal = this.refusal ?? this.illegal(message)
-    if (refusal !== undefined) return this.refuse(refusal, onStored)
+    if (this.refusal !== undefined) return this.refuse('not-available', this.refusal, onStored)
+    const known = this.views.queues.topics.get(message.topic)
+    const illegal = (known === undefined ? reasonAgainstTopic(message.topic) : undefined) ?? reasonAgainst(message, this.capacity)
+    if (illegal !== undefined) return this.refuse('message-illegal', illegal, onStored)
     try {
-      const topic = this.topicOf(message)
+      const topic = known ?? this.views.queues.topics.obtain(message.topic, this.log.endOffset)
       const size = recordBytes(message, topic.bytes)
       const at = this.log.reserve(size)
       this.put(message, topic, size, at)
     } catch (error) {
       this.onWriteError(error)
-      return this.refuse({ status: 'not-available', reason: this.refusal ?? String(error) }, onStored)
+      return this.refuse('not-available', this.refusal ?? describeError(error), onStored)
     }
     const { physicalOffset, queueOffset, storeTimestamp } = this.assigned
     this.await({ status: 'ok', physicalOffset, queueOffset, storeTimestamp }, waitForFlush, onStored)
   }
 
   appendBatch(messages: readonly MessageToStore[], waitForFlush: boolean, onStored: OnStored): void {
-    const refusal = this.refusal ?? this.illegalBatch(messages)
-    if (refusal !== undefined) return this.refuse(refusal, onStored)
+    if (this.refusal !== undefined) return this.refuse('not-available', this.refusal, onStored)
+    const illegal = reasonAgainstBatch(messages, this.capacity) ?? reasonAgainstTopic((messages[0] as MessageToStore).topic)
+    if (illegal !== undefined) return this.refuse('message-illegal', illegal, onStored)
     const first = messages[0] as MessageToStore
     const physicalOffsets: number[] = []
     let queueOffset = -1
     try {
-      const topic = this.topicOf(first)
+      const topic = this.views.queues.topics.obtain(first.topic, this.log.endOffset)
       let total = 0
       for (const message of messages) total += recordBytes(message, topic.bytes)
       let at = this.log.reserve(total)
@@ -127,7 +123,7 @@ export class LogMessageStore implements MessageStore {
       }
     } catch (error) {
       this.onWriteError(error)
-      return this.refuse({ status: 'not-available', reason: this.refusal ?? String(error) }, onStored)
+      return this.refuse('not-available', this.refusal ?? describeError(error), onStored)
     }
     const storeTimestamp = this.assigned.storeTimestamp
     const physicalOffset = physicalOffsets[0] as number
@@ -148,13 +144,9 @@ export class LogMessageStore implements MessageStore {
     this.log.advance(sizeBytes)
   }
 
-  private topicOf(message: MessageToStore): Topic {
-    return this.views.queues.topics.get(message.topic) ?? this.views.queues.topics.obtain(message.topic, this.log.endOffset)
-  }
-
   private beginTurn(): number {
     this.turnTimestamp = this.runtime.clock.now()
-    this.lastTimestamp = this.turnTimestamp
+    this.upkeep.lastTimestamp = this.turnTimestamp
     return this.turnTimestamp
   }
 
@@ -168,8 +160,7 @@ export class LogMessageStore implements MessageStore {
     if (this.log.endOffset - this.log.writtenOffset > LIMITS.earlyWriteBytes) this.tryWrite()
   }
 
-  private refuse(refusal: Refusal | string, onStored: OnStored): void {
-    const { status, reason } = typeof refusal === 'string' ? { status: 'not-available' as const, reason: refusal } : refusal
+  private refuse(status: 'message-illegal' | 'not-available', reason: string, onStored: OnStored): void {
     const turn = this.turn
     turn.results.push({ status, physicalOffset: -1, queueOffset: -1, storeTimestamp: 0, reason })
     turn.callbacks.push(onStored)
@@ -185,33 +176,6 @@ export class LogMessageStore implements MessageStore {
       this.turnScheduled = false
       this.commitTurn()
     })
-  }
-
-  private illegal(message: MessageToStore): Refusal | undefined {
-    const reason = reasonAgainst(message, this.options.maxMessageBytes, this.log.maxAppendBytes)
-    return reason === undefined ? undefined : { status: 'message-illegal', reason }
-  }
-
-  private illegalBatch(messages: readonly MessageToStore[]): Refusal | undefined {
-    const first = messages[0]
-    if (first === undefined) return { status: 'message-illegal', reason: 'a batch without messages' }
-    let total = 0
-    for (const message of messages) {
-      const illegal = this.illegal(message)
-      if (illegal !== undefined) return illegal
-      if (message.topic !== first.topic || message.queueId !== first.queueId) {
-        return {
-          status: 'message-illegal',
-          reason: `a batch of two queues: ${first.topic}/${first.queueId} and ${message.topic}/${message.queueId}`,
-        }
-      }
-      total += sizeBound(message)
-    }
-    if (total <= this.log.maxAppendBytes) return undefined
-    return {
-      status: 'message-illegal',
-      reason: `a batch of ${total} bytes; a batch stays in one segment, which takes ${this.log.maxAppendBytes}`,
-    }
   }
 
   // ---- turn ----
@@ -265,8 +229,7 @@ export class LogMessageStore implements MessageStore {
    */
   private onWriteError(error: unknown): void {
     if ((error as { code?: unknown }).code !== 'ENOSPC') return this.fail('writing the commit log failed', error)
-    this.diskFull = `The disk is full: ${describe(error)}. Writes are accepted again when there is room.`
-    this.runtime.log.error('the disk is full: writes are refused', { reason: this.diskFull })
+    this.upkeep.diskIsFull(`The disk is full: ${describeError(error)}. Writes are accepted again when there is room.`)
     const { results, ends } = this.turn
     for (let i = 0; i < results.length; i++) if ((ends[i] as number) > this.log.writtenOffset) results[i] = this.notAvailable()
     this.takeBackOffsets()
@@ -309,74 +272,19 @@ export class LogMessageStore implements MessageStore {
   /** From here on nothing is acknowledged. What was, stays. */
   private fail(what: string, error: unknown): void {
     if (this.failure !== undefined) return
-    this.failure = `${what}: ${describe(error)}. Nothing is acknowledged until the broker is restarted.`
+    this.failure = `${what}: ${describeError(error)}. Nothing is acknowledged until the broker is restarted.`
     this.runtime.log.error('the store stops acknowledging for good', { reason: this.failure })
     this.groupCommit.stop(this.notAvailable())
+    this.upkeep.suspend()
   }
 
-  // ---- flush and checkpoint ----
+  // ---- flush ----
 
   private onFlushed(): void {
     if (this.options.flush !== 'sync') return
     this.advanceViews()
     this.views.queues.announce(this.listeners, this.onListenerError)
     this.groupCommit.request()
-  }
-
-  private flushTick(): void {
-    if (this.failure === undefined) this.groupCommit.request()
-  }
-
-  private checkpointTick(): Promise<void> {
-    if (this.failure !== undefined || this.closing !== undefined) return Promise.resolve()
-    this.checkpointing ??= this.checkpoint().finally(() => {
-      this.checkpointing = undefined
-    })
-    return this.checkpointing
-  }
-
-  private async checkpoint(): Promise<void> {
-    const end = this.dispatcher.offset
-    const { indexPosition } = this.views
-    const { lastRecordOffset } = this.views.parser
-    if (end === this.checkpointEnd) return
-    try {
-      await this.groupCommit.reach(end)
-      if (this.log.flushedOffset < end) return
-      await this.views.writeCheckpoint(end, indexPosition, this.log.segments, lastRecordOffset)
-      writeApacheCheckpoint(this.checkpointFile, this.lastTimestamp, this.log.flushedOffset)
-      this.checkpointEnd = end
-    } catch (error) {
-      this.runtime.log.warn('the checkpoint could not be written; a restart will read more of the log', { error: describe(error) })
-    }
-  }
-
-  private async retentionTick(): Promise<void> {
-    this.checkSpace()
-    if (this.failure !== undefined || this.closing !== undefined) return
-    const safeEnd = Math.min(this.checkpointEnd, this.log.flushedOffset)
-    try {
-      if (this.retention.expire(safeEnd, this.log.space(this.runtime.disk)) === 0) return
-      this.trimming = this.views.trimBefore(this.minPhysicalOffset)
-      await this.trimming
-    } catch (error) {
-      this.runtime.log.warn('removing expired segments failed; it is tried again', { error: describe(error) })
-    }
-  }
-
-  private checkSpace(): void {
-    const { totalBytes, freeBytes } = this.log.space(this.runtime.disk)
-    const reserve = Math.min(LIMITS.diskReserveBytes, totalBytes / 20)
-    if (freeBytes < reserve) {
-      const reason =
-        `The disk is full: ${Math.floor(freeBytes / 1048576)} MiB of ${Math.floor(totalBytes / 1048576)} MiB are free for ` +
-        `${this.log.segments.directory}, and ${Math.ceil(reserve / 1048576)} MiB are kept in reserve. Writes are accepted again when there is more.`
-      if (this.diskFull === undefined) this.runtime.log.error('the disk is full: writes are refused', { reason })
-      this.diskFull = reason
-    } else if (this.diskFull !== undefined) {
-      this.runtime.log.info('the disk has room again: writes are accepted', { freeBytes })
-      this.diskFull = undefined
-    }
   }
 
   // ---- read ----
@@ -447,7 +355,7 @@ export class LogMessageStore implements MessageStore {
   get refusal(): string | undefined {
     if (this.failure !== undefined) return this.failure
     if (this.closing !== undefined) return 'The store is closing.'
-    return this.diskFull
+    return this.upkeep.diskFull
   }
 
   get minPhysicalOffset(): number {
@@ -472,27 +380,15 @@ export class LogMessageStore implements MessageStore {
   }
 
   private async shutDown(): Promise<void> {
-    for (const timer of this.timers) timer.cancel()
+    this.flushTimer.cancel()
     await this.groupCommit.drain()
-    await this.checkpointing
-    await this.trimming?.catch(() => undefined)
-    if (this.failure === undefined) {
-      await this.views.index.finish()
-      this.checkpointEnd = -1
-      await this.checkpoint()
-    }
+    await this.upkeep.stop(this.failure === undefined)
     this.groupCommit.stop(this.notAvailable())
     this.views.close()
-    this.checkpointFile.close()
     await this.log.segments.close()
     if (this.failure === undefined) this.runtime.disk.remove(join(this.options.rootDirectory, 'abort'))
     this.lock.release()
   }
-}
-
-interface Refusal {
-  readonly status: 'message-illegal' | 'not-available'
-  readonly reason: string
 }
 
 interface Turn {
@@ -505,32 +401,4 @@ interface Turn {
 
 function newTurn(): Turn {
   return { callbacks: [], results: [], ends: [], waits: [] }
-}
-
-/** More than a record of this message can take: topics are at most 255 bytes. */
-function sizeBound(message: MessageToStore): number {
-  return 116 + message.body.length + LIMITS.topicBytes + 1 + message.properties.length
-}
-
-function reasonAgainst(message: MessageToStore, maxMessageBytes: number, maxAppendBytes: number): string | undefined {
-  const { topic, queueId, sysFlag, body, properties } = message
-  if (topic.length === 0) return 'the topic is empty'
-  if (topic.length > LIMITS.topicBytes || Buffer.byteLength(topic) > LIMITS.topicBytes) {
-    return `the topic has ${Buffer.byteLength(topic)} bytes, at most ${LIMITS.topicBytes} are possible`
-  }
-  if (!Number.isInteger(queueId) || queueId < 0 || queueId > 0x7fffffff) return `queueId ${queueId} is not a queue`
-  if (body.length > maxMessageBytes) return `the body has ${body.length} bytes, maxMessageSize is ${maxMessageBytes}`
-  if (properties.length > LIMITS.propertiesBytes)
-    return `the properties have ${properties.length} bytes, at most ${LIMITS.propertiesBytes} are possible`
-  if (message.bornHost.length !== (sysFlag & SYS_FLAG_BORN_HOST_V6 ? 20 : 8))
-    return `the born host has ${message.bornHost.length} bytes, which sysFlag ${sysFlag} contradicts`
-  if (message.storeHost.length !== (sysFlag & SYS_FLAG_STORE_HOST_V6 ? 20 : 8))
-    return `the store host has ${message.storeHost.length} bytes, which sysFlag ${sysFlag} contradicts`
-  if (sizeBound(message) > maxAppendBytes) return `the message has ${sizeBound(message)} bytes, a segment takes ${maxAppendBytes}`
-  return undefined
-}
-
-function describe(error: unknown): string {
-  const { code, path, message } = error as { code?: unknown; path?: unknown; message?: unknown }
-  return [code, path, message ?? error].filter((part) => part !== undefined).join(' ')
 }

@@ -117,7 +117,9 @@ describe('what cannot be stored', () => {
     ['a body over the limit', { body: Buffer.alloc(4097) }, /4097 bytes, maxMessageSize is 4096/],
     ['properties over 32767 bytes', { properties: Buffer.alloc(32_768) }, /32768 bytes/],
     ['an empty topic', { topic: '' }, /topic is empty/],
-    ['a topic of 256 bytes', { topic: 'ü'.repeat(128) }, /256 bytes/],
+    ['a topic of 256 bytes', { topic: 'u'.repeat(256) }, /256 bytes/],
+    ['a topic with a NUL', { topic: 'a\u0000b' }, /printable ASCII/],
+    ['a topic beyond ASCII', { topic: 'größe' }, /printable ASCII/],
     ['a negative queue', { queueId: -1 }, /queueId -1/],
     ['an IPv4 host with the IPv6 flag', { sysFlag: 0x10 }, /born host has 8 bytes/],
   ])('%s is refused with a reason, and costs nobody else anything', async (_what, overrides, reason) => {

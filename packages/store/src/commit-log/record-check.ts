@@ -34,7 +34,11 @@ export function checkHead(view: DataView, at: number, room: number): Verdict {
   return 'record'
 }
 
-/** Judges a whole record (its head is plausible): lengths, own position, and with `withCrc` the body. Undefined when good. */
+/**
+ * Judges a whole record (its head is plausible): lengths, own position, and with `withCrc` the body. Undefined when good.
+ * The CRC covers the body only; what else can be told from the bytes is: a topic is printable ASCII, a queue offset has a record for
+ * each of its predecessors, and properties that end in NUL are a sector that never reached the disk.
+ */
 export function checkRecord(bytes: Uint8Array, view: DataView, at: number, physicalOffset: number, withCrc: boolean): string | undefined {
   const size = view.getInt32(at)
   const own = getInt64(view, at + AT.physicalOffset)
@@ -53,6 +57,18 @@ export function checkRecord(bytes: Uint8Array, view: DataView, at: number, physi
   const propertiesLength = view.getInt16(propertiesAt)
   if (propertiesLength < 0 || propertiesAt + 2 + propertiesLength !== end)
     return `properties length ${propertiesLength} in a record of ${size} bytes`
+  if (propertiesLength > 0 && bytes[end - 1] === 0) return 'properties that end in zeros'
+  for (let i = propertiesAt - topicLength; i < propertiesAt; i++) {
+    if (!isTopicByte(bytes[i] as number)) return `byte ${bytes[i]} in the topic`
+  }
+  const queueOffset = getInt64(view, at + AT.queueOffset)
+  if (queueOffset < 0 || queueOffset * MIN_RECORD_BYTES > physicalOffset)
+    return `queue offset ${queueOffset} at log position ${physicalOffset}`
   if (withCrc && bodyCrcOfRange(bytes, bodyAt + 4, topicAt) !== view.getInt32(at + AT.bodyCrc)) return 'CRC of the body does not match'
   return undefined
+}
+
+/** Printable ASCII. RocketMQ allows fewer still (TopicValidator). */
+export function isTopicByte(byte: number): boolean {
+  return byte > 0x20 && byte < 0x7f
 }
