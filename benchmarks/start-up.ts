@@ -1,0 +1,115 @@
+/**
+ * From the launch of `skylark dev` to the first message that its broker accepts, and what the process weighs then: the median of five.
+ * A client tries from the first millisecond on, as an impatient test suite would. Build first: npm run build.
+ *
+ *   node --conditions=source --import tsx benchmarks/start-up.ts [runs]
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createRemotingClient, expectSuccess } from '@skylarkmq/remoting'
+import { SendMessageV2 } from '@skylarkmq/remoting/protocol'
+import { nodeRuntime } from '@skylarkmq/runtime/node'
+
+const SKYLARK = join(import.meta.dirname, '..', 'packages', 'standalone', 'bin', 'skylark.cjs')
+const TRY_EVERY_MS = 2
+const GIVE_UP_MS = 30_000
+const runs = Number(process.argv[2] ?? 5)
+const runtime = nodeRuntime()
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+const accepts = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('connect', () => resolve(true)).on('error', () => resolve(false))
+    socket.on('connect', () => socket.destroy())
+  })
+
+async function sendFirst(address: string): Promise<void> {
+  const client = createRemotingClient({ runtime })
+  const header = {
+    producerGroup: 'benchmark',
+    topic: 'first',
+    defaultTopic: 'TBW102',
+    defaultTopicQueueNums: 4,
+    queueId: 0,
+    sysFlag: 0,
+    bornTimestamp: Date.now(),
+    flag: 0,
+    properties: '',
+    reconsumeTimes: 0,
+    unitMode: false,
+    batch: false,
+  }
+  expectSuccess(await client.invoke(address, SendMessageV2, header, { body: Buffer.from('hello'), timeoutMs: 5_000 }))
+  client.close()
+}
+
+const residentBytes = (pid: number): number | undefined => {
+  try {
+    return Number(/VmRSS:\s*(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
+  } catch {
+    return undefined
+  }
+}
+
+async function startOnce(): Promise<{
+  readonly firstMs: number
+  readonly rssBytes: number | undefined
+  readonly idleBytes: number | undefined
+}> {
+  const store = mkdtempSync(join(tmpdir(), 'skylark-start-'))
+  const [namesrvPort, port] = [await freePort(), await freePort()]
+  const began = performance.now()
+  const env = { ...process.env, UV_THREADPOOL_SIZE: '8' }
+  Reflect.deleteProperty(env, 'NODE_EXTRA_CA_CERTS')
+  const child = spawn(process.execPath, [SKYLARK, 'dev', '--store', store, '--namesrv-port', `${namesrvPort}`, '--port', `${port}`], {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  try {
+    while (!(await accepts(port))) {
+      if (child.exitCode !== null || performance.now() - began > GIVE_UP_MS) throw new Error('skylark dev did not start')
+      await sleep(TRY_EVERY_MS)
+    }
+    await sendFirst(`127.0.0.1:${port}`)
+    const firstMs = performance.now() - began
+    const rssBytes = residentBytes(child.pid as number)
+    await sleep(2_000)
+    return { firstMs, rssBytes, idleBytes: residentBytes(child.pid as number) }
+  } finally {
+    const closed = once(child, 'close')
+    child.kill('SIGTERM')
+    await closed
+    rmSync(store, { recursive: true, force: true })
+  }
+}
+
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number
+const megabytes = (bytes: number | undefined): string => (bytes === undefined ? 'unknown' : `${(bytes / 1e6).toFixed(1)} MB`)
+
+const results = []
+for (let run = 1; run <= runs; run++) {
+  const result = await startOnce()
+  results.push(result)
+  console.log(
+    `run ${run}: first message after ${result.firstMs.toFixed(0)} ms, RSS ${megabytes(result.rssBytes)}, idle ${megabytes(result.idleBytes)}`,
+  )
+}
+console.log(
+  `median of ${runs}: first message after ${median(results.map(({ firstMs }) => firstMs)).toFixed(0)} ms (aim 300), ` +
+    `RSS ${megabytes(median(results.map(({ idleBytes }) => idleBytes ?? 0)))} (aim 100 MB)`,
+)
