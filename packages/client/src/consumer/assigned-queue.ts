@@ -1,5 +1,5 @@
 import type { MessageQueue } from '@skylarkmq/remoting/protocol'
-import { RocketError } from '@skylarkmq/remoting/protocol'
+import { isRetryTopic, RocketError } from '@skylarkmq/remoting/protocol'
 import { ProcessQueue } from './process-queue.ts'
 import type { ConsumedMessage } from './received-message.ts'
 import { Wakeup } from './wakeup.ts'
@@ -89,6 +89,8 @@ export function abortAll(cache: ProcessQueue<ConsumedMessage>, why: string): voi
 /** The queues that a consumer owns. */
 export class Assignment {
   #queues = new Map<string, AssignedQueue>()
+  /** How many are not of a retry topic. */
+  ordinary = 0
 
   get all(): AssignedQueue[] {
     return [...this.#queues.values()]
@@ -108,9 +110,10 @@ export class Assignment {
 
   add(assigned: AssignedQueue): void {
     this.#queues.set(assigned.key, assigned)
+    if (!isRetryTopic(assigned.queue.topic)) this.ordinary++
   }
 
   delete(assigned: AssignedQueue): void {
-    this.#queues.delete(assigned.key)
+    if (this.#queues.delete(assigned.key) && !isRetryTopic(assigned.queue.topic)) this.ordinary--
   }
 }

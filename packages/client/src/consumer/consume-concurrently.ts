@@ -31,12 +31,13 @@ export interface ConcurrentOptions {
   /** Broadcast consumers have no retry topic: a failed message is dropped. */
   readonly isBroadcasting: boolean
   readonly queues: () => readonly AssignedQueue[]
+  /** Queues of the subscribed topics, without the retry topic's. */
   readonly queueCount: () => number
 }
 
 /**
  * Hands messages to handlers, several at a time, in no particular order. Queues take turns, and with more than one queue none may hold
- * more than half of the handlers, so a queue of slow messages does not hold up the others.
+ * more than three quarters of the handlers, so a queue of slow messages does not hold up the others.
  */
 export class ConcurrentConsumption implements ConsumeService {
   readonly #options: ConcurrentOptions
@@ -90,7 +91,8 @@ export class ConcurrentConsumption implements ConsumeService {
 
   #share(): number {
     const concurrency = this.#options.concurrency()
-    return this.#options.queueCount() > 1 ? Math.ceil(concurrency / 2) : concurrency
+    if (this.#options.queueCount() < 2) return concurrency
+    return Math.max(1, concurrency - Math.max(1, Math.floor(concurrency / 4)))
   }
 
   #pump(): void {

@@ -146,7 +146,8 @@ export class OrderlyConsumption implements ConsumeService {
     entries: readonly CacheEntry<ConsumedMessage>[],
     settlements: readonly Settlement[],
   ): Promise<number> {
-    if (assigned.isDropped || assigned.cache !== cache) return 0
+    // A dropped queue keeps its lock until this handler has ended: what it did counts.
+    if (assigned.cache !== cache) return 0
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] as CacheEntry<ConsumedMessage>
       const settlement = settlements[i]
@@ -154,7 +155,7 @@ export class OrderlyConsumption implements ConsumeService {
         cache.complete(entry)
         continue
       }
-      if (settlement?.kind === 'retry' && (await this.#isGivenUp(entry.message, settlement.delayLevel))) {
+      if (settlement?.kind === 'retry' && !assigned.isDropped && (await this.#isGivenUp(entry.message, settlement.delayLevel))) {
         cache.complete(entry)
         continue
       }

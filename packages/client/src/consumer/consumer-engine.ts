@@ -219,7 +219,12 @@ export class ConsumerEngine {
   /** Stores what is consumed. With a time, waits for the store's answer that long. */
   persist(timeoutMs?: number, queues: readonly AssignedQueue[] = this.assignment.all): Promise<void> {
     const offsets: QueueOffset[] = []
-    for (const { queue, cache } of queues) if (cache.committableOffset !== undefined) offsets.push([queue, cache.committableOffset])
+    for (const assigned of queues) {
+      const offset = assigned.cache.committableOffset
+      // Without a valid lock the queue may be with somebody who is further.
+      if (offset === undefined || (this.locks && !this.locks.isValid(assigned))) continue
+      offsets.push([assigned.queue, offset])
+    }
     return this.offsets.persist(offsets, timeoutMs)
   }
 

@@ -118,7 +118,7 @@ export class PushConsumer implements AsyncDisposable {
           maxReconsumeTimes: options.maxReconsumeTimes ?? 16,
           consumeTimeoutMs: options.consumeTimeoutMs ?? 15 * 60_000,
           isBroadcasting,
-          queueCount: () => engine.assignment.size,
+          queueCount: () => engine.assignment.ordinary,
         })
     // Without a handler, messages wait at the broker until a loop over `messages()` begins.
     if (this.#stream) engine.pause()
