@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { badFrame, setOwn, tooManyExtFields } from './bad-frame.ts'
 import type { Frame, FrameHead, SerializeType } from './frame-types.ts'
 import { FLAG_RESPONSE, LANGUAGES, SERIALIZE_JSON, SERIALIZE_MSGPACK, SERIALIZE_ROCKETMQ } from './frame-types.ts'
@@ -207,8 +208,15 @@ function decodeBinary(b: Buffer, start: number, end: number, body: Buffer, maxEx
   }
 }
 
+/** Slices of a text keep all of it alive: not for large ones. */
+const SLICED_BYTES_MAX = 4096
+
 function binaryExt(b: Buffer, start: number, end: number, maxExtFields: number): ExtFields {
   const ext: Record<string, string> = {}
+  // One conversion and slices of it cost a fraction of one conversion per field; for ASCII only, where bytes are characters.
+  const all = end - start <= SLICED_BYTES_MAX && isAscii(b.subarray(start, end)) ? b.toString('latin1', start, end) : undefined
+  const text = (from: number, to: number): string =>
+    all === undefined ? b.toString('utf8', from, to) : all.slice(from - start, to - start)
   let count = 0
   let at = start
   while (at < end) {
@@ -223,7 +231,7 @@ function binaryExt(b: Buffer, start: number, end: number, maxExtFields: number):
     if (valueLength < 0 || valueLength > end - valueStart) {
       throw badFrame(`the value length of ext field ${count} is ${valueLength}; ${end - valueStart} bytes are left`)
     }
-    setOwn(ext, b.toString('utf8', at + 2, keyEnd), b.toString('utf8', valueStart, valueStart + valueLength))
+    setOwn(ext, text(at + 2, keyEnd), text(valueStart, valueStart + valueLength))
     at = valueStart + valueLength
   }
   return ext

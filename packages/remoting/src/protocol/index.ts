@@ -259,3 +259,4 @@ export {
   TRACE_TOPIC,
   TRANS_CHECK_MAX_TIME_TOPIC,
 } from './topic-names.ts'
+export { SEND_FIELD, SendHeaderScanner } from './send-header-scanner.ts'
