@@ -16,6 +16,7 @@ import { HOUSEKEEPING_MS, forgetConnection, keepHouse } from './housekeeping.ts'
 import { ConsumerOffsets } from './offsets/consumer-offsets.ts'
 import { HeldPulls } from './pull/held-pulls.ts'
 import { Registration } from './registration.ts'
+import { sendFastPath } from './processors/send-fast-path.ts'
 import { brokerRoutes, makeLanes } from './routes.ts'
 import type { BrokerParts } from './routes.ts'
 import { createOnDemand } from './topics/on-demand.ts'
@@ -162,6 +163,7 @@ class RunningBroker implements Broker {
       host: config.bindAddress,
       port: config.listenPort,
       routes: brokerRoutes(this.#parts, makeLanes(config)),
+      fastPath: sendFastPath(this.#parts, config.sendThreadPoolQueueCapacity),
       onClose: (connection) => forgetConnection(this.#parts, connection),
     })
     this.#stops.push(() => server.close())

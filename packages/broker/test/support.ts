@@ -42,6 +42,8 @@ export interface Scene {
   client(name: string, handlers?: readonly ClientHandler[]): TestClient
   /** Stops the broker and starts it anew on the same disk. */
   restart(config?: Partial<BrokerConfig>): Promise<void>
+  /** Starts a broker where one was killed. */
+  revive(): Promise<void>
   close(): Promise<void>
 }
 
@@ -74,6 +76,9 @@ export async function startScene(config: Partial<BrokerConfig> = {}): Promise<Sc
     async restart(more: Partial<BrokerConfig> = {}) {
       await world.until(scene.broker.close())
       scene.broker = await open({ ...config, ...more })
+    },
+    async revive() {
+      scene.broker = await open(config)
     },
     close: () => world.until(scene.broker.close()),
   }
