@@ -44,7 +44,7 @@ export function queueOffsets(table: unknown): [MessageQueue, number][] {
     : pairsOf(table)
   const result: [MessageQueue, number][] = []
   for (const [key, value] of pairs) {
-    const fields = (typeof key === 'string' ? parseFastjson(key) : key) as Partial<Record<string, unknown>> | undefined
+    const fields = key as Partial<Record<string, unknown>> | undefined
     const queueId = Number(fields?.queueId)
     const offset = Number(value)
     if (typeof fields?.topic !== 'string' || typeof fields.brokerName !== 'string') continue
