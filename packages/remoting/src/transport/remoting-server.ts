@@ -100,6 +100,7 @@ class Server implements RemotingServer {
   #forget(connection: AcceptedConnection): void {
     this.connections.delete(connection)
     this.#tell(this.#options.onClose, connection)
+    this.#dispatch.onAnswered?.()
     if (this.connections.size === 0) this.#onEmpty?.()
   }
 
@@ -119,10 +120,11 @@ class Server implements RemotingServer {
     } catch (error) {
       this.#runtime.log.warn('the listener did not close cleanly', { server: this.#options.name, error })
     }
-    for (const connection of this.connections) connection.pauseForClose()
-    if (dispatch.inFlight > 0) {
+    if (!this.#isQuiet()) {
       await this.#orAfter(drainMs, (done) => {
-        dispatch.onQuiet = done
+        dispatch.onAnswered = () => {
+          if (this.#isQuiet()) done()
+        }
       })
     }
     for (const connection of this.connections) connection.end()
@@ -130,6 +132,11 @@ class Server implements RemotingServer {
     for (const connection of this.connections) connection.destroy()
     await this.#untilEmpty()
     this.#sweep?.cancel()
+  }
+
+  #isQuiet(): boolean {
+    for (const connection of this.connections) if (connection.unanswered > 0) return false
+    return true
   }
 
   async #untilEmpty(): Promise<void> {

@@ -107,7 +107,7 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
   #handleFrame(bytes: Buffer, start: number, end: number): boolean {
     const server = this.#server
     server.turn.noteRequests()
-    if (server.tryFastPath(bytes, start, end, this)) return !this.#isClosed
+    if (!server.isClosing && server.tryFastPath(bytes, start, end, this)) return !this.#isClosed
     let frame: Frame
     try {
       frame = decodeFrame(bytes, start, end, server.decodeOptions)
@@ -225,8 +225,8 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
   }
 
   #resumeIfLight(): void {
-    const { limits, isClosing } = this.#server
-    if (!this.#isPaused || this.#isClosed || isClosing) return
+    const { limits } = this.#server
+    if (!this.#isPaused || this.#isClosed) return
     if (this.unanswered > limits.unansweredRequests / 2 || this.#raw.unsentBytes > limits.unsentBytes / 2) return
     this.#isPaused = false
     this.#raw.resume()
@@ -234,15 +234,16 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
     this.#reader.resume()
   }
 
-  /** No new requests: the server closes and answers what it has. */
-  pauseForClose(): void {
-    this.#pause()
+  /** A request whose answer comes later: counted until `settleOne`. */
+  noteUnanswered(): void {
+    this.unanswered++
   }
 
   /** A request that was counted in `unanswered` has its answer. */
   settleOne(): void {
     this.unanswered--
     if (this.#isPaused) this.#resumeIfLight()
+    if (this.unanswered === 0) this.#server.onAnswered?.()
   }
 
   // Requests of the server.

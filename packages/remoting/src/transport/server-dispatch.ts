@@ -30,6 +30,9 @@ interface RouteState {
   readonly lane: LaneState
 }
 
+/** `MQVersion` of 5.3.1. */
+const GO_AWAY_KNOWN_AFTER = 475
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** What the connections of one server share: its routes, lanes, limits, and the end of the turn. */
@@ -42,9 +45,8 @@ export class ServerDispatch {
   readonly pool = new OutBufferPool()
   readonly isPlainRefused: boolean
   isClosing = false
-  /** Requests of all connections whose answer is under way. */
-  inFlight = 0
-  onQuiet: (() => void) | undefined
+  /** While the server closes: a connection has no more answers under way. */
+  onAnswered: (() => void) | undefined
 
   readonly #name: string
   readonly #routes = new Map<number, RouteState>()
@@ -116,6 +118,7 @@ export class ServerDispatch {
 
   /** Runs the route of a decoded request. The body of `request` is a view that ends with the call. */
   dispatch(request: Frame, connection: AcceptedConnection): void {
+    if (this.isClosing && (request.flag & FLAG_ONEWAY) === 0) return this.#answer(connection, request, this.#goAway(request.version))
     const route = this.#routes.get(request.code)
     if (route === undefined) return this.#answer(connection, request, this.#notSupported(request.code))
     let header: Readonly<Record<string, unknown>>
@@ -143,19 +146,23 @@ export class ServerDispatch {
   #awaitAnswer(result: Promise<Reply | undefined>, route: RouteState, request: Frame, connection: AcceptedConnection): void {
     const { lane } = route
     lane.inFlight++
-    this.inFlight++
-    connection.unanswered++
+    connection.noteUnanswered()
     const settle = (reply: Reply | undefined): void => {
       lane.inFlight--
       if (reply !== undefined) this.#answer(connection, request, reply)
       connection.settleOne()
-      if (--this.inFlight === 0) this.onQuiet?.()
     }
     result.then(settle, (error: unknown) => settle(this.#replyOfFailure(error, route, connection)))
   }
 
   #answer(connection: AcceptedConnection, request: Frame, reply: Reply): void {
     if ((request.flag & FLAG_ONEWAY) === 0) connection.reply(request, reply)
+  }
+
+  /** Clients after 5.3.1 know GO_AWAY and connect anew (RocketMQ 5.3 `NettyRemotingAbstract`); older ones try another broker on 14. */
+  #goAway(version: number): Reply {
+    const code = version > GO_AWAY_KNOWN_AFTER ? ResponseCode.GO_AWAY : ResponseCode.SERVICE_NOT_AVAILABLE
+    return { code, remark: `${this.#name} is closing and takes no new requests; try another server, or this one again shortly` }
   }
 
   #notSupported(code: number): Reply {

@@ -84,6 +84,9 @@ export interface ServerConnection {
   reply(request: { opaque: number; serializeType: SerializeType; code: number; version: number }, reply: Reply): void
   /** Room for `length` bytes in the turn's output buffer, for encoders that write in place. Fill `bytes[start, start+length)` at once. */
   reserve(length: number): { readonly bytes: Buffer; readonly start: number }
+  /** For the fast path: a request that it took is under way, and has its answer. They count against `ServerLimits.unansweredRequests`. */
+  noteUnanswered(): void
+  settleOne(): void
   /** Runs when the connection has closed; at once if it has. */
   onClose(listener: () => void): void
   close(): void

@@ -79,6 +79,7 @@ export interface FrameFields {
   readonly code: number
   readonly opaque: number
   readonly flag?: number
+  readonly version?: number
   readonly ext?: Record<string, string>
   readonly body?: Uint8Array
   readonly serializeType?: SerializeType

@@ -422,6 +422,55 @@ describe('closing', () => {
     expect(peer.isClosed).toBe(true)
   })
 
+  it('new requests meanwhile are sent away in words: GO_AWAY to who knows it, SERVICE_NOT_AVAILABLE to older clients', async () => {
+    const holder = new Holder()
+    const at = await stage({ routes: [echoRoute(), holder.route] })
+    const peer = await rawPeer(at)
+    peer.send(hold(1))
+    await at.runtime.world.settle()
+    const closing = at.server.close({ drainMs: 60_000 })
+    peer.send(echo(2))
+    peer.send(requestBytes({ code: Echo.code, opaque: 3, version: 479, ext: { text: '' } }))
+    await at.runtime.world.run(100)
+    holder.answer('k1')
+    await at.runtime.world.until(closing)
+    expect(peer.frames.map((frame) => [frame.opaque, frame.code])).toEqual([
+      [2, ResponseCode.SERVICE_NOT_AVAILABLE],
+      [3, ResponseCode.GO_AWAY],
+      [1, 0],
+    ])
+    expect(peer.frames[0]?.remark).toContain('the broker b1 is closing')
+  })
+
+  it('waits for what a fast path has under way, and not for a peer that has gone', async () => {
+    const held: (() => void)[] = []
+    const at = await stage({
+      fastPath: (_, connection) => {
+        connection.noteUnanswered()
+        held.push(() => {
+          connection.reply({ opaque: 7, serializeType: 0, code: Echo.code, version: 0 }, { code: 0 })
+          connection.settleOne()
+        })
+        return true
+      },
+    })
+    const [stays, goes] = [await rawPeer(at), await rawPeer(at)]
+    stays.send(echo(7))
+    await at.runtime.world.settle()
+    goes.send(echo(7))
+    await at.runtime.world.settle()
+    const startMs = at.runtime.world.nowMs
+    const closing = at.server.close({ drainMs: 60_000 })
+    await at.runtime.world.run(500)
+    expect(stays.isClosed).toBe(false)
+    goes.connection.destroy()
+    held[0]?.()
+    await at.runtime.world.run(500)
+    await at.runtime.world.until(closing)
+    expect(stays.frames.map((frame) => frame.opaque)).toEqual([7])
+    expect(at.runtime.world.nowMs - startMs).toBeLessThan(5_000)
+  })
+
   it('resolves in bounded time with requests that are never answered and a peer that never reads', async () => {
     const holder = new Holder()
     const at = await stage({ routes: [holder.route, route(Echo, LANE, () => ({ code: 0, body: Buffer.alloc(3_000_000) }))] })
