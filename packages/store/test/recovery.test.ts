@@ -40,13 +40,13 @@ describe('a torn tail', () => {
     // No checksum of Apache's covers properties: of other bytes than zeros in them nothing could tell.
     ['old bytes of something else', 0xa5],
   ])(
-    'cut at every byte of the last two records, with %s behind it, leaves exactly the whole records before it',
+    'cut within the last two records, with %s behind the cut, leaves exactly the whole records before it',
     async (_what, filler) => {
       const reference = new Bench(1, { segmentBytes: 4096 })
       const starts = await threeMessages(reference, filler === 0)
       const [, second = 0, third = 0, end = 0] = starts
       const intact = logBytes(reference)
-      for (let cut = second; cut < end; cut++) {
+      for (let cut = second; cut < end; cut += filler === 0 ? 1 : 5) {
         const bench = new Bench(1, { segmentBytes: 4096 })
         await threeMessages(bench, filler === 0)
         damage(bench, cut, Buffer.alloc(filler === 0 ? 4096 - cut : Math.min(300, 4096 - cut), filler))
