@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Route } from '@skylarkmq/remoting'
 import type { ClusterInfo } from '@skylarkmq/remoting/protocol'
-import { RocketError } from '@skylarkmq/client'
 import { route } from '@skylarkmq/remoting'
 import {
   DeleteTopicInBroker,
@@ -24,7 +23,7 @@ import {
   hostToBytes,
   offsetMessageId,
 } from '@skylarkmq/remoting/protocol'
-import { LANE, fakeCluster, routeOf } from './support/fake-cluster.ts'
+import { LANE, failureOf, fakeCluster, routeOf } from './support/fake-cluster.ts'
 import type { FakeCluster } from './support/fake-cluster.ts'
 
 const TOPIC = 'Orders'
@@ -33,15 +32,6 @@ interface Call {
   readonly server: string
   readonly what: string
   readonly header: unknown
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<RocketError> {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  expect(error).toBeInstanceOf(RocketError)
-  return error as RocketError
 }
 
 /** Two clusters: `c1` with a and b, `c2` with d. */

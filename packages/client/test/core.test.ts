@@ -1,22 +1,12 @@
 /** Routes, NameServers and heartbeats of a client, over scripted servers in virtual time. */
 import { describe, expect, it } from 'vitest'
-import { RocketError } from '@skylarkmq/client'
 import type { ClientCore } from '@skylarkmq/client'
 import { GetConsumerRunningInfo, HeartBeat, NotifyConsumerIdsChanged, PROTOCOL_VERSION } from '@skylarkmq/remoting/protocol'
 import { parseNamesrvAddresses } from '../src/core/namesrv.ts'
 import { publishQueuesOf, routeFingerprint, subscribeQueuesOf } from '../src/core/publish-queues.ts'
-import { fakeCluster, routeOf } from './support/fake-cluster.ts'
+import { failureOf, fakeCluster, routeOf } from './support/fake-cluster.ts'
 
 const TOPIC = 'Orders'
-
-async function failureOf(promise: Promise<unknown>): Promise<RocketError> {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  expect(error).toBeInstanceOf(RocketError)
-  return error as RocketError
-}
 
 describe('namesrvAddr', () => {
   it('is read as RocketMQ clients read it', () => {

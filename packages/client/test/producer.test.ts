@@ -3,9 +3,9 @@ import { deflateSync, inflateSync } from 'node:zlib'
 import { channel } from 'node:diagnostics_channel'
 import { describe, expect, it } from 'vitest'
 import type { SendReceipt } from '@skylarkmq/client'
-import { RocketError, SendAllError } from '@skylarkmq/client'
-import { ResponseCode, SYS_FLAG, decodeClientBatch, parseProperties } from '@skylarkmq/remoting/protocol'
-import { fakeCluster, routeOf } from './support/fake-cluster.ts'
+import { route } from '@skylarkmq/remoting'
+import { RecallMessage, ResponseCode, SYS_FLAG } from '@skylarkmq/remoting/protocol'
+import { LANE, failureOf, fakeCluster, routeOf } from './support/fake-cluster.ts'
 import type { FakeClusterOptions } from './support/fake-cluster.ts'
 
 const TOPIC = 'Orders'
@@ -14,15 +14,6 @@ async function cluster(options: FakeClusterOptions = {}) {
   const made = await fakeCluster(options)
   made.routes.set(TOPIC, routeOf(Object.values(made.brokers)))
   return made
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<RocketError> {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  expect(error).toBeInstanceOf(RocketError)
-  return error as RocketError
 }
 
 describe('send', () => {
@@ -111,6 +102,40 @@ describe('send', () => {
     expect(receipts.every((receipt) => receipt.queue.brokerName === 'b')).toBe(true)
     expect(receipts.filter((receipt) => receipt.attempts > 1).length).toBeLessThanOrEqual(1)
     expect(broker('b').bodies.filter((body) => body.startsWith('after'))).toHaveLength(8)
+  })
+
+  it('finds the only broker again when it comes back at another address', async () => {
+    const { sim, client, routes, broker } = await cluster()
+    routes.set(TOPIC, routeOf([broker('a')]))
+    const producer = client.producer({ group: 'g' })
+    await sim.world.until(producer.send({ topic: TOPIC, body: 'x' }))
+    await sim.world.run(2000)
+    sim.world.kill('a')
+    const moved = routeOf([broker('a')])
+    const brokerDatas = moved.brokerDatas.map((data) => ({ ...data, brokerAddrs: { '0': broker('b').address } }))
+    routes.set(TOPIC, { ...moved, brokerDatas })
+    const receipt = await sim.world.until(producer.send({ topic: TOPIC, body: 'moved' }))
+    expect(receipt).toMatchObject({ attempts: 2, offsetMessageId: 'b-0' })
+  })
+
+  it('does not send twice what a broker stored but answered badly', async () => {
+    const { sim, client, brokers } = await cluster()
+    for (const broker of Object.values(brokers)) broker.answers = () => ({ code: 0, ext: { msgId: 'x', queueId: 'three' } })
+    const error = await sim.world.until(failureOf(client.producer({ group: 'g' }).send({ topic: TOPIC, body: 'x' })))
+    expect(error).toMatchObject({ code: 'BAD_FRAME', phase: 'answer' })
+    expect(error.message).toContain('queueId')
+    expect(Object.values(brokers).flatMap((broker) => broker.received)).toHaveLength(1)
+  })
+
+  it('does not hold it against a broker that it refuses a topic', async () => {
+    const { sim, client, routes, brokers, broker } = await cluster()
+    routes.set('Fine', routeOf(Object.values(brokers)))
+    broker('a').answers = ({ header }) => (header.topic === TOPIC ? { code: ResponseCode.NO_PERMISSION } : undefined)
+    const producer = client.producer({ group: 'g' })
+    await sim.world.until(producer.send({ topic: TOPIC, body: 'x' }))
+    await sim.world.until(producer.send({ topic: TOPIC, body: 'x' }))
+    const receipts = await sim.world.until(Promise.all(Array.from({ length: 8 }, () => producer.send({ topic: 'Fine', body: 'x' }))))
+    expect(receipts.filter((receipt) => receipt.queue.brokerName === 'a')).toHaveLength(4)
   })
 
   it('waits a little before it asks the only broker again', async () => {
@@ -266,192 +291,24 @@ describe('sendOneway', () => {
   })
 })
 
-describe('sendAll', () => {
-  it('sends many messages in few requests, and gives each its receipt', async () => {
-    const { sim, client, broker } = await cluster({ brokers: ['a'] })
-    const producer = client.producer({ group: 'g' })
-    const receipts = await sim.world.until(
-      producer.sendAll(Array.from({ length: 100 }, (_, i) => ({ topic: TOPIC, body: `m${i}`, keys: `k${i}`, flag: i }))),
-    )
-    const [received, ...others] = broker('a').received
-    expect(others).toEqual([])
-    expect(received?.isBatch).toBe(true)
-    expect(received?.header.batch).toBe(true)
-    const elements = decodeClientBatch(received?.body as Buffer)
-    expect(elements.map((element) => Buffer.from(element.body).toString())).toEqual(Array.from({ length: 100 }, (_, i) => `m${i}`))
-    elements.forEach((element, i) => {
-      const properties = parseProperties(Buffer.from(element.properties).toString())
-      expect(properties.get('UNIQ_KEY')).toBe(receipts[i]?.messageId)
-      expect(properties.get('KEYS')).toBe(`k${i}`)
-      expect(element.flag).toBe(i)
-      expect(receipts[i]).toMatchObject({ queueOffset: i, offsetMessageId: `a-${i}` })
+describe('recall', () => {
+  const handle = (text: string) => Buffer.from(text).toString('base64url')
+
+  it('asks the broker that the handle names', async () => {
+    const asked: unknown[] = []
+    const made = await cluster({
+      brokerRoutes: (name) => [
+        route(RecallMessage, LANE, (header) => {
+          asked.push([name, header])
+          return { code: 0, header: { msgId: 'taken back' } }
+        }),
+      ],
     })
-    expect(new Set(receipts.map((receipt) => receipt.messageId)).size).toBe(100)
-  })
-
-  it('splits by size, by topic and by order key, and sends delayed messages alone', async () => {
-    const made = await cluster({ brokers: ['a'] })
-    made.routes.set('Other', routeOf(Object.values(made.brokers)))
-    const producer = made.client.producer({ group: 'g', batchBytes: 10_000 })
-    const messages = [
-      ...Array.from({ length: 30 }, (_, i) => ({ topic: TOPIC, body: Buffer.alloc(1000, i) })),
-      { topic: 'Other', body: 'o1' },
-      { topic: 'Other', body: 'o2' },
-      { topic: TOPIC, body: 'delayed', delayLevel: 1 },
-      { topic: TOPIC, body: 'k1', orderKey: 'k' },
-      { topic: TOPIC, body: 'k2', orderKey: 'k' },
-    ]
-    const receipts = await made.sim.world.until(producer.sendAll(messages))
-    const { received } = made.broker('a')
-    expect(receipts).toHaveLength(messages.length)
-    expect(received.every((request) => request.body.length <= 10_000)).toBe(true)
-    expect(received.filter((request) => request.header.topic === TOPIC && request.isBatch).length).toBeGreaterThanOrEqual(4)
-    const delayed = received.filter((request) => request.properties.has('DELAY'))
-    expect(delayed.map((request) => [request.isBatch, request.body.toString()])).toEqual([[false, 'delayed']])
-    expect(receipts[33]?.queue).toEqual(receipts[34]?.queue)
-    // In the order given, within the topic.
-    const bodies = received
-      .filter((request) => request.isBatch && request.body.length > 1000)
-      .flatMap((request) => decodeClientBatch(request.body).map((element) => element.body[0]))
-    expect(bodies).toEqual(Array.from({ length: 30 }, (_, i) => i))
-  })
-
-  it('checks all before it sends any', async () => {
-    const { client, brokers } = await cluster()
-    const messages = [
-      { topic: TOPIC, body: 'good' },
-      { topic: TOPIC, body: '' },
-    ]
-    await expect(client.producer({ group: 'g' }).sendAll(messages)).rejects.toThrow(/empty/)
-    expect(Object.values(brokers).flatMap((broker) => broker.received)).toHaveLength(0)
-  })
-
-  it('tells which messages failed and which did not', async () => {
-    const made = await cluster({ brokers: ['a'] })
-    made.routes.set('Closed', routeOf(Object.values(made.brokers)))
-    made.broker('a').answers = ({ header }) =>
-      header.topic === 'Closed' ? { code: ResponseCode.MESSAGE_ILLEGAL, remark: 'closed' } : undefined
-    const messages = ['Orders', 'Closed', 'Orders', 'Closed'].map((topic, i) => ({ topic, body: `${i}` }))
-    const error = await made.sim.world.until(failureOf(made.client.producer({ group: 'g' }).sendAll(messages)))
-    expect(error).toBeInstanceOf(SendAllError)
-    const { receipts, failures } = error as SendAllError
-    expect(receipts.map((receipt) => receipt !== undefined)).toEqual([true, false, true, false])
-    expect(failures.map((failure) => failure.index)).toEqual([1, 3])
-    expect(error).toMatchObject({ code: 'MESSAGE_ILLEGAL', brokerCode: 13 })
-  })
-
-  it('is done at once with nothing to send', async () => {
-    const { client } = await cluster()
-    expect(await client.producer({ group: 'g' }).sendAll([])).toEqual([])
-  })
-})
-
-describe('back-pressure', () => {
-  it('sends no more than is allowed without answers; the others wait their turn', async () => {
-    const { sim, client, broker } = await cluster({ brokers: ['a'] })
-    let open = 0
-    let most = 0
-    broker('a').answers = async () => {
-      most = Math.max(most, ++open)
-      await sim.clock.sleep(10)
-      open--
-      return undefined
-    }
-    const producer = client.producer({ group: 'g', inFlight: { messages: 3 } })
-    const receipts = await sim.world.until(Promise.all(Array.from({ length: 20 }, (_, i) => producer.send({ topic: TOPIC, body: `${i}` }))))
-    expect(receipts).toHaveLength(20)
-    expect(most).toBe(3)
-    expect(broker('a').bodies).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`))
-  })
-
-  it('counts bytes too, and lets one message through that is larger than the bound', async () => {
-    const { sim, client, broker } = await cluster({ brokers: ['a'] })
-    let open = 0
-    let most = 0
-    broker('a').answers = async () => {
-      most = Math.max(most, ++open)
-      await sim.clock.sleep(10)
-      open--
-      return undefined
-    }
-    const producer = client.producer({ group: 'g', inFlight: { bytes: 250 } })
-    const bodies = [Buffer.alloc(100, 'a'), Buffer.alloc(100, 'b'), Buffer.alloc(100, 'c'), Buffer.alloc(1000, 'd'), Buffer.alloc(10, 'e')]
-    await sim.world.until(Promise.all(bodies.map((body) => producer.send({ topic: TOPIC, body }))))
-    expect(most).toBe(2)
-    expect(broker('a').received).toHaveLength(5)
-  })
-
-  it('fails at once instead, if asked to, and says what to do', async () => {
-    const { sim, client, broker } = await cluster({ brokers: ['a'] })
-    broker('a').answers = () => 'silence'
-    const producer = client.producer({ group: 'g', inFlight: { messages: 1, whenFull: 'fail' } })
-    const first = failureOf(producer.send({ topic: TOPIC, body: 'x' }))
-    const error = await failureOf(producer.send({ topic: TOPIC, body: 'y' }))
-    expect(error).toMatchObject({ code: 'SYSTEM_BUSY', retryable: true })
-    expect(error.message).toMatch(/at most 1 .*slow down/)
-    await sim.world.until(first)
-  })
-
-  it('lets a waiting send be aborted', async () => {
-    const { sim, client, broker } = await cluster({ brokers: ['a'] })
-    broker('a').answers = () => 'silence'
-    const producer = client.producer({ group: 'g', inFlight: { messages: 1 } })
-    const first = failureOf(producer.send({ topic: TOPIC, body: 'x' }))
-    const abort = new AbortController()
-    const second = failureOf(producer.send({ topic: TOPIC, body: 'y' }, { signal: abort.signal }))
-    await sim.world.run(10)
-    abort.abort()
-    expect((await sim.world.until(second)).code).toBe('ABORTED')
-    expect((await sim.world.until(first)).code).toBe('TIMEOUT')
-    expect(broker('a').bodies).not.toContain('y')
-  })
-})
-
-describe('close', () => {
-  it('waits for messages under way, says goodbye, and refuses new ones', async () => {
-    const { sim, client, broker } = await cluster({ brokers: ['a'] })
-    broker('a').answers = async () => {
-      await sim.clock.sleep(500)
-      return undefined
-    }
-    const producer = client.producer({ group: 'g' })
-    const sending = producer.send({ topic: TOPIC, body: 'x' })
-    await sim.world.run(50)
-    await sim.world.until(client.core.heartbeatNow())
-    const closing = producer.close().then(() => client.close())
-    await expect(producer.send({ topic: TOPIC, body: 'late' })).rejects.toThrow(/closed/)
-    await sim.world.until(closing)
-    expect((await sending).status).toBe('OK')
-    expect(broker('a').goodbyes).toEqual([{ clientID: client.clientId, producerGroup: 'g' }])
-    await sim.world.run(1000)
-    expect(sim.world.openConnections).toBe(0)
-  })
-
-  it('resolves when no server is left, within the time to drain', async () => {
-    const { sim, client, brokers } = await cluster()
-    const producer = client.producer({ group: 'g' })
-    await sim.world.until(Promise.all(Array.from({ length: 8 }, (_, i) => producer.send({ topic: TOPIC, body: `${i}` }))))
-    await sim.world.until(client.core.heartbeatNow())
-    const failed = failureOf(producer.send({ topic: TOPIC, body: 'in vain' }, { timeoutMs: 60_000 }))
-    for (const name of Object.keys(brokers)) sim.world.crash(name)
-    sim.world.crash('ns1')
-    const startedAt = sim.world.nowMs
-    await sim.world.until(client.close({ drainMs: 500 }))
-    expect(sim.world.nowMs - startedAt).toBeLessThan(4000)
-    expect((await sim.world.until(failed)).code).toBe('CLOSED')
-  })
-
-  it('is reached by `await using`', async () => {
-    const { sim, client, broker } = await cluster({ brokers: ['a'] })
-    await sim.world.until(
-      (async () => {
-        await using producer = client.producer({ group: 'g' })
-        await producer.send({ topic: TOPIC, body: 'x' })
-        await client.core.heartbeatNow()
-      })(),
-    )
-    expect(broker('a').goodbyes).toHaveLength(1)
-    expect(client.core.isClosed).toBe(false)
+    const producer = made.client.producer({ group: 'g' })
+    const recallHandle = handle(`v1 ${TOPIC} b 1767225600001 ID`)
+    expect(await made.sim.world.until(producer.recall(TOPIC, recallHandle))).toBe('taken back')
+    expect(asked).toEqual([['b', { producerGroup: 'g', topic: TOPIC, recallHandle }]])
+    await expect(producer.recall(TOPIC, handle('v2 nonsense'))).rejects.toThrow(/not one; pass receipt.recallHandle/)
   })
 })
 

@@ -21,12 +21,23 @@ const RETRIED_CODES: ReadonlySet<number> = new Set([
   ResponseCode.GO_AWAY,
 ])
 
+/** Codes that say that the broker is in trouble, not that it dislikes this topic or message. */
+const BROKER_TROUBLE: ReadonlySet<number> = new Set([
+  ResponseCode.SYSTEM_ERROR,
+  ResponseCode.SYSTEM_BUSY,
+  ResponseCode.SERVICE_NOT_AVAILABLE,
+  ResponseCode.GO_AWAY,
+])
+
 const STATUS: ReadonlyMap<number, SendStatus> = new Map([
   [ResponseCode.SUCCESS, 'OK'],
   [ResponseCode.FLUSH_DISK_TIMEOUT, 'FLUSH_DISK_TIMEOUT'],
   [ResponseCode.SLAVE_NOT_AVAILABLE, 'SLAVE_NOT_AVAILABLE'],
   [ResponseCode.FLUSH_SLAVE_TIMEOUT, 'FLUSH_SLAVE_TIMEOUT'],
 ])
+
+/** Failures on this side, which no other broker mends; BAD_FRAME: the message may be stored, its answer cannot be read. */
+const NOT_RETRIED: ReadonlySet<string> = new Set(['ABORTED', 'CLOSED', 'BAD_ARGUMENT', 'BAD_FRAME'])
 
 /** Before a broker is tried again where there is no other, so that three attempts outlast its restart: 100 ms, then 500 ms. */
 const SAME_BROKER_PAUSE_MS = 100
@@ -62,6 +73,7 @@ export class Delivery {
   readonly #core: ProducerCore
   readonly #selector: QueueSelector
   readonly #latency: BrokerLatency | undefined
+  #mayRetry = true
 
   constructor(core: ProducerCore, selector: QueueSelector, latency: BrokerLatency | undefined) {
     this.#core = core
@@ -76,6 +88,7 @@ export class Delivery {
     let tried: Set<string> | undefined
     let lastReceipt: SendReceipt | undefined
     for (let attempt = 1; attempt <= options.retries + 1; attempt++) {
+      if (attempt > 1 && !this.#mayRetry) break
       if (options.signal?.aborted) throw abortedError(options.signal, `the send to topic ${parcel.topic}`)
       const remainingMs = deadline - clock.monotonic()
       if (remainingMs <= 0) break
@@ -95,14 +108,14 @@ export class Delivery {
           lastReceipt = receipt
         } else {
           failures.push(refusal(answer, parcel, queue))
-          this.#latency?.failed(queue.brokerName, true)
+          if (BROKER_TROUBLE.has(answer.code)) this.#latency?.failed(queue.brokerName, true)
           if (!RETRIED_CODES.has(answer.code)) break
           if (answer.code === ResponseCode.TOPIC_NOT_EXIST || answer.code === ResponseCode.NO_PERMISSION)
             this.#core.refreshRouteSoon(parcel.topic)
         }
       } catch (error) {
         const failure = error instanceof RocketError ? error : new RocketError(String(error), { code: 'SYSTEM_ERROR', cause: error })
-        if (failure.code === 'ABORTED' || failure.code === 'CLOSED' || failure.code === 'BAD_ARGUMENT') throw failure
+        if (NOT_RETRIED.has(failure.code)) throw failure
         this.#latency?.failed(queue.brokerName, failure.code === 'TIMEOUT')
         this.#core.refreshRouteSoon(parcel.topic)
         failures.push(failure)
@@ -111,6 +124,11 @@ export class Delivery {
     }
     if (lastReceipt) return lastReceipt
     throw finalError(parcel, failures, options.timeoutMs)
+  }
+
+  /** The producer is closed: attempts under way are the last ones. */
+  stopRetrying(): void {
+    this.#mayRetry = false
   }
 
   async oneway(parcel: Parcel, options: DeliveryOptions): Promise<void> {
@@ -163,7 +181,7 @@ const headerOf = (parcel: Parcel, queue: MessageQueue): SendHeader => ({
 function receiptOf(parcel: Parcel, queue: MessageQueue, answer: Answer<typeof SendMessageV2>, attempts: number): SendReceipt | undefined {
   const status = STATUS.get(answer.code)
   if (!status) return undefined
-  const header = answer.header()
+  const header = headerOfAnswer(parcel, answer)
   return {
     status,
     messageId: parcel.messageId,
@@ -173,6 +191,17 @@ function receiptOf(parcel: Parcel, queue: MessageQueue, answer: Answer<typeof Se
     transactionId: header.transactionId,
     recallHandle: header.recallHandle,
     attempts,
+  }
+}
+
+function headerOfAnswer(parcel: Parcel, answer: Answer<typeof SendMessageV2>) {
+  try {
+    return answer.header()
+  } catch (cause) {
+    throw new RocketError(
+      `${answer.address} stored the message to topic ${parcel.topic}, but its answer does not say where: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { code: 'BAD_FRAME', address: answer.address, phase: 'answer', topic: parcel.topic, cause },
+    )
   }
 }
 

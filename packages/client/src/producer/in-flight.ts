@@ -10,6 +10,7 @@ export interface InFlightLimits {
 interface Waiter {
   readonly bytes: number
   readonly admit: () => void
+  readonly refuse: (error: Error) => void
   hasLeft: boolean
 }
 
@@ -47,8 +48,7 @@ export class InFlight {
     }
     return new Promise<void>((resolve, reject) => {
       const onAbort = () => {
-        waiter.hasLeft = true
-        reject(abortedError(signal as AbortSignal, 'a send that waited for its turn'))
+        waiter.refuse(abortedError(signal as AbortSignal, 'a send that waited for its turn'))
         this.#admitNext()
       }
       const waiter: Waiter = {
@@ -57,6 +57,11 @@ export class InFlight {
         admit: () => {
           signal?.removeEventListener('abort', onAbort)
           resolve()
+        },
+        refuse: (error) => {
+          waiter.hasLeft = true
+          signal?.removeEventListener('abort', onAbort)
+          reject(error)
         },
       }
       this.#waiting.push(waiter)
@@ -69,6 +74,13 @@ export class InFlight {
     this.#bytes -= bytes
     this.#admitNext()
     if (this.#messages === 0) this.#onIdle?.()
+  }
+
+  /** Those who wait for their turn get the error instead. */
+  refuseWaiting(error: Error): void {
+    for (const waiter of this.#waiting.slice(this.#head)) if (!waiter.hasLeft) waiter.refuse(error)
+    this.#waiting = []
+    this.#head = 0
   }
 
   /** Resolves when nothing is under way. */

@@ -171,6 +171,13 @@ class DefaultProducer implements Producer {
     await settledWithin(this.#core.clock, this.#inFlight.idle(), options.drainMs ?? DEFAULT_DRAIN_MS)
     if (this.#inFlight.count > 0) {
       this.#core.log.warn('closing a producer with messages under way', { group: this.group, messages: this.#inFlight.count })
+      const error = new RocketError('the producer was closed before the message was sent', {
+        code: 'CLOSED',
+        group: this.group,
+        phase: 'close',
+      })
+      this.#inFlight.refuseWaiting(error)
+      this.#delivery.stopRetrying()
     }
     await this.#core.unregisterGroup(this.#member)
     if (this.#ownsCore) await this.#core.close({ drainMs: 0 })

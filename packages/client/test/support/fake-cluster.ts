@@ -16,6 +16,8 @@ import {
   parseProperties,
 } from '@skylarkmq/remoting/protocol'
 import { simRuntime } from '@skylarkmq/runtime/sim'
+import { RocketError } from '@skylarkmq/client'
+import { expect } from 'vitest'
 import { Client } from '../../src/client.ts'
 import { createCore } from '../../src/core/client-core.ts'
 
@@ -176,4 +178,14 @@ export async function fakeCluster(options: FakeClusterOptions = {}): Promise<Fak
     newClient,
     broker: (name) => brokers[name] as FakeBroker,
   }
+}
+
+/** What the promise was rejected with, which must be a RocketError. */
+export async function failureOf(promise: Promise<unknown>): Promise<RocketError> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  expect(error).toBeInstanceOf(RocketError)
+  return error as RocketError
 }
