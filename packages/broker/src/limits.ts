@@ -10,6 +10,8 @@ export const LIMITS = Object.freeze({
   compensations: 10_000,
   /** Compiled filters remembered. */
   filters: 1_000,
+  /** Longer expressions are compiled for each pull. */
+  filterCharacters: 4_096,
   /** Messages in one batch of a producer. */
   batchMessages: 65_536,
   /** Messages that one query brings. */

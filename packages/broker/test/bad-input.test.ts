@@ -1,4 +1,5 @@
 import {
+  GetConsumerListByGroup,
   GetMaxOffset,
   LockBatchMq,
   SendBatchMessage,
@@ -29,6 +30,7 @@ describe('bad input gets the right code and a remark that names the field and th
     ['', 29, ['topic', 'empty']],
     ['x'.repeat(128), 29, ['topic', '128', '127']],
     ['SCHEDULE_TOPIC_XXXX', 16, ['Sending message to topic[SCHEDULE_TOPIC_XXXX] is forbidden']],
+    ['rmq_sys_wheel_timer', 16, ['Sending message to topic[rmq_sys_wheel_timer] is forbidden']],
     ['RMQ_SYS_TRANS_HALF_TOPIC', 16, ['Sending message to topic[RMQ_SYS_TRANS_HALF_TOPIC] is forbidden']],
   ])('a send to topic %j: %i', async (topic, code, parts) => {
     expect(await client.send(topic, 'x')).toMatchObject({ code, remark: says(...parts) })
@@ -83,11 +85,28 @@ describe('bad input gets the right code and a remark that names the field and th
     })
   })
 
-  test('a heartbeat with a group name that cannot be: named, and the sound group of the same heartbeat counts', async () => {
-    const answer = await client.heartbeat('c1', [consumer('bad/name', subscription('orders')), consumer('good', subscription('orders'))])
+  test('a heartbeat with a group name that cannot be, or an expression without a tag: named, and its sound groups count', async () => {
+    const members = async (consumerGroup: string) => (await client.invoke(GetConsumerListByGroup, { consumerGroup })).code
+    const answer = await client.heartbeat('c1', [
+      consumer('bad/name', subscription('orders')),
+      consumer('no-tag', { ...subscription('orders'), subString: '||', tagsSet: [] }),
+      consumer('good', subscription('orders')),
+    ])
     expect(answer).toMatchObject({ code: 29, remark: says('group', 'bad/name') })
-    const list = await client.heartbeat('c1', [consumer('good', subscription('orders'))])
-    expect(list.code).toBe(0)
+    expect([await members('no-tag'), await members('good')]).toEqual([1, 0])
+  })
+
+  test('more sends at a time than the broker takes: the next is told to slow down, the others are stored', async () => {
+    await scene.restart({ sendThreadPoolQueueCapacity: 2 })
+    await client.send('orders', 'x')
+    const header = { producerGroup: 'pg', topic: 'orders', queueId: 0, sysFlag: 0, bornTimestamp: 1, flag: 0 }
+    const sends = Array.from({ length: 200 }, () => client.ask(SendMessageV2, header, Buffer.from('y')))
+    const answers = await scene.world.until(Promise.all(sends))
+    const [stored, busy] = [0, 2].map((code) => answers.filter((each) => each.code === code))
+    expect(stored!.length + busy!.length).toBe(200)
+    expect(busy![0]?.remark).toMatch(/^\[OVERLOAD\]system busy, start flow control for a while/)
+    expect(scene.broker.store.maxOffset('orders', 0)).toBe(1 + stored!.length)
+    expect((await client.send('orders', 'z')).code).toBe(0)
   })
 
   test('a batch that lies about its lengths, that is empty, that goes to a retry topic, that has a delay', async () => {

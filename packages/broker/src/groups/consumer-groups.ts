@@ -69,12 +69,14 @@ export class ConsumerGroups {
   /** A heartbeat's part for one group. */
   register(connection: ServerConnection, clientId: string, data: ConsumerData): void {
     if (connection.isClosed) return
+    // Before anything changes: an expression that cannot be read throws.
+    const subscriptions = data.subscriptionDataSet.map(subscriptionOf)
     const group = this.#groupFor(data)
     group.consumeType = data.consumeType
     group.messageModel = data.messageModel
     group.consumeFromWhere = data.consumeFromWhere
     const isNew = this.#join(group, connection, clientId)
-    const isResubscribed = this.#subscribe(group, data)
+    const isResubscribed = this.#subscribe(group, subscriptions)
     if (isNew || isResubscribed) this.#tellLater(group)
   }
 
@@ -130,16 +132,15 @@ export class ConsumerGroups {
   }
 
   /** A newer version replaces; topics that this heartbeat does not name are gone. Returns whether the set of topics changed. */
-  #subscribe(group: ConsumerGroup, data: ConsumerData): boolean {
+  #subscribe(group: ConsumerGroup, subscriptions: readonly Subscription[]): boolean {
     let isChanged = false
     const named = new Set<string>()
-    for (const subscription of data.subscriptionDataSet) {
-      named.add(subscription.topic)
-      const old = group.subscriptions.get(subscription.topic)
+    for (const subscription of subscriptions) {
+      const { topic, subVersion } = subscription.data
+      named.add(topic)
+      const old = group.subscriptions.get(topic)
       if (old === undefined) isChanged = true
-      if (old === undefined || subscription.subVersion > old.data.subVersion) {
-        group.subscriptions.set(subscription.topic, subscriptionOf(subscription))
-      }
+      if (old === undefined || subVersion > old.data.subVersion) group.subscriptions.set(topic, subscription)
     }
     for (const topic of group.subscriptions.keys()) {
       if (named.has(topic)) continue

@@ -57,6 +57,7 @@ export class FilterCache {
     const key = expression as string
     if (this.#filters.has(key)) return this.#filters.get(key)
     const filter = tagFilter(parseTags(key))
+    if (key.length > LIMITS.filterCharacters) return filter
     if (this.#filters.size >= LIMITS.filters) this.#filters.delete(this.#filters.keys().next().value as string)
     this.#filters.set(key, filter)
     return filter

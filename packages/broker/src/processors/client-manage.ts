@@ -1,4 +1,12 @@
-import { checkGroupName, decodeHeartbeat, encodeConsumerIdList, parseFastjson, retryTopic } from '@skylarkmq/remoting/protocol'
+import {
+  ResponseCode,
+  RocketError,
+  checkGroupName,
+  decodeHeartbeat,
+  encodeConsumerIdList,
+  parseFastjson,
+  retryTopic,
+} from '@skylarkmq/remoting/protocol'
 import type {
   ConsumerData,
   GetConsumerListByGroup,
@@ -37,7 +45,10 @@ export function heartBeat(deps: ClientDeps) {
     const heartbeat = decodeHeartbeat(context.body)
     if (heartbeat.clientID === '') return refuse('INVALID_PARAMETER', 'the heartbeat has no clientID; give the client a name')
     let fault: Refusal | undefined
-    for (const data of heartbeat.consumerDataSet) fault ??= registerConsumer(deps, heartbeat, data, context)
+    for (const data of heartbeat.consumerDataSet) {
+      const wrong = registerConsumer(deps, heartbeat, data, context)
+      fault ??= wrong
+    }
     for (const { groupName } of heartbeat.producerDataSet) {
       if (groupName !== '') deps.producers.register(groupName, heartbeat.clientID, context.connection)
     }
@@ -55,8 +66,13 @@ function registerConsumer(deps: ClientDeps, heartbeat: HeartbeatData, data: Cons
     deps.consumers.touch(context.connection, data.groupName)
     return undefined
   }
+  try {
+    deps.consumers.register(context.connection, heartbeat.clientID, data)
+  } catch (error) {
+    if (!(error instanceof RocketError)) throw error
+    return { code: error.brokerCode ?? ResponseCode.SUBSCRIPTION_PARSE_FAILED, remark: error.message }
+  }
   ensureRetryTopic(deps, config, data)
-  deps.consumers.register(context.connection, heartbeat.clientID, data)
   return undefined
 }
 

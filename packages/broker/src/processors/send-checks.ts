@@ -2,6 +2,7 @@ import {
   PERM,
   PROPERTIES_MAX_BYTES,
   PROPERTY,
+  SYSTEM_TOPIC_PREFIX,
   SYS_FLAG,
   checkGroupName,
   checkTopicName,
@@ -70,7 +71,7 @@ export function resolveTopicForSend(header: SendHeader, { topics, settings }: Se
     const wrong = checkTopicName(topic)
     if (wrong !== undefined) return refuse('INVALID_PARAMETER', wrong)
   }
-  if (isSendForbidden(topic)) return refuse('NO_PERMISSION', `Sending message to topic[${plain(topic)}] is forbidden.`)
+  if (isSendForbidden(topic) || isInternal(topic)) return refuse('NO_PERMISSION', `Sending message to topic[${plain(topic)}] is forbidden.`)
   const { current } = settings
   if ((current.brokerPermission & PERM.WRITE) === 0 && (config?.order ?? false)) {
     return refuse(
@@ -86,6 +87,10 @@ export function resolveTopicForSend(header: SendHeader, { topics, settings }: Se
   }
   return config
 }
+
+/** Topics in which the broker keeps state of its own: timers, acknowledgements of POP. */
+const isInternal = (topic: string): boolean =>
+  topic.startsWith(SYSTEM_TOPIC_PREFIX) && (topic === 'rmq_sys_wheel_timer' || topic.startsWith('rmq_sys_REVIVE_LOG_'))
 
 function createForSend(header: SendHeader, topics: TopicConfigs, isAutoCreate: boolean): TopicConfig | undefined {
   const sysFlag = header.unitMode ? 1 : 0

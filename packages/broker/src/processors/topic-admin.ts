@@ -24,7 +24,8 @@ export function updateTopic({ topics }: TopicAdminDeps) {
   return (header: UpdateHeader): Reply<never> => {
     const wrong = checkTopicName(header.topic)
     if (wrong !== undefined) return refuse('INVALID_PARAMETER', wrong)
-    if (isSystemTopic(header.topic)) return refuse('INVALID_PARAMETER', `The topic[${plain(header.topic)}] is conflict with system topic.`)
+    if (isSystemTopic(header.topic) || topics.systemTopics.has(header.topic))
+      return refuse('INVALID_PARAMETER', `The topic[${plain(header.topic)}] is conflict with system topic.`)
     const refused = checkNumbers(header)
     if (refused !== undefined) return refused
     topics.set({
