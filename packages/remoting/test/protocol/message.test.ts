@@ -107,6 +107,17 @@ describe('stored records', () => {
     }
   })
 
+  test('a size that is not the sum of its parts is no record: the next one would be looked for in the wrong place', () => {
+    const bytes = apache('record/v4')
+    const longer = Buffer.concat([bytes, Buffer.alloc(10)])
+    longer.writeInt32BE(bytes.length + 10, RECORD.TOTAL_SIZE)
+    expect(decodeRecord(longer)).toBeUndefined()
+    for (const size of [0, -1, 90, 0x7fffffff]) {
+      longer.writeInt32BE(size, RECORD.TOTAL_SIZE)
+      expect(decodeRecords(longer)).toEqual([])
+    }
+  })
+
   test('whatever is written is read back', () => {
     const address = fc.oneof(fc.uint8Array({ minLength: 8, maxLength: 8 }), fc.uint8Array({ minLength: 20, maxLength: 20 }))
     const pair = fc
