@@ -47,12 +47,10 @@ export class ConcurrentConsumption implements ConsumeService {
   #isPaused = false
   #isClosing = false
   readonly #drained = new Wakeup()
-  readonly #sweeper: { cancel(): void }
+  #sweeper: { cancel(): void } | undefined
 
   constructor(options: ConcurrentOptions) {
     this.#options = options
-    const every = Math.min(options.consumeTimeoutMs, EXPIRY_SWEEP_MAX_MS)
-    this.#sweeper = options.core.clock.every(every, () => this.#sweep())
   }
 
   onMessages(assigned: AssignedQueue): void {
@@ -78,7 +76,7 @@ export class ConcurrentConsumption implements ConsumeService {
 
   async drain(ms: number): Promise<boolean> {
     this.#isClosing = true
-    this.#sweeper.cancel()
+    this.#sweeper?.cancel()
     const { clock } = this.#options.core
     const deadline = clock.monotonic() + ms
     while (this.#inFlight > 0) {
@@ -119,6 +117,7 @@ export class ConcurrentConsumption implements ConsumeService {
 
   async #consume(assigned: AssignedQueue, cache: ProcessQueue<ConsumedMessage>, entries: Entry[]): Promise<void> {
     const { clock } = this.#options.core
+    this.#sweeper ??= clock.every(Math.min(this.#options.consumeTimeoutMs, EXPIRY_SWEEP_MAX_MS), () => this.#sweep())
     this.#inFlight++
     assigned.begin()
     let holdsSlot = true

@@ -167,10 +167,23 @@ export class ConsumerEngine {
     }
     await core.heartbeatNow()
     if (!options.isAssignedByHand) await this.#rebalancer.start()
+    if (this.#isClosing) return
     const persisting = core.clock.every(PERSIST_INTERVAL_MS, () => (options.isAutoCommit ? this.persist() : undefined))
     this.#undo.push(() => persisting.cancel())
     this.locks?.start()
     core.log.info('consumer started', { group: options.group, topics: this.subscriptions.topics, queues: this.assignment.size })
+  }
+
+  async subscribe(topic: string, subscription: Subscription): Promise<void> {
+    this.subscriptions.set(topic, subscription, this.core.clock.now())
+    await this.core.heartbeatNow()
+    this.#rebalancer.wake()
+  }
+
+  async unsubscribe(topic: string): Promise<void> {
+    if (!this.subscriptions.delete(topic)) return
+    await this.core.heartbeatNow()
+    this.#rebalancer.wake()
   }
 
   /** By hand: exactly these queues from now on. Rejects when it cannot be known where to begin in one of them. */

@@ -127,7 +127,10 @@ export class PullConsumer implements AsyncDisposable {
   /** Joins the group. `poll` and `assign` do it when it was not done. */
   start(): Promise<void> {
     if (this.#closing) return Promise.reject(closedError(this.group))
-    this.#starting ??= this.#engine.start()
+    this.#starting ??= this.#engine.start().catch((error) => {
+      this.#starting = undefined
+      throw error
+    })
     return this.#starting
   }
 

@@ -2,6 +2,7 @@ import type { Answer } from '@skylarkmq/remoting'
 import type { StoredMessage } from '@skylarkmq/remoting/protocol'
 import { decodeRecords, LitePullMessage, PROPERTY, PULL_FLAG, PullMessage, ResponseCode } from '@skylarkmq/remoting/protocol'
 import type { ClientCore } from '../core/types.ts'
+import { traced } from '../tracing.ts'
 import type { AssignedQueue } from './assigned-queue.ts'
 import type { BrokerCalls } from './broker-calls.ts'
 import { ConsumedMessage } from './received-message.ts'
@@ -115,7 +116,11 @@ export class PullLoop {
     const startedMs = core.clock.monotonic()
     assigned.lastPullMs = core.clock.now()
     try {
-      const answer = await this.#ask(target.address, target.isMaster, abort.signal)
+      const answer = await traced(
+        'pull',
+        () => ({ queue: assigned.queue, offset: assigned.nextOffset, address: target.address }),
+        () => this.#ask(target.address, target.isMaster, abort.signal),
+      )
       if (assigned.isDropped || assigned.cache !== cache) return
       await this.#react(answer, core.clock.monotonic() - startedMs)
     } finally {

@@ -147,8 +147,21 @@ export class PushConsumer implements AsyncDisposable {
    */
   start(): Promise<void> {
     if (this.#closing) return Promise.reject(closedError(this.group))
-    this.#starting ??= this.#engine.start()
+    this.#starting ??= this.#engine.start().catch((error) => {
+      this.#starting = undefined
+      throw error
+    })
     return this.#starting
+  }
+
+  /** Takes a topic in, or changes its expression. All members of the group should do the same. */
+  async subscribe(topic: string, subscription: Subscription): Promise<void> {
+    checkSubscriptions(this.group, { [topic]: subscription })
+    await this.#engine.subscribe(topic, subscription)
+  }
+
+  async unsubscribe(topic: string): Promise<void> {
+    await this.#engine.unsubscribe(topic)
   }
 
   /** No new messages for handlers and no pulls; the queues stay ours. */

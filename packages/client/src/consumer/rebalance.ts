@@ -80,7 +80,10 @@ export class Rebalancer {
       if (early > 0) await pause(clock, early, signal)
       if (signal.aborted) return
       started = clock.monotonic()
-      wait = await this.#round()
+      wait = await this.#round().catch((error) => {
+        this.#options.core.log.error('a round of rebalancing ended by an error of its own', { error })
+        return REBALANCE_INTERVAL_MS
+      })
     }
   }
 
@@ -139,11 +142,15 @@ export class Rebalancer {
     const queues = [...(await core.subscribeQueues(topic))].sort(compareQueues)
     if (queues.length === 0) return undefined
     if (model === 'BROADCASTING') return queues
-    const clientIds = await calls.memberIds(topic)
+    let clientIds = await calls.memberIds(topic)
+    if (clientIds !== undefined && !clientIds.includes(core.clientId)) {
+      // A broker that restarted has forgotten its members.
+      await core.heartbeatNow()
+      clientIds = await calls.memberIds(topic)
+    }
     if (clientIds === undefined) return undefined
     if (!clientIds.includes(core.clientId)) {
-      // The others share without us until the brokers have heard of us: a broker that restarted has forgotten its members.
-      await core.heartbeatNow()
+      // The others share the queues without us.
       for (const assigned of this.#options.assignment.of(topic)) await this.#release(assigned)
       return undefined
     }

@@ -86,7 +86,6 @@ export class SmallBroker {
   #locks = new Map<string, { clientId: string; untilMs: number }>()
   #arrival: (() => void)[] = []
   #log: Buffer[] = []
-  #server: { close(): Promise<void> } | undefined
 
   constructor(sim: SimRuntime, name: string) {
     this.sim = sim
@@ -97,7 +96,7 @@ export class SmallBroker {
   async start(): Promise<void> {
     this.#members = new Map()
     this.#locks = new Map()
-    this.#server = await startRemotingServer(this.sim.world.node(this.name), {
+    await startRemotingServer(this.sim.world.node(this.name), {
       name: this.name,
       port: 10911,
       routes: this.#routes(),
@@ -106,7 +105,6 @@ export class SmallBroker {
   }
 
   kill(): void {
-    this.#server = undefined
     this.sim.world.kill(this.name)
   }
 
