@@ -80,8 +80,8 @@ export class SmallBroker {
   readonly minOffsets = new Map<string, number>()
   /** A reply instead of the broker's own. */
   script: (name: string, header: Record<string, unknown>) => Reply | undefined | Promise<Reply | undefined> = () => undefined
-  /** Fixed pull codes that this broker does not know (361 of an old one). */
-  knowsLitePull = true
+  /** Bodies that were handed back or sent to the retry topic: they wait for their delay. */
+  readonly failed: string[] = []
   #members = new Map<ServerConnection, Map<string, Member>>()
   #locks = new Map<string, { clientId: string; untilMs: number }>()
   #arrival: (() => void)[] = []
@@ -228,7 +228,7 @@ export class SmallBroker {
         },
       ],
       [PullMessage, 'pull', pull],
-      ...(this.knowsLitePull ? ([[LitePullMessage, 'lite-pull', pull]] as [typeof LitePullMessage, string, typeof pull][]) : []),
+      [LitePullMessage, 'lite-pull', pull],
       [
         QueryConsumerOffset,
         'query-offset',
@@ -291,6 +291,7 @@ export class SmallBroker {
               sysFlag: header.sysFlag,
             })
           const level = Number(properties[PROPERTY.DELAY] ?? 0)
+          this.failed.push(Buffer.from(body).toString())
           if (level > 0) this.sim.clock.after((DELAYS_S[level - 1] ?? 7200) * 1000, put)
           else put()
           return { code: 0, header: { msgId: 'sent', queueId: header.queueId, queueOffset: 0 } }
@@ -405,6 +406,7 @@ export class SmallBroker {
     const record = this.#log[header.offset]
     if (!record) return { code: 1, remark: `look message by offset failed, ${header.offset}` }
     const stored = decodeRecord(record, 0) as StoredMessage
+    this.failed.push(Buffer.from(stored.body).toString())
     const isDead = header.delayLevel < 0 || stored.reconsumeTimes >= (header.maxReconsumeTimes ?? 16)
     const properties: Record<string, string> = Object.fromEntries(stored.properties)
     properties[PROPERTY.RETRY_TOPIC] ??= stored.topic
