@@ -44,14 +44,19 @@ export interface BrokerOptions {
   readonly metadata?: MetadataStore
 }
 
+/** The queues that clients ask for when they create a topic by a send. */
+const CLIENT_QUEUES = 4
+
 /** Starts a broker. When the promise resolves it accepts requests, and the NameServers that could be reached know of it. */
 export async function startBroker(runtime: Runtime, given: Partial<BrokerConfig> = {}, options: BrokerOptions = {}): Promise<Broker> {
   const settings: Settings = { current: Object.freeze(withNames({ ...BROKER_CONFIG.defaults, ...given })) }
   const config = settings.current
   const delayLevelsMs = parseDelayLevels(config.messageDelayLevel)
   const store = await openMessageStore(runtime, storeOptions(config, delayLevelsMs))
-  const metadata = options.metadata ?? (await openSqliteMetadata(runtime, `${config.storePathRootDir}/metadata.db`))
-  const broker = new RunningBroker(runtime, settings, store, metadata, delayLevelsMs)
+  const broker = await withStore(store, async () => {
+    const metadata = options.metadata ?? (await openSqliteMetadata(runtime, `${config.storePathRootDir}/metadata.db`))
+    return new RunningBroker(runtime, settings, store, metadata, delayLevelsMs)
+  })
   try {
     await broker.start()
   } catch (error) {
@@ -59,6 +64,16 @@ export async function startBroker(runtime: Runtime, given: Partial<BrokerConfig>
     throw error
   }
   return broker
+}
+
+/** Whatever fails, the store's folder is not left locked. */
+async function withStore<T>(store: MessageStore, task: () => Promise<T>): Promise<T> {
+  try {
+    return await task()
+  } catch (error) {
+    await store.close()
+    throw error
+  }
 }
 
 /** The executable fills in the host's name and address; a broker inside a test needs neither. */
@@ -129,7 +144,10 @@ class RunningBroker implements Broker {
       locks: new QueueLocks(clock),
       schedule: new ScheduleService({ store, metadata, clock, log, delayLevelsMs, isSync }),
     }
-    addSystemTopics(this.#parts.topics, config, config.brokerName, delayLevelsMs.length)
+    const { topics } = this.#parts
+    addSystemTopics(topics, config, config.brokerName, delayLevelsMs.length)
+    const recovered = topics.recover(store.queues(), CLIENT_QUEUES)
+    if (recovered > 0) log.warn('topics whose settings a crash had lost were made again from their messages', { count: recovered })
   }
 
   get address(): string {

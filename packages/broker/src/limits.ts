@@ -23,6 +23,6 @@ export const LIMITS = Object.freeze({
   /** Queues that an operator may give one topic. */
   topicQueues: 65_536,
   /** Messages of one delay level that are delivered at a time. */
-  scheduleMessages: 32,
+  scheduleMessages: 256,
   scheduleBytes: 8 * 1024 * 1024,
 })

@@ -212,3 +212,15 @@ test('a delayed message survives that its broker is killed', async () => {
   await scene.world.run(4_000)
   expect(messagesIn(await client.pull('orders')).map(textOf)).toEqual(['x'])
 })
+
+test('a crash that loses the settings of a new topic does not lose its messages; a deleted topic stays away', async () => {
+  await client.send('deleted', 'x')
+  await client.invoke(DeleteTopicInBroker, { topic: 'deleted' })
+  await client.send('orders', 'x', { queueId: 2 })
+  scene.metadata.delete('topics', 'orders')
+  scene.world.kill('broker')
+  await scene.revive()
+  client = scene.client('client-2')
+  expect(messagesIn(await client.pull('orders', { queueId: 2 })).map(textOf)).toEqual(['x'])
+  expect((await client.pull('deleted')).code).toBe(17)
+})

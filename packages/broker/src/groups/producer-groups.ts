@@ -10,6 +10,7 @@ export interface ProducerMember {
 /** Who produces: for request-reply, for asking about transactions, and for tools. */
 export class ProducerGroups {
   readonly #groups = new Map<string, Map<ServerConnection, ProducerMember>>()
+  readonly #ofConnection = new Map<ServerConnection, Set<string>>()
   readonly #clock: Clock
 
   constructor(clock: Clock) {
@@ -17,6 +18,10 @@ export class ProducerGroups {
   }
 
   register(group: string, clientId: string, connection: ServerConnection): void {
+    if (connection.isClosed) return
+    let joined = this.#ofConnection.get(connection)
+    if (joined === undefined) this.#ofConnection.set(connection, (joined = new Set()))
+    joined.add(group)
     let members = this.#groups.get(group)
     if (members === undefined) this.#groups.set(group, (members = new Map()))
     const member = members.get(connection)
@@ -28,10 +33,12 @@ export class ProducerGroups {
   unregister(group: string, connection: ServerConnection): void {
     const members = this.#groups.get(group)
     if (members?.delete(connection) && members.size === 0) this.#groups.delete(group)
+    const joined = this.#ofConnection.get(connection)
+    if (joined?.delete(group) && joined.size === 0) this.#ofConnection.delete(connection)
   }
 
   drop(connection: ServerConnection): void {
-    for (const group of [...this.#groups.keys()]) this.unregister(group, connection)
+    for (const group of [...(this.#ofConnection.get(connection) ?? [])]) this.unregister(group, connection)
   }
 
   members(group: string): ProducerMember[] {

@@ -58,6 +58,7 @@ export class ConsumerOffsets {
   reset(group: string, topic: string, queueId: number, offset: number, isTold: boolean): void {
     const entry = this.#entry(group, topic)
     entry.committed.set(queueId, offset)
+    entry.pulled.delete(queueId)
     if (isTold) entry.resets.set(queueId, offset)
     this.#dirty.add(entry)
   }

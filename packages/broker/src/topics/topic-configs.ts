@@ -1,9 +1,20 @@
-import { DEFAULT_TOPIC, PERM, encodeJson, isInherited, normalizeTopicConfig } from '@skylarkmq/remoting/protocol'
+import {
+  DEFAULT_TOPIC,
+  PERM,
+  checkTopicName,
+  encodeJson,
+  isDlqTopic,
+  isInherited,
+  isRetryTopic,
+  normalizeTopicConfig,
+} from '@skylarkmq/remoting/protocol'
 import type { DataVersion, TopicConfig } from '@skylarkmq/remoting/protocol'
 import type { Clock } from '@skylarkmq/runtime'
 import type { MetadataStore } from '@skylarkmq/store'
 
 const VERSION_KEY = 'topicDataVersion'
+/** Of a topic that was deleted: its messages, still in the log, do not bring it back. */
+const deletedKey = (topic: string): string => `deletedTopic:${topic}`
 
 export type TopicChange = (topic: string, config: TopicConfig | undefined) => void
 
@@ -56,7 +67,28 @@ export class TopicConfigs {
     if (old !== undefined && textOf(old) === text) return
     this.#topics.set(config.topicName, config)
     this.#metadata.set('topics', config.topicName, text)
+    if (this.#metadata.get('kv', deletedKey(config.topicName)) !== undefined) {
+      this.#metadata.delete('kv', deletedKey(config.topicName))
+      // At once: a crash now must not leave the mark beside new messages.
+      this.#metadata.flush()
+    }
     this.#changed(config.topicName, config)
+  }
+
+  /**
+   * Settings are saved within a second, messages are acknowledged at once: after a crash the log may hold messages of a topic whose
+   * settings were lost. It gets settings again. Returns how many did.
+   */
+  recover(queues: ReadonlyMap<string, readonly number[]>, defaultQueues: number): number {
+    let count = 0
+    for (const [topic, queueIds] of queues) {
+      if (this.#topics.has(topic) || queueIds.length === 0 || checkTopicName(topic) !== undefined) continue
+      if (this.#metadata.get('kv', deletedKey(topic)) !== undefined) continue
+      const least = isRetryTopic(topic) || isDlqTopic(topic) ? 1 : defaultQueues
+      this.ensure(topic, Math.max(least, ...queueIds.map((queueId) => queueId + 1)))
+      count++
+    }
+    return count
   }
 
   /** A topic of the broker itself: made when missing; what an operator changed stays. */
@@ -68,6 +100,7 @@ export class TopicConfigs {
   delete(topic: string): boolean {
     if (!this.#topics.delete(topic)) return false
     this.#metadata.delete('topics', topic)
+    this.#metadata.set('kv', deletedKey(topic), '1')
     this.#changed(topic, undefined)
     return true
   }
