@@ -54,7 +54,7 @@ export async function startBroker(runtime: Runtime, given: Partial<BrokerConfig>
   const delayLevelsMs = parseDelayLevels(config.messageDelayLevel)
   const store = await openMessageStore(runtime, storeOptions(config, delayLevelsMs))
   const broker = await withStore(store, async () => {
-    const metadata = options.metadata ?? (await openSqliteMetadata(runtime, `${config.storePathRootDir}/metadata.db`))
+    const metadata = options.metadata ?? (await openSqliteMetadata(runtime, `${config.storePathRootDir}/skylark/metadata.db`))
     return new RunningBroker(runtime, settings, store, metadata, delayLevelsMs)
   })
   try {

@@ -2,7 +2,6 @@ import {
   PERM,
   PROPERTIES_MAX_BYTES,
   PROPERTY,
-  SYSTEM_TOPIC_PREFIX,
   SYS_FLAG,
   checkGroupName,
   checkTopicName,
@@ -41,6 +40,10 @@ export const STRIPPED_PROPERTIES = [
   PROPERTY.TIMER_ROLL_TIMES,
 ] as const
 
+/** Topics that only the broker writes: Apache's list, and those with state of its own (timers, acknowledgements of POP). */
+export const isClosedToSends = (topic: string): boolean =>
+  isSendForbidden(topic) || topic === 'rmq_sys_wheel_timer' || topic.startsWith('rmq_sys_REVIVE_LOG_')
+
 export interface SendTopicDeps {
   readonly topics: TopicConfigs
   readonly settings: Settings
@@ -71,7 +74,7 @@ export function resolveTopicForSend(header: SendHeader, { topics, settings }: Se
     const wrong = checkTopicName(topic)
     if (wrong !== undefined) return refuse('INVALID_PARAMETER', wrong)
   }
-  if (isSendForbidden(topic) || isInternal(topic)) return refuse('NO_PERMISSION', `Sending message to topic[${plain(topic)}] is forbidden.`)
+  if (isClosedToSends(topic)) return refuse('NO_PERMISSION', `Sending message to topic[${plain(topic)}] is forbidden.`)
   const { current } = settings
   if ((current.brokerPermission & PERM.WRITE) === 0 && (config?.order ?? false)) {
     return refuse(
@@ -87,10 +90,6 @@ export function resolveTopicForSend(header: SendHeader, { topics, settings }: Se
   }
   return config
 }
-
-/** Topics in which the broker keeps state of its own: timers, acknowledgements of POP. */
-const isInternal = (topic: string): boolean =>
-  topic.startsWith(SYSTEM_TOPIC_PREFIX) && (topic === 'rmq_sys_wheel_timer' || topic.startsWith('rmq_sys_REVIVE_LOG_'))
 
 function createForSend(header: SendHeader, topics: TopicConfigs, isAutoCreate: boolean): TopicConfig | undefined {
   const sysFlag = header.unitMode ? 1 : 0

@@ -3,11 +3,11 @@
  * second definition: whatever is unusual (a topic not met before, a delay, a transaction, a retry topic, a property that the broker sets)
  * is declined and takes the declared route. A test holds the records and answers of both equal.
  */
-import { PROPERTIES_MAX_BYTES, PROPERTY, RETRY_PREFIX, SEND_FIELD, SendHeaderScanner, isSendForbidden } from '@skylarkmq/remoting/protocol'
+import { PROPERTIES_MAX_BYTES, PROPERTY, RETRY_PREFIX, SEND_FIELD, SendHeaderScanner } from '@skylarkmq/remoting/protocol'
 import type { FastPath, FrameView, ServerConnection } from '@skylarkmq/remoting'
 import type { AppendResult, MessageStore } from '@skylarkmq/store'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
-import { ALLOWED_SYS_FLAG, STRIPPED_PROPERTIES } from './send-checks.ts'
+import { ALLOWED_SYS_FLAG, STRIPPED_PROPERTIES, isClosedToSends } from './send-checks.ts'
 import { answer, bornHostOf, hostFlags, isSync } from './send-message.ts'
 import type { SendDeps } from './send-message.ts'
 import { SendReplyWriter } from './send-reply-writer.ts'
@@ -55,7 +55,7 @@ class KnownTopics {
   #learn(hash: number, bytes: Buffer): KnownTopic | undefined {
     const name = bytes.toString('utf8')
     const config = this.#topics.get(name)
-    if (config === undefined || config.order || isSendForbidden(name) || name.startsWith(RETRY_PREFIX)) return undefined
+    if (config === undefined || config.order || isClosedToSends(name) || name.startsWith(RETRY_PREFIX)) return undefined
     const known = { bytes, name, queues: Math.max(config.writeQueueNums, config.readQueueNums) }
     if (this.#slots.size >= TOPICS_MAX) this.#slots.clear()
     this.#slots.set(hash, known)
