@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path'
 import type { Runtime } from '@skylarkmq/runtime'
+import { HANDOVER_RECORD, hasApacheQueues } from './apache-handover.ts'
 import { CommitLog } from './commit-log/commit-log.ts'
 import { cutLog, scanLog } from './commit-log/recovery.ts'
 import { Segments } from './commit-log/segments.ts'
@@ -47,7 +48,13 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
     })
     log.info('the store is open', { ...report })
     disk.writeTextAtomically(join(options.rootDirectory, 'recovery-report.json'), `${JSON.stringify(report, undefined, 2)}\n`)
-    return new LogMessageStore(runtime, options, { lock, log: commitLog, views, recovery: report })
+    const store = new LogMessageStore(runtime, options, { lock, log: commitLog, views, recovery: report })
+    const weWroteLast = cleanStop && views.trustedTo === scan.end
+    if (scan.end > segments.minOffset && !weWroteLast && hasApacheQueues(disk, options.rootDirectory)) {
+      store.append(HANDOVER_RECORD, false, () => {})
+      store.commitTurn()
+    }
+    return store
   } catch (error) {
     lock.release()
     throw error
