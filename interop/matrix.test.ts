@@ -3,11 +3,13 @@
  * stories for all. What this machine lacks is skipped by name.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { apacheCluster, type Cluster, ourCluster } from './src/clusters.ts'
+import { apacheCluster, ourCluster } from './src/clusters.ts'
+import type { Cluster } from './src/clusters.ts'
 import { FEATURES, SHORT_DELAYS, sharedGroup } from './src/features.ts'
 import { OurProbe } from './src/our-probe.ts'
 import type { Probe } from './src/probe.ts'
-import { aliOnsClient, goClient, jars, javaClient, type Maker } from './src/toolchains.ts'
+import { aliOnsClient, goClient, jars, javaClient } from './src/toolchains.ts'
+import type { Maker } from './src/toolchains.ts'
 
 const ours: Maker = { name: 'skylarkmq', missing: undefined, make: (namesrv) => new OurProbe(namesrv) }
 const clients: readonly Maker[] = [javaClient('5.5.0'), javaClient('5.3.3'), javaClient('4.9.8'), goClient(), aliOnsClient(), ours]

@@ -1,5 +1,6 @@
 /** Our own client behind the interface of the foreign ones. */
-import { type Client, createClient, type Producer, type PushConsumer, RocketError } from '@skylarkmq/client'
+import { createClient, RocketError } from '@skylarkmq/client'
+import type { Client, Producer, PushConsumer } from '@skylarkmq/client'
 import type { Delivery, Probe, SendOptions, SubscribeOptions } from './probe.ts'
 import { scratch } from './toolchains.ts'
 

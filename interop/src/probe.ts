@@ -1,5 +1,6 @@
 /** Drives one foreign client in its own process, through the line protocol of java/Probe.java. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
 export interface Delivery {

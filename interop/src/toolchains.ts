@@ -6,7 +6,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Probe, ProcessProbe } from './probe.ts'
+import { ProcessProbe } from './probe.ts'
+import type { Probe } from './probe.ts'
 
 const here = join(import.meta.dirname, '..')
 const cache = join(here, '.cache')
