@@ -19,6 +19,7 @@ import { Registration } from './registration.ts'
 import { sendFastPath } from './processors/send-fast-path.ts'
 import { brokerRoutes, makeLanes } from './routes.ts'
 import type { BrokerParts } from './routes.ts'
+import { Throughput } from './throughput.ts'
 import { createOnDemand } from './topics/on-demand.ts'
 import { addSystemTopics } from './topics/system-topics.ts'
 import { TopicConfigs } from './topics/topic-configs.ts'
@@ -138,6 +139,7 @@ class RunningBroker implements Broker {
       consumers: new ConsumerGroups(clock, isNotified),
       producers: new ProducerGroups(clock),
       compensations: new Compensations(clock),
+      throughput: new Throughput(store),
       filters: new FilterCache(),
       offsets: new ConsumerOffsets(metadata),
       heldPulls: new HeldPulls(clock),
@@ -164,6 +166,7 @@ class RunningBroker implements Broker {
     this.#stops.push(() => heldPulls.close())
     schedule.start()
     this.#stops.push(() => schedule.close())
+    parts.throughput.sample(clock.monotonic())
     const timers = [
       clock.every(HOUSEKEEPING_MS, () => keepHouse(parts)),
       clock.every(this.#settings.current.flushConsumerOffsetInterval, () => offsets.save()),

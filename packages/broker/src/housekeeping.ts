@@ -1,10 +1,12 @@
 import type { ServerConnection } from '@skylarkmq/remoting'
+import type { Clock } from '@skylarkmq/runtime'
 import type { Settings } from './config.ts'
 import type { ConsumerGroups } from './groups/consumer-groups.ts'
 import type { ProducerGroups } from './groups/producer-groups.ts'
 import type { QueueLocks } from './groups/queue-locks.ts'
 import type { Compensations } from './groups/subscriptions.ts'
 import type { HeldPulls } from './pull/held-pulls.ts'
+import type { Throughput } from './throughput.ts'
 
 export interface HousekeepingDeps {
   readonly consumers: ConsumerGroups
@@ -12,6 +14,8 @@ export interface HousekeepingDeps {
   readonly heldPulls: HeldPulls
   readonly locks: QueueLocks
   readonly compensations: Compensations
+  readonly throughput: Throughput
+  readonly clock: Clock
   readonly settings: Settings
 }
 
@@ -32,6 +36,7 @@ export function keepHouse(deps: HousekeepingDeps): void {
     forgetConnection(deps, connection)
     connection.close()
   }
+  deps.throughput.sample(deps.clock.monotonic())
   deps.locks.sweep()
   deps.compensations.sweep(subscriptionExpiredTimeout)
 }

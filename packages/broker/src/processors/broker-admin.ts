@@ -10,6 +10,7 @@ import type { Settings } from '../config.ts'
 import type { ScheduleService } from '../delay/schedule-service.ts'
 import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
 import type { HeldPulls } from '../pull/held-pulls.ts'
+import type { Throughput } from '../throughput.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
 
 export interface BrokerAdminDeps {
@@ -19,6 +20,7 @@ export interface BrokerAdminDeps {
   readonly offsets: ConsumerOffsets
   readonly schedule: ScheduleService
   readonly heldPulls: HeldPulls
+  readonly throughput: Throughput
   readonly clock: Clock
   readonly startedAt: number
 }
@@ -59,7 +61,7 @@ const textOf = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.by
 /** Names and forms of RocketMQ 5.3 `AdminBrokerProcessor#prepareRuntimeInfo`, as far as they have meaning here. */
 export function getRuntimeInfo(deps: BrokerAdminDeps) {
   return (): Reply<never> => {
-    const { store, clock, startedAt } = deps
+    const { store, clock, startedAt, throughput } = deps
     const table: Record<string, string> = {
       brokerActive: 'true',
       brokerVersion: '479',
@@ -73,9 +75,10 @@ export function getRuntimeInfo(deps: BrokerAdminDeps) {
       pullHeldRequests: String(deps.heldPulls.size),
       storeRefusal: store.refusal ?? '',
       startAcceptSendRequestTimeStamp: String(startedAt),
-      putTps: '0.0',
-      getTransferredTps: '0.0',
-      getTotalTps: '0.0',
+      putTps: throughput.text('puts'),
+      getTransferredTps: throughput.text('gets'),
+      getTotalTps: throughput.text('gets'),
+      getFoundTps: throughput.text('gets'),
       pageCacheLockTimeMills: '0',
       earliestMessageTimeStamp: String(earliest(store)),
       sendThreadPoolQueueSize: '0',

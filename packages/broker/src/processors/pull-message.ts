@@ -11,6 +11,7 @@ import { isTagExpression } from '../groups/subscriptions.ts'
 import type { Compensations, FilterCache } from '../groups/subscriptions.ts'
 import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
 import type { HeldPull, HeldPulls } from '../pull/held-pulls.ts'
+import type { Throughput } from '../throughput.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
 
 type PullHeader = RequestOf<typeof PullMessage>
@@ -25,6 +26,7 @@ export interface PullDeps {
   readonly filters: FilterCache
   readonly offsets: ConsumerOffsets
   readonly heldPulls: HeldPulls
+  readonly throughput: Throughput
   readonly settings: Settings
 }
 
@@ -62,7 +64,7 @@ function pullAgain(deps: PullDeps, header: PullHeader, code: number): PullReply 
   const reset = deps.offsets.takeReset(header.consumerGroup, header.topic, header.queueId)
   if (reset !== undefined) return offsetReset(deps, header, pull, reset)
   const result = read(deps, header, pull)
-  return result instanceof Promise ? result.then((found) => compose(header, pull, found)) : compose(header, pull, result)
+  return result instanceof Promise ? result.then((found) => compose(deps, header, pull, found)) : compose(deps, header, pull, result)
 }
 
 /** The checks of RocketMQ 5.3 `PullMessageProcessor#processRequest`, in its order. */
@@ -165,7 +167,7 @@ function holdOrCompose(
   pull: AcceptedPull,
   result: ReadResult,
 ): PullReply | undefined {
-  const reply = compose(header, pull, result)
+  const reply = compose(deps, header, pull, result)
   if (reply.code !== ResponseCode.PULL_NOT_FOUND || context.isOneway) return reply
   const holdMs = holdTime(deps.settings, header)
   // What arrived while a read off the main thread was under way has woken nobody: the client pulls again.
@@ -205,7 +207,8 @@ function heldPull(deps: PullDeps, header: PullHeader, context: RequestContext, p
 }
 
 /** The answer's header is complete whatever the code: Java clients fail without it. */
-function compose(header: PullHeader, pull: AcceptedPull, result: ReadResult): PullReply {
+function compose(deps: PullDeps, header: PullHeader, pull: AcceptedPull, result: ReadResult): PullReply {
+  deps.throughput.gets += result.messageCount
   const isEmptyQueue = result.status === 'no-matched-logic-queue' || result.status === 'no-message-in-queue'
   return {
     code: codeOf(result, header.queueOffset),
