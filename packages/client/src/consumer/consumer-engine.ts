@@ -119,6 +119,7 @@ export class ConsumerEngine {
       limits: options.limits,
       isClustering,
       isLite: options.consumeType === 'CONSUME_ACTIVELY',
+      troubled: new Set(),
       isPaused: () => this.isPaused || this.#isClosing,
       mayPull: async (assigned) => this.locks === undefined || this.locks.isValid(assigned),
       onMessages: (assigned) => this.service.onMessages(assigned),

@@ -17,16 +17,29 @@ export interface OffsetStore {
 
 /** Clustering: the broker keeps the group's offsets (RocketMQ `RemoteBrokerOffsetStore`). */
 export function remoteOffsetStore(calls: BrokerCalls, clock: Clock, log: Log): OffsetStore {
+  /** Brokers at which the last commit failed. */
+  const troubled = new Set<string>()
+  const commit = async (queue: MessageQueue, offset: number, timeoutMs: number | undefined): Promise<void> => {
+    try {
+      await calls.commitOffset(queue, offset, timeoutMs)
+      troubled.delete(queue.brokerName)
+    } catch (error) {
+      if (troubled.has(queue.brokerName)) return
+      troubled.add(queue.brokerName)
+      log.warn('committing offsets at a broker fails; it is tried again every five seconds', {
+        ...queue,
+        offset,
+        group: calls.group,
+        error,
+      })
+    }
+  }
   return {
     read: (queue) => calls.committedOffset(queue),
     persist: async (offsets, timeoutMs) => {
-      const commits = offsets.map(([queue, offset]) =>
-        calls.commitOffset(queue, offset, timeoutMs).catch((error) => {
-          log.warn('committing an offset failed', { ...queue, offset, error })
-        }),
-      )
-      if (timeoutMs === undefined) await Promise.all(commits)
-      else await within(clock, timeoutMs, Promise.all(commits))
+      const commits = Promise.all(offsets.map(([queue, offset]) => commit(queue, offset, timeoutMs)))
+      if (timeoutMs === undefined) await commits
+      else await within(clock, timeoutMs, commits)
     },
   }
 }

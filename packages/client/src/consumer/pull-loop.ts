@@ -41,6 +41,8 @@ export interface PullLoopOptions {
   /** The broker keeps the offsets: each pull carries the latest. */
   readonly isClustering: boolean
   readonly isLite: boolean
+  /** Brokers at which a pull failed and none has succeeded since: one line of log for all queues of a broker. Shared by the loops. */
+  readonly troubled: Set<string>
   /** Whether the consumer wants no messages now. Who ends a pause wakes `assigned.changed`. */
   readonly isPaused: (assigned: AssignedQueue) => boolean
   /** Orderly: whether the queue is locked; may re-read the place to begin after a lost lock. */
@@ -69,17 +71,25 @@ export class PullLoop {
 
   async run(): Promise<void> {
     const assigned = this.#assigned
-    const { clock, log } = this.#options.core
+    const { clock } = this.#options.core
     while (!assigned.isDropped) {
       try {
         if (!(await this.#ready())) continue
         await this.#pull()
       } catch (error) {
         if (assigned.isDropped || assigned.pullAbort?.signal.aborted) continue
-        if (this.#failures++ === 0) log.warn('a pull failed; it is tried again every second', { ...assigned.queue, error })
+        this.#noteFailure(error)
         await pause(clock, PAUSE_AFTER_ERROR_MS, assigned.lifetime.signal)
       }
     }
+  }
+
+  #noteFailure(error: unknown): void {
+    const { core, troubled } = this.#options
+    const { queue } = this.#assigned
+    if (this.#failures++ > 0 || troubled.has(queue.brokerName)) return
+    troubled.add(queue.brokerName)
+    core.log.warn('pulls from a broker fail; they are tried again every second', { ...queue, group: this.#options.calls.group, error })
   }
 
   /** Flow control: true when a pull may go out now; otherwise waits for a change. */
@@ -162,6 +172,9 @@ export class PullLoop {
     const { core } = this.#options
     const failuresBefore = this.#failures
     this.#failures = 0
+    if (this.#options.troubled.delete(assigned.queue.brokerName)) {
+      core.log.info('pulls from a broker work again', { brokerName: assigned.queue.brokerName, group: this.#options.calls.group })
+    }
     switch (answer.code) {
       case ResponseCode.SUCCESS:
         this.#quickEmptyAnswers = 0

@@ -521,3 +521,19 @@ describe('rebalancing', () => {
     await world.until(one.close())
   })
 })
+
+describe('the log', () => {
+  it('says once that a broker with many queues is away, and once that it is back', async () => {
+    const { world, broker, client } = await story({ topics: { orders: 16 } })
+    const consumer = client('one').pushConsumer({ group: 'g', subscriptions: { orders: '*' }, handler: () => undefined })
+    await world.until(consumer.start())
+    await world.run(5000)
+    broker.kill()
+    await world.run(60_000)
+    await broker.start()
+    await world.run(30_000)
+    const count = (text: string) => world.lines.filter((line) => line.sentence.includes(text)).length
+    expect([count('pulls from a broker fail'), count('committing offsets at a broker fails'), count('work again')]).toEqual([1, 1, 1])
+    await world.until(consumer.close())
+  })
+})
