@@ -111,3 +111,8 @@ export class Bench {
     }
   }
 }
+
+/** The body of message `n`: of a size that varies, and told by its number. */
+export function textOf(n: number): string {
+  return `${n}:`.padEnd(20 + ((n * 37) % 1500), String(n % 10))
+}
