@@ -5,6 +5,7 @@ import type { ClientCore } from '../core/types.ts'
 import { traced } from '../tracing.ts'
 import type { AssignedQueue } from './assigned-queue.ts'
 import type { BrokerCalls } from './broker-calls.ts'
+import { unwrapBatch } from './inner-batch.ts'
 import { ConsumedMessage } from './received-message.ts'
 import { matchesTags } from './subscriptions.ts'
 import type { Subscriptions } from './subscriptions.ts'
@@ -18,6 +19,8 @@ const PAUSE_AFTER_FLOW_CONTROL_MS = 20
 const QUICK_EMPTY_ANSWERS = 3
 const QUICK_ANSWER_MS = 20
 const PAUSE_AFTER_QUICK_ANSWERS_MS = 100
+
+const sizeOf = (records: readonly StoredMessage[]): number => records.reduce((sum, record) => sum + record.sizeBytes, 0)
 
 type PullAnswer = Answer<typeof PullMessage> | Answer<typeof LitePullMessage>
 
@@ -235,9 +238,17 @@ export class PullLoop {
     const { brokerName } = assigned.queue
     const subscription = this.#options.subscriptions.of(assigned.queue.topic)
     const records: readonly StoredMessage[] = decodeRecords(Buffer.from(answer.body.buffer, answer.body.byteOffset, answer.body.byteLength))
+    const last = records.at(-1)
+    if (last === undefined || sizeOf(records) < answer.body.length) {
+      // Java's client skips them as well: asking again would give the same bytes for ever.
+      const fields = { ...assigned.queue, offset: assigned.nextOffset, lastDecodedOffset: last?.queueOffset, bytes: answer.body.length }
+      this.#options.core.log.error('messages from the broker cannot be decoded and are skipped', fields)
+    }
     const messages: ConsumedMessage[] = []
     for (const record of records) {
-      if (matchesTags(subscription, record.properties.get(PROPERTY.TAGS))) messages.push(new ConsumedMessage(record, brokerName))
+      for (const message of unwrapBatch(record)) {
+        if (matchesTags(subscription, message.properties.get(PROPERTY.TAGS))) messages.push(new ConsumedMessage(message, brokerName))
+      }
     }
     assigned.cache.put(messages)
     this.#advance(header.nextBeginOffset, header.suggestWhichBrokerId)

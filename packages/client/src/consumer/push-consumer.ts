@@ -57,6 +57,7 @@ export interface PushConsumerOptions {
 
 const DEFAULT_CONCURRENCY = 20
 const DEFAULT_DRAIN_MS = 10_000
+const FAILURE_LOG_MS = 10_000
 
 /** Receives messages as they come. Made by `createPushConsumer` or `client.pushConsumer`. */
 export class PushConsumer implements AsyncDisposable {
@@ -65,6 +66,8 @@ export class PushConsumer implements AsyncDisposable {
   readonly #ownsCore: boolean
   readonly #undo: (() => void)[] = []
   readonly #stream: MessageStream | undefined
+  #failures = 0
+  #quietUntilMs = 0
   #starting: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
@@ -98,7 +101,7 @@ export class PushConsumer implements AsyncDisposable {
     const runner = new HandlerRunner({
       ...(options.batchHandler ? { many: options.batchHandler } : one ? { one } : {}),
       onError: (message, error) => {
-        core.log.warn('a handler failed; the message is delivered again', { topic: message.topic, messageId: message.messageId, error })
+        this.#noteFailure(core, message, error)
         engine.events.emit('handlerError', error, message)
       },
     })
@@ -196,6 +199,17 @@ export class PushConsumer implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** A line now and then, however many messages fail; `events` has each. */
+  #noteFailure(core: ClientCore, message: ConsumedMessage, error: unknown): void {
+    this.#failures++
+    const now = core.clock.monotonic()
+    if (now < this.#quietUntilMs) return
+    this.#quietUntilMs = now + FAILURE_LOG_MS
+    const fields = { group: this.group, topic: message.topic, messageId: message.messageId, failures: this.#failures, error }
+    core.log.warn('a handler failed; its message is delivered again', fields)
+    this.#failures = 0
   }
 
   async #close(options: CloseOptions): Promise<void> {
