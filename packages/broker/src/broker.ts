@@ -199,7 +199,7 @@ class RunningBroker implements Broker {
     const { clock, log } = this.#runtime
     const { topics, brokerName } = this.#parts
     const config = this.#settings.current
-    const client = createRemotingClient({ runtime: this.#runtime })
+    const client = createRemotingClient({ runtime: this.#runtime, onDisconnect: (address) => this.#registration?.disconnected(address) })
     this.#stops.push(() => client.close())
     const haServerAddr = this.address.replace(/\d+$/, String(this.port + 1))
     const identity = {

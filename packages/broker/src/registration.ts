@@ -65,6 +65,11 @@ export class Registration {
     await Promise.all(this.#links.map((link) => link.tellAll()))
   }
 
+  /** The connection to a NameServer is gone: it has forgotten this broker, or was restarted and knows nobody. */
+  disconnected(address: string): void {
+    this.#links.find((link) => link.address === address)?.tellSoon()
+  }
+
   /** Resolves when the NameServers have been told of the changes so far. */
   async settled(): Promise<void> {
     this.#tellChanged()
@@ -94,7 +99,7 @@ export class Registration {
 
 /** One NameServer: what it is told arrives in order, because an older table must not follow a newer one. */
 class NamesrvLink {
-  readonly #address: string
+  readonly address: string
   readonly #deps: RegistrationDeps
   #last: Promise<void> = Promise.resolve()
   /** It has all topics: changes can be told alone. */
@@ -104,7 +109,7 @@ class NamesrvLink {
   #isClosed = false
 
   constructor(address: string, deps: RegistrationDeps) {
-    this.#address = address
+    this.address = address
     this.#deps = deps
   }
 
@@ -132,7 +137,7 @@ class NamesrvLink {
     const { clusterName, brokerName, brokerId, brokerAddr } = this.#deps.identity
     const header = { clusterName, brokerName, brokerId, brokerAddr }
     try {
-      await this.#deps.client.invoke(this.#address, UnregisterBroker, header, { timeoutMs: UNREGISTER_TIMEOUT_MS })
+      await this.#deps.client.invoke(this.address, UnregisterBroker, header, { timeoutMs: UNREGISTER_TIMEOUT_MS })
     } catch {
       // It is away; it forgets this broker by itself.
     }
@@ -148,7 +153,7 @@ class NamesrvLink {
     const header = { ...identity, compressed: false, bodyCrc32: 0, enableActingMaster: false }
     const options = { body: this.#body(topics), timeoutMs: settings.current.registerBrokerTimeoutMills }
     try {
-      const answer = await client.invoke(this.#address, RegisterBroker, header, options)
+      const answer = await client.invoke(this.address, RegisterBroker, header, options)
       if (answer.code !== 0) throw new Error(answer.remark ?? `code ${answer.code}`)
       if (answer.body.length > 0) this.#takeOrder(answer.body)
       this.#cameBack()
@@ -161,7 +166,7 @@ class NamesrvLink {
   }
 
   #cameBack(): void {
-    if (this.#isAway) this.#deps.log.info('the NameServer answers and knows this broker', { namesrv: this.#address })
+    if (this.#isAway) this.#deps.log.info('the NameServer answers and knows this broker', { namesrv: this.address })
     this.#isAway = false
   }
 
@@ -169,8 +174,14 @@ class NamesrvLink {
     if (this.#isClosed) return
     const reason = error instanceof Error ? error.message : String(error)
     if (!this.#isAway)
-      this.#deps.log.warn('the NameServer could not be told of this broker; it is tried again', { namesrv: this.#address, reason })
+      this.#deps.log.warn('the NameServer could not be told of this broker; it is tried again', { namesrv: this.address, reason })
     this.#isAway = true
+    this.tellSoon()
+  }
+
+  tellSoon(): void {
+    if (this.#isClosed) return
+    this.#isComplete = false
     this.#retry ??= this.#deps.clock.after(RETRY_MS, () => {
       this.#retry = undefined
       void this.tellAll()

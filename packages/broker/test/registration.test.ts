@@ -82,6 +82,15 @@ describe('NameServers', () => {
     expect(one.news()).toEqual(['all of broker-a'])
   })
 
+  test('that were restarted are told again within seconds, not at the next half minute', async () => {
+    const one = await namesrv('ns-1')
+    await scene.restart({ namesrvAddr: one.address })
+    scene.world.kill('ns-1')
+    const again = await namesrv('ns-1')
+    await scene.world.run(8_000)
+    expect(again.news()).toEqual(['all of broker-a'])
+  })
+
   test('say which topics are ordered', async () => {
     const one = await namesrv('ns-1', { code: 0, body: encodeKVTable({ table: { orders: 'broker-a:4' } }) })
     await scene.restart({ namesrvAddr: one.address })
