@@ -95,8 +95,13 @@ function installReason() {
   return undefined
 }
 
-const tool = (name) => join(ROOT, 'node_modules', '.bin', name)
-const seconds = (began) => `${((performance.now() - began) / 1000).toFixed(1)} s`
+function tool(name) {
+  return join(ROOT, 'node_modules', '.bin', name)
+}
+
+function seconds(began) {
+  return `${((performance.now() - began) / 1000).toFixed(1)} s`
+}
 
 /** One step, with the time it took; its output is shown when it fails. */
 async function step(name, command, args, onlyIf, stdio = 'pipe') {
@@ -133,12 +138,25 @@ function runServer(args) {
     delete env.NODE_EXTRA_CA_CERTS
     const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: 'inherit' })
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+    stopWithParent(child)
     child.on('error', (error) => {
       console.error(error.message)
       resolve(1)
     })
     child.on('close', (code, signal) => resolve(code ?? 128 + (constants.signals[signal] ?? 0)))
   })
+}
+
+/** `kill` of npm ends its shell but not what the shell runs: a server whose npm is gone stops too. */
+function stopWithParent(child) {
+  if (process.env.npm_lifecycle_event === undefined) return
+  const parent = process.ppid
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(watch)
+    child.kill('SIGTERM')
+  }, 250)
+  watch.unref()
 }
 
 /** Node's headers of the system, where they are, spare node-gyp a download. */
