@@ -69,8 +69,8 @@ export const BROKER_CONFIG = defineConfig(
       meaning: 'A reset offset is kept here and told with the next pull; else pushed to clients.',
     }),
     rejectTransactionMessage: flag({ default: false, meaning: 'Transactional messages are refused.' }),
-    regionId: text({ default: 'DefaultRegion', meaning: 'The region that messages and answers carry.' }),
-    traceOn: flag({ default: true, meaning: 'Clients are told that they may trace messages.' }),
+    regionId: text({ default: 'DefaultRegion', fixed: true, meaning: 'The region that messages and answers carry.' }),
+    traceOn: flag({ default: true, fixed: true, meaning: 'Clients are told that they may trace messages.' }),
     registerNameServerPeriod: whole({
       default: 30_000,
       min: 1000,
