@@ -212,6 +212,7 @@ export class LogMessageStore implements MessageStore {
       return
     }
     this.advanceViews()
+    if (this.log.writtenOffset - this.log.flushedOffset > LIMITS.flushBytes) this.groupCommit.request()
   }
 
   private advanceViews(): void {

@@ -1,9 +1,10 @@
 import { dirname, join } from 'node:path'
-import type { Runtime } from '@skylarkmq/runtime'
+import type { Log, Runtime } from '@skylarkmq/runtime'
 import { HANDOVER_RECORD, hasApacheQueues } from './apache-handover.ts'
 import { CommitLog } from './commit-log/commit-log.ts'
-import { cutLog, scanLog } from './commit-log/recovery.ts'
+import { cutLog, scanLog, syncLog } from './commit-log/recovery.ts'
 import { Segments } from './commit-log/segments.ts'
+import { describeError } from './describe-error.ts'
 import { lockDirectory } from './directory-lock.ts'
 import { dispatchRecord } from './dispatch/dispatcher.ts'
 import { LIMITS } from './limits.ts'
@@ -17,25 +18,27 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
   const startedMs = clock.monotonic()
   disk.makeDirectory(options.rootDirectory)
   const lock = await lockDirectory(disk, options.rootDirectory)
+  const segments = new Segments(disk, options.commitLogDirectory ?? join(options.rootDirectory, 'commitlog'), options.segmentBytes)
   try {
     const abortPath = join(options.rootDirectory, 'abort')
     const cleanStop = !disk.exists(abortPath)
-    const segments = new Segments(disk, options.commitLogDirectory ?? join(options.rootDirectory, 'commitlog'), options.segmentBytes)
     segments.load()
     // The folders' own names must outlive a power cut before anything in them is promised.
     disk.syncDirectory(options.rootDirectory)
     disk.syncDirectory(dirname(options.rootDirectory))
-    disk.writeTextAtomically(abortPath, String(options.processId ?? processIdOf(disk)))
+    unlessFull(log, () => disk.writeTextAtomically(abortPath, String(options.processId ?? processIdOf(disk))))
     const views = new Views(disk, clock, options.rootDirectory, segments, options.delayLevelsMs)
 
     const checkedFrom = views.trustedTo ?? segments.minOffset
     const scan = await scanLog(segments, checkedFrom, (bytes, view, at) => dispatchRecord(views.parser, views.targets, bytes, view, at))
     const cut = cleanStop && scan.wrong === undefined ? 0 : await cutLog(segments, scan.end)
+    // What a killed process wrote may still be in memory only; from here on it counts as flushed.
+    if (!cleanStop) await syncLog(segments, checkedFrom, scan.end)
     views.deletions.clampTo(scan.end)
     await views.trimBefore(segments.minOffset)
     const commitLog = await CommitLog.open(segments, scan.end, Math.max(LIMITS.ringBytes, 2 * (options.maxMessageBytes + 65_536)))
 
-    const report = describeRecovery({
+    const recovery = describeRecovery({
       cleanStop,
       checkedFrom,
       checkedTo: scan.end,
@@ -46,9 +49,10 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
       durationMs: Math.round(clock.monotonic() - startedMs),
       wrong: scan.wrong,
     })
-    log.info('the store is open', { ...report })
-    disk.writeTextAtomically(join(options.rootDirectory, 'recovery-report.json'), `${JSON.stringify(report, undefined, 2)}\n`)
-    const store = new LogMessageStore(runtime, options, { lock, log: commitLog, views, recovery: report })
+    log.info('the store is open', { ...recovery })
+    const reportPath = join(options.rootDirectory, 'recovery-report.json')
+    unlessFull(log, () => disk.writeTextAtomically(reportPath, `${JSON.stringify(recovery, undefined, 2)}\n`))
+    const store = new LogMessageStore(runtime, options, { lock, log: commitLog, views, recovery })
     const weWroteLast = cleanStop && views.trustedTo === scan.end
     if (scan.end > segments.minOffset && !weWroteLast && hasApacheQueues(disk, options.rootDirectory)) {
       store.append(HANDOVER_RECORD, false, () => {})
@@ -56,8 +60,19 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
     }
     return store
   } catch (error) {
+    await segments.close()
     lock.release()
     throw error
+  }
+}
+
+/** A full disk keeps nobody from opening a store and reading it. */
+function unlessFull(log: Log, write: () => void): void {
+  try {
+    write()
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ENOSPC') throw error
+    log.warn('the disk is full: a small file of the store could not be written', { error: describeError(error) })
   }
 }
 

@@ -45,6 +45,7 @@ export class StoreReader {
     const queue = this.queues.find(request.topic, request.queueId)
     if (queue === undefined) return empty('no-matched-logic-queue', 0, undefined)
     // RocketMQ DefaultMessageStore#getMessage and #nextOffsetCorrection.
+    if (!Number.isSafeInteger(request.offset)) return empty('offset-too-small', queue.minOffset, queue)
     if (queue.maxOffset === 0) return empty('no-message-in-queue', 0, queue)
     if (request.offset < queue.minOffset) return empty('offset-too-small', queue.minOffset, queue)
     if (request.offset === queue.maxOffset) return empty('offset-overflow-one', request.offset, queue)
@@ -61,7 +62,7 @@ export class StoreReader {
 
   private *steps(queue: ConsumeQueue, request: ReadRequest): Generator<FileRead, ReadResult, number> {
     const scanEnd = Math.min(queue.maxOffset, request.offset + Math.max(LIMITS.scanEntries, request.maxMessages))
-    const found: Found = { offsets: [], sizes: [], totalBytes: 0 }
+    const found: Found = { queueOffsets: [], offsets: [], sizes: [], totalBytes: 0 }
     const bodies: Uint8Array[] = []
     let messageCount = 0
     let bodyBytes = 0
@@ -69,6 +70,7 @@ export class StoreReader {
     let next = request.offset
     let full = false
     while (!full && next < scanEnd) {
+      found.queueOffsets.length = 0
       found.offsets.length = 0
       found.sizes.length = 0
       found.totalBytes = 0
@@ -116,6 +118,7 @@ export class StoreReader {
           const messages = before.count + found.offsets.length
           // RocketMQ DefaultMessageStore#isTheBatchFull: the first message always goes.
           if (messages > 0 && (messages >= maxMessages || before.bytes + found.totalBytes + size > maxBytes)) return next
+          found.queueOffsets.push(next)
           found.offsets.push(physicalOffset)
           found.sizes.push(size)
           found.totalBytes += size
@@ -190,7 +193,11 @@ export class StoreReader {
     for (let i = 0; i < found.offsets.length; i++) {
       const size = found.sizes[i] as number
       const physicalOffset = found.offsets[i] as number
-      const good = plausibleSize(view, from, size) === size && getInt64(view, from + AT.physicalOffset) === physicalOffset
+      const good =
+        plausibleSize(view, from, size) === size &&
+        getInt64(view, from + AT.physicalOffset) === physicalOffset &&
+        getInt64(view, from + AT.queueOffset) === found.queueOffsets[i] &&
+        view.getInt32(from + AT.queueId) === request.queueId
       if (!good) {
         lost++
         this.logger.error('a consume queue points at a place of the log that holds no such record', {
@@ -250,6 +257,7 @@ export class StoreReader {
 }
 
 interface Found {
+  readonly queueOffsets: number[]
   readonly offsets: number[]
   readonly sizes: number[]
   totalBytes: number

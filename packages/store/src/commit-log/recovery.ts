@@ -89,7 +89,11 @@ export async function cutLog(segments: Segments, end: number): Promise<number> {
   let last = length
   while (last > 0 && window[last - 1] === 0) last--
   segment.file.truncate(end - segment.startOffset)
-  await segment.file.allocate(segments.segmentBytes)
+  await segment.file.allocate(segments.segmentBytes).catch(() => segment.file.truncate(segments.segmentBytes))
   await segment.file.sync()
   return last
+}
+
+export async function syncLog(segments: Segments, from: number, to: number): Promise<void> {
+  for (const segment of segments.all) if (segment.endOffset > from && segment.startOffset < to) await segment.file.sync()
 }

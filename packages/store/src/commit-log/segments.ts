@@ -51,6 +51,7 @@ export class Segments {
   private readonly disk: Disk
   private next: Segment | undefined
   private preparing: Promise<void> | undefined
+  private preparedUpTo = -1
 
   constructor(disk: Disk, directory: string, segmentBytes: number) {
     this.disk = disk
@@ -71,6 +72,12 @@ export class Segments {
       const size = this.disk.stat(path)?.sizeBytes ?? 0
       const last = i === starts.length - 1
       const stride = last ? undefined : (starts[i + 1] as number) - start
+      if (size === this.segmentBytes && stride !== undefined && stride !== size && stride % size === 0) {
+        throw new Error(
+          `The log segment ${this.pathOf(start + size)} is missing between ${segmentName(start)} and ${segmentName(starts[i + 1] as number)}. ` +
+            'Put it back, or move the segments before the gap out of the folder to go on with those behind it.',
+        )
+      }
       if ((stride !== undefined && stride !== this.segmentBytes) || size > this.segmentBytes || (!last && size !== this.segmentBytes)) {
         throw new Error(
           `The log segment ${path} has ${size} bytes${stride === undefined ? '' : ` and the next starts ${stride} bytes later`}, but segments of ` +
@@ -100,7 +107,10 @@ export class Segments {
 
   /** Makes the segment at `startOffset` ahead of need, off the main thread. Failure is left to `take`, which tries again. */
   prepare(startOffset: number): void {
-    if (this.next !== undefined || this.preparing !== undefined || this.find(startOffset) !== undefined) return
+    // One try per segment: on a full disk every turn would try again.
+    if (startOffset <= this.preparedUpTo || this.preparing !== undefined) return
+    this.preparedUpTo = startOffset
+    if (this.find(startOffset) !== undefined) return
     this.preparing = this.create(startOffset).then(
       (segment) => {
         this.preparing = undefined
@@ -131,10 +141,8 @@ export class Segments {
 
   /** As `take`, with room reserved. For the first segment, while nobody waits. */
   async takePrepared(startOffset: number): Promise<Segment> {
-    if (this.find(startOffset) === undefined) {
-      const segment = await this.create(startOffset)
-      if (this.find(startOffset) === undefined) this.all.push(segment)
-    }
+    // Where no room can be reserved, `take` makes a file without.
+    if (this.find(startOffset) === undefined) this.next = await this.create(startOffset).catch(() => undefined)
     return this.take(startOffset)
   }
 

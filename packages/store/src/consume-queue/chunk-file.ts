@@ -28,6 +28,7 @@ export class ChunkFile {
   private readonly data: DiskFile
   private readonly headers: DiskFile
   private readonly free: number[] = []
+  private freed: number[] = []
   private slots = 0
   private readonly headerBytes = new Uint8Array(HEADER_BYTES)
   private readonly headerView = viewOf(this.headerBytes)
@@ -64,15 +65,11 @@ export class ChunkFile {
     return this.free.pop() ?? this.slots++
   }
 
+  /** Gives a chunk back. It is used again only when its empty header is on disk: else a crash could give its old queue the new one's entries. */
   freeSlot(slot: number): void {
     this.headerBytes.fill(0)
     this.headers.write(this.headerBytes, 0, HEADER_BYTES, slot * HEADER_BYTES)
-    this.free.push(slot)
-  }
-
-  /** Free without a write: for slots that `load` found unwanted, where the header on file does no harm. */
-  reuse(slot: number): void {
-    this.free.push(slot)
+    this.freed.push(slot)
   }
 
   writeHeader(header: ChunkHeader): void {
@@ -99,8 +96,11 @@ export class ChunkFile {
   }
 
   async sync(): Promise<void> {
+    const freed = this.freed
+    this.freed = []
     await this.data.sync()
     await this.headers.sync()
+    for (const slot of freed) this.free.push(slot)
   }
 
   close(): void {

@@ -32,6 +32,7 @@ export class ConsumeQueue {
   /** First place of the tail chunk that holds an entry, and first place that is not on file. */
   private tailStart = 0
   private tailWritten = 0
+  private released = false
 
   constructor(topic: Topic, queueId: number, chunks: ChunkFile) {
     this.topic = topic
@@ -111,7 +112,7 @@ export class ConsumeQueue {
   }
 
   private writeThrough(chunkNo: number, end: number): void {
-    if (end <= this.tailWritten || this.tail === undefined) return
+    if (end <= this.tailWritten || this.tail === undefined || this.released) return
     const index = chunkNo - this.firstChunkNo
     let slot = this.slots[index]
     if (slot === undefined || slot === HOLE) {
@@ -187,7 +188,7 @@ export class ConsumeQueue {
           }
           break
         }
-        this.chunks.reuse(slot)
+        this.chunks.freeSlot(slot)
       }
       this.slots.length = index
       this.maxOffset = Math.max(this.minOffset, chunkNo * CHUNK_ENTRIES)
@@ -239,6 +240,7 @@ export class ConsumeQueue {
   release(): void {
     for (const slot of this.slots) if (slot !== HOLE) this.chunks.freeSlot(slot)
     this.slots = []
+    this.released = true
   }
 }
 

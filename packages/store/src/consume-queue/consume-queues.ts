@@ -31,14 +31,14 @@ export class ConsumeQueues implements DispatchTarget {
     for (const header of headers) {
       const topic = byId.get(header.topicId)
       if (topic === undefined) {
-        this.chunks.reuse(header.slot)
+        this.chunks.freeSlot(header.slot)
         continue
       }
       if (queue === undefined || queue.topic !== topic || queue.queueId !== header.queueId) {
         queue = this.obtain(topic, header.queueId)
         queues.push(queue)
       } else if (header.chunkNo === chunkNo) {
-        this.chunks.reuse(header.slot)
+        this.chunks.freeSlot(header.slot)
         continue
       }
       chunkNo = header.chunkNo

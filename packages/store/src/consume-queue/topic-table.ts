@@ -16,7 +16,8 @@ export class TopicTable {
   private readonly file: DiskFile
   private fileEnd = 0
   private nextId = 0
-  private unsynced = false
+  /** Entries of new topics, which the next checkpoint puts on file. */
+  private unwritten: Uint8Array[] = []
 
   constructor(disk: Disk, directory: string) {
     this.file = disk.open(join(directory, 'topics'), { create: true })
@@ -52,7 +53,7 @@ export class TopicTable {
     return this.byName.get(name)
   }
 
-  /** The topic, made and noted in the file when it is new. */
+  /** The topic, made when it is new. */
   obtain(name: string, createdAt: number): Topic {
     const present = this.byName.get(name)
     if (present !== undefined) return present
@@ -65,9 +66,7 @@ export class TopicTable {
     view.setUint16(HEAD_BYTES, topic.bytes.length)
     entry.set(topic.bytes, HEAD_BYTES + 2)
     view.setUint32(0, crc32OfRange(entry, 4, entry.length))
-    this.file.write(entry, 0, entry.length, this.fileEnd)
-    this.fileEnd += entry.length
-    this.unsynced = true
+    this.unwritten.push(entry)
     this.remember(topic)
     return topic
   }
@@ -89,8 +88,11 @@ export class TopicTable {
   }
 
   async sync(): Promise<void> {
-    if (!this.unsynced) return
-    this.unsynced = false
+    if (this.unwritten.length === 0) return
+    const bytes = Buffer.concat(this.unwritten)
+    this.file.write(bytes, 0, bytes.length, this.fileEnd)
+    this.fileEnd += bytes.length
+    this.unwritten = []
     await this.file.sync()
   }
 
