@@ -7,26 +7,18 @@ const topic = fresh('letters')
 const producer = client.producer({ group: 'example-producers' })
 await producer.sendAll(['a', 'b', 'c'].map((body) => ({ topic, body, tags: body === 'b' ? 'dull' : 'nice' })))
 
-const received = Promise.withResolvers ? Promise.withResolvers<void>() : withResolvers()
 const texts: string[] = []
-const consumer = client.pushConsumer({
-  group: fresh('readers'),
-  subscriptions: { [topic]: 'nice || splendid' },
-  consumeFrom: 'first',
-  handler: (message) => {
-    texts.push(message.text)
-    if (texts.length === 2) received.resolve()
-  },
-})
-await consumer.start()
-await received.promise
-console.log(`received ${texts.sort().join(' and ')}; the dull one stayed where it is`)
-await consumer.close()
-
-function withResolvers() {
-  let resolve = () => {}
-  const promise = new Promise<void>((done) => {
-    resolve = done
+await new Promise<void>((resolve, reject) => {
+  const consumer = client.pushConsumer({
+    group: fresh('readers'),
+    subscriptions: { [topic]: 'nice || splendid' },
+    consumeFrom: 'first',
+    handler: (message) => {
+      texts.push(message.text)
+      if (texts.length === 2) resolve()
+    },
   })
-  return { promise, resolve }
-}
+  consumer.start().catch(reject)
+})
+console.log(`received ${texts.sort().join(' and ')}; the dull one stayed where it is`)
+// Leaving the block closes the client, and with it the consumer: what was consumed is committed first.
