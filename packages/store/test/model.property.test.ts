@@ -22,7 +22,7 @@ class Model {
   }
 
   delete(topic: string): void {
-    for (const key of [...this.queues.keys()]) if (key.startsWith(`${topic}/`)) this.queues.delete(key)
+    for (const key of this.queues.keys()) if (key.startsWith(`${topic}/`)) this.queues.delete(key)
   }
 }
 

@@ -214,12 +214,18 @@ export class ConsumeQueue {
     let high = this.maxOffset
     while (low < high) {
       const middle = Math.floor((low + high) / 2)
-      const count = this.readEntries(middle, high - middle, scratch)
-      let i = 0
-      // Places of lost messages tell nothing.
-      while (i < count && view.getInt32(i * ENTRY_BYTES + 8) === 0) i++
-      if (i === count || getInt64(view, i * ENTRY_BYTES) >= physicalOffset) high = middle
-      else low = middle + i + 1
+      // Places of lost messages tell nothing: the next one that has an entry does.
+      let at = middle
+      let position = -1
+      while (at < high && position < 0) {
+        const count = this.readEntries(at, high - at, scratch)
+        let i = 0
+        while (i < count && view.getInt32(i * ENTRY_BYTES + 8) === 0) i++
+        if (i < count) position = getInt64(view, i * ENTRY_BYTES)
+        at += position < 0 ? Math.max(1, count) : i
+      }
+      if (position < 0 || position >= physicalOffset) high = middle
+      else low = at + 1
     }
     return low
   }
