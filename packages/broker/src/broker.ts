@@ -23,6 +23,7 @@ import { Throughput } from './throughput.ts'
 import { createOnDemand } from './topics/on-demand.ts'
 import { addSystemTopics } from './topics/system-topics.ts'
 import { TopicConfigs } from './topics/topic-configs.ts'
+import { TransactionService } from './transaction/transaction-service.ts'
 
 export interface Broker {
   /** Where it listens. */
@@ -125,8 +126,8 @@ class RunningBroker implements Broker {
     const isNotified = (group: string): boolean =>
       settings.current.notifyConsumerIdsChangedEnable && (groupConfigs.get(group)?.notifyConsumerIdsChangedEnable ?? true)
     const isSync = config.flushDiskType === 'SYNC_FLUSH'
-    this.#parts = {
-      ...{ store, clock, random, settings, delayLevelsMs },
+    const parts = {
+      ...{ store, metadata, clock, random, log, settings, delayLevelsMs },
       brokerName: config.brokerName,
       brokerAddr: () => this.address,
       startedAt: clock.now(),
@@ -146,7 +147,8 @@ class RunningBroker implements Broker {
       locks: new QueueLocks(clock),
       schedule: new ScheduleService({ store, metadata, clock, log, delayLevelsMs, isSync }),
     }
-    const { topics } = this.#parts
+    this.#parts = { ...parts, transactions: new TransactionService(parts) }
+    const { topics } = parts
     addSystemTopics(topics, config, config.brokerName, delayLevelsMs.length)
     const recovered = topics.recover(store.queues(), CLIENT_QUEUES)
     if (recovered > 0) log.warn('topics whose settings a crash had lost were made again from their messages', { count: recovered })
@@ -160,12 +162,15 @@ class RunningBroker implements Broker {
   async start(): Promise<void> {
     const { clock } = this.#runtime
     const parts = this.#parts
-    const { offsets, heldPulls, schedule } = parts
+    const { offsets, heldPulls, schedule, transactions } = parts
+    await transactions.open()
     await this.#listen()
     this.store.onArrival((topic, queueId, maxOffset, tagsCode) => heldPulls.arrived(topic, queueId, maxOffset, tagsCode))
     this.#stops.push(() => heldPulls.close())
     schedule.start()
     this.#stops.push(() => schedule.close())
+    transactions.start()
+    this.#stops.push(() => transactions.close())
     parts.throughput.sample(clock.monotonic())
     const timers = [
       clock.every(HOUSEKEEPING_MS, () => keepHouse(parts)),

@@ -69,6 +69,24 @@ export const BROKER_CONFIG = defineConfig(
       meaning: 'A reset offset is kept here and told with the next pull; else pushed to clients.',
     }),
     rejectTransactionMessage: flag({ default: false, meaning: 'Transactional messages are refused.' }),
+    transactionTimeOut: whole({
+      default: 6000,
+      min: 0,
+      unit: 'ms',
+      meaning: 'A transaction that has not ended after this time is asked about.',
+    }),
+    transactionCheckMax: whole({
+      default: 15,
+      min: 1,
+      meaning: 'How often a producer is asked about a transaction before its message is put aside in TRANS_CHECK_MAX_TIME_TOPIC.',
+    }),
+    transactionCheckInterval: whole({
+      default: 30_000,
+      min: 100,
+      unit: 'ms',
+      meaning: 'How often transactions that have not ended are looked for.',
+    }),
+    storeReplyMessageEnable: flag({ default: true, meaning: 'Replies to request messages are kept in the reply topic too.' }),
     regionId: text({ default: 'DefaultRegion', fixed: true, meaning: 'The region that messages and answers carry.' }),
     traceOn: flag({ default: true, fixed: true, meaning: 'Clients are told that they may trace messages.' }),
     registerNameServerPeriod: whole({
@@ -121,6 +139,18 @@ export const BROKER_CONFIG = defineConfig(
       meaning: 'Pulls that may be under way (held ones not counted).',
     }),
     clientManagerThreadPoolQueueCapacity: whole({ default: 100_000, min: 1, fixed: true, meaning: 'Heartbeats that may be under way.' }),
+    endTransactionPoolQueueCapacity: whole({
+      default: 100_000,
+      min: 1,
+      fixed: true,
+      meaning: 'Ends of transactions that may be under way.',
+    }),
+    replyThreadPoolQueueCapacity: whole({
+      default: 10_000,
+      min: 1,
+      fixed: true,
+      meaning: 'Replies to request messages that may be under way.',
+    }),
     adminBrokerThreadPoolQueueCapacity: whole({
       default: 10_000,
       min: 1,

@@ -48,8 +48,12 @@ import {
 import type { StatsDeps } from './processors/stats-admin.ts'
 import { deleteTopic, getAllTopicConfig, getSystemTopics, getTopicConfig, updateTopic } from './processors/topic-admin.ts'
 import type { TopicAdminDeps } from './processors/topic-admin.ts'
+import { sendReply } from './reply/send-reply.ts'
+import type { ReplyDeps } from './reply/send-reply.ts'
 import { consumerSendMsgBack } from './retry/send-back.ts'
 import type { SendBackDeps } from './retry/send-back.ts'
+import { endTransaction } from './transaction/transaction-service.ts'
+import type { EndDeps } from './transaction/transaction-service.ts'
 
 export type BrokerParts = SendDeps &
   SendBackDeps &
@@ -63,10 +67,14 @@ export type BrokerParts = SendDeps &
   StatsDeps &
   BrokerAdminDeps &
   RelayDeps &
+  EndDeps &
+  ReplyDeps &
   ResetDeps
 
 export interface Lanes {
   readonly send: Lane
+  readonly transaction: Lane
+  readonly reply: Lane
   readonly pull: Lane
   readonly client: Lane
   readonly admin: Lane
@@ -75,6 +83,8 @@ export interface Lanes {
 /** Bounds of what is under way. Held pulls count in none: they wait in `HeldPulls`, which has bounds of its own. */
 export const makeLanes = (config: BrokerConfig): Lanes => ({
   send: { name: 'send', maxInFlight: config.sendThreadPoolQueueCapacity },
+  transaction: { name: 'transaction', maxInFlight: config.endTransactionPoolQueueCapacity },
+  reply: { name: 'reply', maxInFlight: config.replyThreadPoolQueueCapacity },
   pull: { name: 'pull', maxInFlight: config.pullThreadPoolQueueCapacity },
   client: { name: 'client', maxInFlight: config.clientManagerThreadPoolQueueCapacity },
   admin: { name: 'admin', maxInFlight: config.adminBrokerThreadPoolQueueCapacity },
@@ -86,14 +96,15 @@ export function brokerRoutes(parts: BrokerParts, lanes: Lanes): Route[] {
   const inPlace = { inPlace: true }
   const send = sendAny(parts)
   const pull = pullMessage(parts)
+  const reply = sendReply(parts)
   return [
     route(c.SendMessage, lanes.send, send, inPlace),
     route(c.SendMessageV2, lanes.send, send, inPlace),
     route(c.SendBatchMessage, lanes.send, sendBatch(parts), inPlace),
     route(c.ConsumerSendMsgBack, lanes.send, consumerSendMsgBack(parts)),
-    route(c.EndTransaction, lanes.send, notYet('transactions')),
-    route(c.SendReplyMessage, lanes.send, notYet('request-reply')),
-    route(c.SendReplyMessageV2, lanes.send, notYet('request-reply')),
+    route(c.EndTransaction, lanes.transaction, endTransaction(parts)),
+    route(c.SendReplyMessage, lanes.reply, reply),
+    route(c.SendReplyMessageV2, lanes.reply, reply),
     route(c.RecallMessage, lanes.send, notYet('recalling messages')),
 
     route(c.PullMessage, lanes.pull, pull),
