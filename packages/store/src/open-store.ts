@@ -92,7 +92,9 @@ function describeRecovery(found: Omit<RecoveryReport, 'text'> & { readonly wrong
   const { wrong, ...facts } = found
   const parts = [
     facts.cleanStop ? 'The last stop was clean.' : 'The last stop was not clean.',
-    `${facts.recordsChecked} records from log position ${facts.checkedFrom} to ${facts.checkedTo} were checked; all are whole.`,
+    facts.checkedTo === facts.checkedFrom
+      ? `The log ends at ${facts.checkedTo}, where the last checkpoint was; nothing behind it had to be checked.`
+      : `${facts.recordsChecked} records from log position ${facts.checkedFrom} to ${facts.checkedTo} were checked; all are whole.`,
   ]
   if (facts.cutAt !== undefined)
     parts.push(

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import type { MetadataStore } from '../src/index.ts'
 import { memoryMetadata, openMessageStore, openSqliteMetadata } from '../src/index.ts'
 import { OPTIONS } from './support/fixture.ts'
@@ -75,4 +75,16 @@ test('a second opener of a store folder is told who holds it; after the first cl
   const again = await openMessageStore(nodeRuntime(), options)
   expect(again.recovery.cleanStop).toBe(true)
   await again.close()
+})
+
+test('without a working better-sqlite3 the error says what it is for and how to mend it', async () => {
+  vi.doMock('better-sqlite3', () => {
+    throw new Error('Module did not self-register')
+  })
+  vi.resetModules()
+  const { openSqliteMetadata: openBroken } = await import('../src/index.ts')
+  await expect(openBroken(nodeRuntime(), join(folder, 'broken.db'))).rejects.toThrow(
+    /better-sqlite3 could not be loaded.*npm rebuild better-sqlite3/,
+  )
+  vi.doUnmock('better-sqlite3')
 })

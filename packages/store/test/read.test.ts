@@ -195,6 +195,14 @@ describe('a deleted topic', () => {
     expect(await bench.readAll('kept')).toEqual(['kept'])
   })
 
+  test('deleted and made again within one turn: what was appended before is not shown, what came after is', async () => {
+    bench.store.append(message({ text: 'before' }), false, () => {})
+    bench.store.deleteTopic('orders')
+    const [after] = await bench.append(message({ text: 'after' }))
+    expect(after?.queueOffset).toBe(0)
+    expect(await bench.readAll()).toEqual(['after'])
+  })
+
   test('whose deletion outlived the log behind it (power cut) does not swallow what comes after', async () => {
     await bench.append(message({ text: 'old' }))
     bench.store.deleteTopic('orders')

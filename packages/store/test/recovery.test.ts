@@ -208,6 +208,45 @@ describe('views', () => {
     await bench.close()
   })
 
+  /** A checkpoint under way on a slow disk, while more is appended; then kill -9 right after it. */
+  async function killedAfterSlowCheckpoint(): Promise<{ bench: Bench; vouchedFor: number; late: number[] }> {
+    const bench = new Bench()
+    await bench.open()
+    bench.node.disk.setLatency({ min: 300, max: 300 })
+    const key = { properties: properties({ KEYS: 'k' }) }
+    bench.store.append(message({ text: 'early', ...key }), false, () => {})
+    await bench.sim.world.run(1_050)
+    const vouchedFor = bench.store.maxPhysicalOffset
+    const late: number[] = []
+    for (const text of ['a', 'b'])
+      bench.store.append(message({ topic: 'late', text, ...key }), false, (result) => late.push(result.physicalOffset))
+    bench.store.commitTurn()
+    await bench.sim.world.run(2_200)
+    bench.kill()
+    bench.node.disk.setLatency({ min: 0.1, max: 1 })
+    return { bench, vouchedFor, late }
+  }
+
+  test('have each message once, also those that came while a checkpoint was written', async () => {
+    const { bench, vouchedFor, late } = await killedAfterSlowCheckpoint()
+    await bench.open()
+    expect(bench.store.recovery).toMatchObject({ checkedFrom: vouchedFor, recordsChecked: 2 })
+    expect(await bench.readAll('late')).toEqual(['a', 'b'])
+    expect(bench.store.queryByKey('late', 'k', { max: 10, beginMs: 0, endMs: 8e15 })).toEqual(late.toReversed())
+    await bench.close()
+  })
+
+  test('do not remember a topic whose messages were all lost', async () => {
+    const { bench, vouchedFor } = await killedAfterSlowCheckpoint()
+    damage(bench, vouchedFor, Buffer.alloc(4096))
+    await bench.open()
+    expect(bench.store.queues().has('late')).toBe(false)
+    const [next] = await bench.append(message({ topic: 'late', text: 'new' }))
+    expect(next).toMatchObject({ status: 'ok', queueOffset: 0, physicalOffset: vouchedFor })
+    expect(await bench.readAll('late')).toEqual(['new'])
+    await bench.close()
+  })
+
   test('a log that someone else cut and continued makes the views start anew', async () => {
     const bench = await filled()
     await bench.close()
