@@ -2,17 +2,27 @@ import { RocketError, javaStringHash } from '@skylarkmq/remoting/protocol'
 import type { SubscriptionData } from '@skylarkmq/remoting/protocol'
 import type { Clock } from '@skylarkmq/runtime'
 import type { EntryFilter } from '@skylarkmq/store'
+import { SqlError } from '../filter/sql-error.ts'
+import { compileSql } from '../filter/sql-filter.ts'
+import type { SqlFilter } from '../filter/sql-filter.ts'
+import { shown } from '../answers.ts'
 import { LIMITS } from '../limits.ts'
 
 /** What a consumer wants of a topic, ready to filter with. */
 export interface Subscription {
   readonly data: SubscriptionData
-  /** Undefined: every message. */
+  /** By tags. Undefined: every message. */
   readonly filter: EntryFilter | undefined
+  /** By properties. */
+  readonly sql?: SqlFilter | undefined
+  /** Why its SQL92 expression cannot be used: nothing is delivered then. */
+  readonly fault?: string | undefined
 }
 
 export const isTagExpression = (expressionType: string | undefined): boolean =>
   expressionType === undefined || expressionType === '' || expressionType === 'TAG'
+
+export const isSqlExpression = (expressionType: string | undefined): boolean => expressionType === 'SQL92'
 
 const ALL = (expression: string | undefined): boolean => expression === undefined || expression === '' || expression === '*'
 
@@ -24,7 +34,7 @@ export function parseTags(expression: string | undefined): string[] {
     .map((tag) => tag.trim())
     .filter((tag) => tag !== '')
   if (tags.length === 0) {
-    throw new RocketError(`parse the consumer's subscription failed: ${JSON.stringify(expression)} names no tag; write * or TagA||TagB`, {
+    throw new RocketError(`parse the consumer's subscription failed: ${shown(expression as string)} names no tag; write * or TagA||TagB`, {
       code: 'SUBSCRIPTION_PARSE_FAILED',
       brokerCode: 23,
     })
@@ -41,16 +51,31 @@ export function tagFilter(tags: readonly string[]): EntryFilter | undefined {
   return (tagsCode) => tagsCode === only
 }
 
-/** From a heartbeat. Hashes are computed here: Go's differ for tags beyond ASCII. */
-export function subscriptionOf(data: SubscriptionData): Subscription {
+/** From a heartbeat. Hashes are computed here: Go's differ for tags beyond ASCII. `old` is what the topic had: compiled once is enough. */
+export function subscriptionOf(data: SubscriptionData, old?: Subscription): Subscription {
+  if (isSqlExpression(data.expressionType)) {
+    const isSame = old !== undefined && isSqlExpression(old.data.expressionType) && old.data.subString === data.subString
+    return isSame ? { ...old, data } : { data, filter: undefined, ...sqlFilterOf(data.subString) }
+  }
   if (!isTagExpression(data.expressionType)) return { data, filter: undefined }
   const tags = data.tagsSet.length > 0 ? data.tagsSet : parseTags(data.subString)
   return { data, filter: ALL(data.subString) ? undefined : tagFilter(tags) }
 }
 
+function sqlFilterOf(expression: string): { readonly sql: SqlFilter } | { readonly fault: string } {
+  try {
+    return { sql: compileSql(expression) }
+  } catch (error) {
+    if (!(error instanceof SqlError)) throw error
+    return { fault: error.message }
+  }
+}
+
 /** From a pull's header. The last ones are remembered: each pull of a client brings the same text again. */
 export class FilterCache {
   readonly #filters = new Map<string, EntryFilter | undefined>()
+  readonly #sqlFilters = new Map<string, SqlFilter>()
+  #sqlCharacters = 0
 
   tagFilterOf(expression: string | undefined): EntryFilter | undefined {
     if (ALL(expression)) return undefined
@@ -61,6 +86,21 @@ export class FilterCache {
     if (this.#filters.size >= LIMITS.filters) this.#filters.delete(this.#filters.keys().next().value as string)
     this.#filters.set(key, filter)
     return filter
+  }
+
+  sqlFilterOf(expression: string): { readonly sql: SqlFilter } | { readonly fault: string } {
+    const known = this.#sqlFilters.get(expression)
+    if (known !== undefined) return { sql: known }
+    const made = sqlFilterOf(expression)
+    if ('fault' in made) return made
+    this.#sqlFilters.set(expression, made.sql)
+    this.#sqlCharacters += expression.length
+    for (const [oldest] of this.#sqlFilters) {
+      if (this.#sqlCharacters <= LIMITS.sqlCharacters) break
+      this.#sqlFilters.delete(oldest)
+      this.#sqlCharacters -= oldest.length
+    }
+    return made
   }
 }
 

@@ -6,12 +6,14 @@ import {
   encodeConsumerIdList,
   parseFastjson,
   retryTopic,
+  stringifyFastjson,
 } from '@skylarkmq/remoting/protocol'
 import type {
   ConsumerData,
   GetConsumerListByGroup,
   HeartbeatData,
   RequestOf,
+  SubscriptionData,
   SubscriptionGroupConfig,
   UnregisterClient,
 } from '@skylarkmq/remoting/protocol'
@@ -23,14 +25,16 @@ import type { ConsumerGroups } from '../groups/consumer-groups.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
 import type { ProducerGroups } from '../groups/producer-groups.ts'
 import { isTagExpression, parseTags } from '../groups/subscriptions.ts'
+import type { FilterCache } from '../groups/subscriptions.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
-import { otherExpression } from './pull-message.ts'
+import { badExpression, refusedExpression } from './expressions.ts'
 
 export interface ClientDeps {
   readonly topics: TopicConfigs
   readonly groupConfigs: GroupConfigs
   readonly consumers: ConsumerGroups
   readonly producers: ProducerGroups
+  readonly filters: FilterCache
   readonly settings: Settings
 }
 
@@ -73,6 +77,16 @@ function registerConsumer(deps: ClientDeps, heartbeat: HeartbeatData, data: Cons
     return { code: error.brokerCode ?? ResponseCode.SUBSCRIPTION_PARSE_FAILED, remark: error.message }
   }
   ensureRetryTopic(deps, config, data)
+  return faultOf(deps, data)
+}
+
+/** The group is a member all the same: its pulls tell the fault, too. */
+function faultOf(deps: ClientDeps, data: ConsumerData): Refusal | undefined {
+  if (!deps.settings.current.enablePropertyFilter) return undefined
+  for (const { topic } of data.subscriptionDataSet) {
+    const fault = deps.consumers.subscription(data.groupName, topic)?.fault
+    if (fault !== undefined) return badExpression(fault)
+  }
   return undefined
 }
 
@@ -94,13 +108,17 @@ export function unregisterClient({ consumers, producers }: ClientDeps) {
 export function checkClientConfig(deps: ClientDeps) {
   return (_header: unknown, context: RequestContext): Reply<never> => {
     const text = Buffer.from(context.body.buffer, context.body.byteOffset, context.body.length).toString()
-    const body = parseFastjson(text) as {
-      readonly subscriptionData?: { readonly expressionType?: string; readonly subString?: string }
-    } | null
+    const body = parseFastjson(text) as { readonly subscriptionData?: Partial<SubscriptionData> | null } | null
     const subscription = body?.subscriptionData
     if (subscription === undefined || subscription === null) return SUCCESS
-    if (!isTagExpression(subscription.expressionType)) return otherExpression(deps, String(subscription.expressionType))
-    parseTags(subscription.subString)
+    const refusal = refusedExpression(deps, subscription.expressionType)
+    if (refusal !== undefined) return refusal
+    const { subString = '' } = subscription
+    if (isTagExpression(subscription.expressionType)) parseTags(subString)
+    else {
+      const made = deps.filters.sqlFilterOf(String(subString))
+      if ('fault' in made) return badExpression(made.fault)
+    }
     return SUCCESS
   }
 }
