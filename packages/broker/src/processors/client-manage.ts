@@ -111,9 +111,14 @@ export function checkClientConfig(deps: ClientDeps) {
     const body = parseFastjson(text) as { readonly subscriptionData?: Partial<SubscriptionData> | null } | null
     const subscription = body?.subscriptionData
     if (subscription === undefined || subscription === null) return SUCCESS
+    for (const name of ['expressionType', 'subString'] as const) {
+      const value: unknown = subscription[name] ?? ''
+      if (typeof value !== 'string')
+        return refuse('INVALID_PARAMETER', `the field ${name} of subscriptionData is ${plain(stringifyFastjson(value))}; it must be text`)
+    }
     const refusal = refusedExpression(deps, subscription.expressionType)
     if (refusal !== undefined) return refusal
-    const { subString = '' } = subscription
+    const subString = subscription.subString ?? ''
     if (isTagExpression(subscription.expressionType)) parseTags(subString)
     else {
       const made = deps.filters.sqlFilterOf(String(subString))
