@@ -1,0 +1,149 @@
+/** One measurement of one scenario at one side: the load in a process of its own, the broker's CPU time read when counting begins and ends. */
+import type { ChildProcess } from 'node:child_process'
+import { fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createRemotingClient, expectSuccess } from '@skylarkmq/remoting'
+import { UpdateAndCreateTopic } from '@skylarkmq/remoting/protocol'
+import { nodeRuntime } from '@skylarkmq/runtime/node'
+import { JAVA_FLAGS, jars, scratch } from '../../interop/src/toolchains.ts'
+import type { LoadResult } from './load.ts'
+import type { Scenario } from './scenarios.ts'
+import type { Servers } from './servers.ts'
+import { APACHE_VERSION, cpuSeconds, residentMib } from './servers.ts'
+
+export interface Sample {
+  readonly perSecond: number
+  readonly refusedPart: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly p999Ms: number
+  /** Of the broker. */
+  readonly cpuSecondsPerMillion: number
+  readonly residentMib: number
+  readonly firstRefusal?: string | undefined
+}
+
+const LOAD = join(import.meta.dirname, 'load.ts')
+const CREATE_MS = 60_000
+
+export const topicOf = (scenario: Scenario): string => `Bench_${scenario.name}`
+
+export async function createTopic(servers: Servers, scenario: Scenario): Promise<void> {
+  const runtime = nodeRuntime()
+  const client = createRemotingClient({ runtime })
+  const header = {
+    topic: topicOf(scenario),
+    defaultTopic: 'TBW102',
+    readQueueNums: scenario.queues,
+    writeQueueNums: scenario.queues,
+    perm: 6,
+    topicFilterType: 'SINGLE_TAG',
+    topicSysFlag: 0,
+    order: false,
+  }
+  try {
+    const answer = await client.invoke(`${servers.host}:${servers.port}`, UpdateAndCreateTopic, header as never, { timeoutMs: CREATE_MS })
+    expectSuccess(answer)
+  } finally {
+    client.close()
+  }
+}
+
+function loadArguments(servers: Servers, scenario: Scenario, more: Readonly<Record<string, string | number>>): string[] {
+  const { mode, queues, size, connections, depth, batch, rate } = scenario
+  const all = {
+    mode,
+    addr: `${servers.host}:${servers.port}`,
+    topic: topicOf(scenario),
+    queues,
+    size,
+    connections,
+    depth,
+    batch,
+    rate,
+    ...more,
+  }
+  return Object.entries(all).flatMap(([name, value]) => [`--${name}`, String(value)])
+}
+
+const forkLoad = (args: string[]): ChildProcess =>
+  fork(LOAD, args, { execArgv: ['--conditions=source', '--import', 'tsx'], stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+
+export async function fill(servers: Servers, scenario: Scenario): Promise<void> {
+  const child = forkLoad(loadArguments(servers, scenario, { mode: 'fill', count: scenario.fill, connections: 1, depth: 64 }))
+  const [code] = (await once(child, 'exit')) as [number]
+  if (code !== 0) throw new Error(`filling ${topicOf(scenario)} at ${servers.side} failed with exit code ${code}`)
+}
+
+export async function measure(servers: Servers, scenario: Scenario, seconds: number, warmUpSeconds: number): Promise<Sample> {
+  if (scenario.mode === 'java-producer') return measureJava(servers, scenario, seconds, warmUpSeconds)
+  const child = forkLoad(loadArguments(servers, scenario, { seconds, warmup: warmUpSeconds }))
+  let output = ''
+  let cpuStart = 0
+  let cpuEnd = 0
+  child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  child.on('message', (what) => {
+    if (what === 'counting') cpuStart = cpuSeconds(servers.brokerPid)
+    else cpuEnd = cpuSeconds(servers.brokerPid)
+  })
+  await once(child, 'close')
+  if (output === '') throw new Error(`the load of ${scenario.name} at ${servers.side} ended without a result`)
+  const result = JSON.parse(output) as LoadResult
+  const answered = result.messages / scenario.batch + result.refused
+  return {
+    perSecond: result.perSecond,
+    refusedPart: answered > 0 ? result.refused / answered : 0,
+    p50Ms: result.p50Ms,
+    p99Ms: result.p99Ms,
+    p999Ms: result.p999Ms,
+    cpuSecondsPerMillion: ((cpuEnd - cpuStart) / result.messages) * 1e6,
+    residentMib: residentMib(servers.brokerPid),
+    firstRefusal: result.firstRefusal,
+  }
+}
+
+const JAVA_PRINTS_EVERY_SECONDS = 10
+
+/** Apache's own producer. It prints every ten seconds; the last interval counts, the ones before are its warm-up. */
+async function measureJava(servers: Servers, scenario: Scenario, seconds: number, warmUpSeconds: number): Promise<Sample> {
+  const found = jars(APACHE_VERSION, 'servers')
+  if ('missing' in found) throw new Error(found.missing)
+  const home = scratch('bench-producer')
+  const flags = ['-Xmx1g', `-Duser.home=${home}`, '-cp', `${found.folder}/*`]
+  const options = ['-n', servers.namesrv, '-t', topicOf(scenario), '-w', '64', '-s', String(scenario.size)]
+  const child = spawn('java', [...JAVA_FLAGS, ...flags, 'org.apache.rocketmq.example.benchmark.Producer', ...options], { cwd: home })
+  const lines: { tps: number; failed: number; cpu: number; at: number }[] = []
+  let output = ''
+  const read = (chunk: Buffer) => {
+    output += chunk.toString()
+    for (let end = output.indexOf('\n'); end >= 0; end = output.indexOf('\n')) {
+      const line = output.slice(0, end)
+      output = output.slice(end + 1)
+      const tps = /Send TPS:\s*(\d+)/.exec(line)
+      const failed = /Send Failed:\s*(\d+)/.exec(line)
+      if (tps)
+        lines.push({ tps: Number(tps[1]), failed: Number(failed?.[1] ?? 0), cpu: cpuSeconds(servers.brokerPid), at: performance.now() })
+    }
+  }
+  child.stdout.on('data', read)
+  const intervals = Math.ceil((seconds + warmUpSeconds) / JAVA_PRINTS_EVERY_SECONDS) + 1
+  const deadline = performance.now() + (intervals + 2) * JAVA_PRINTS_EVERY_SECONDS * 1000
+  while (lines.length < intervals && performance.now() < deadline && child.exitCode === null) await sleep(100)
+  child.kill('SIGKILL')
+  const last = lines.at(-1)
+  const before = lines.at(-2)
+  if (last === undefined || before === undefined) throw new Error(`Apache's producer printed too little: ${output.slice(-500)}`)
+  const messages = (last.tps * (last.at - before.at)) / 1000
+  const refused = last.failed - before.failed
+  return {
+    perSecond: last.tps,
+    refusedPart: refused / (messages + refused),
+    p50Ms: Number.NaN,
+    p99Ms: Number.NaN,
+    p999Ms: Number.NaN,
+    cpuSecondsPerMillion: ((last.cpu - before.cpu) / messages) * 1e6,
+    residentMib: residentMib(servers.brokerPid),
+  }
+}

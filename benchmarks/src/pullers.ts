@@ -1,0 +1,172 @@
+/** Connections that pull: `depth` streams each, every stream with a queue and an offset of its own, and one pull under way. */
+import { performance } from 'node:perf_hooks'
+import { encodeFrame, encodeHeartbeat } from '@skylarkmq/remoting/protocol'
+import { OPAQUE_BASE, pullFrame } from './requests.ts'
+import type { AnswerSink } from './wire.ts'
+import { CODE, NEXT_OFFSET, numberAfter, OPAQUE, Wire } from './wire.ts'
+
+export interface PullOptions {
+  readonly host: string
+  readonly port: number
+  readonly topic: string
+  readonly queues: number
+  readonly connections: number
+  readonly depth: number
+  readonly maxMessages: number
+  /** From each queue's end, waiting for what arrives; else from the start, again and again. */
+  readonly follows: boolean
+}
+
+export interface PullCounters {
+  messages: number
+  refused: number
+  firstRefusal: string
+  latency: (ms: number) => void
+}
+
+const GROUP = 'bench_consumers'
+const HEARTBEAT_OPAQUE = 99_999
+const HEARTBEAT_MS = 20_000
+/** Room for one pull. */
+const FRAME_BYTES = 1024
+const SUB_VERSION = 1_763_724_000_000
+/** More than any queue holds: the answer tells the queue's end. */
+const BEYOND = 1_000_000_000_000
+/** RocketMQ's record: the body's length and the body, for hosts of IPv4. */
+const BODY_AT = 88
+
+interface Stream {
+  readonly queueId: number
+  offset: number
+  sentAt: number
+}
+
+class Puller implements AnswerSink {
+  wire: Wire | undefined
+  isStopped = false
+  readonly #options: PullOptions
+  readonly #writePull: ReturnType<typeof pullFrame>
+  readonly #counters: PullCounters
+  readonly #streams: Stream[]
+  #ready: number[] = []
+
+  constructor(options: PullOptions, writePull: ReturnType<typeof pullFrame>, counters: PullCounters, index: number) {
+    this.#options = options
+    this.#writePull = writePull
+    this.#counters = counters
+    const { depth, queues, follows } = options
+    this.#streams = Array.from({ length: depth }, (_, i) => ({
+      queueId: (index * depth + i) % queues,
+      offset: follows ? BEYOND : 0,
+      sentAt: 0,
+    }))
+    this.#ready = this.#streams.map((_, i) => i)
+  }
+
+  /** Apache serves pulls without a subscription of their own only to members known by heartbeat. */
+  beat(): void {
+    const heartbeat = {
+      clientID: `bench@${process.pid}`,
+      heartbeatFingerprint: 0,
+      withoutSub: false,
+      producerDataSet: [],
+      consumerDataSet: [
+        {
+          groupName: GROUP,
+          consumeType: 'CONSUME_PASSIVELY',
+          messageModel: 'CLUSTERING',
+          consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
+          unitMode: false,
+          subscriptionDataSet: [
+            {
+              classFilterMode: false,
+              topic: this.#options.topic,
+              subString: '*',
+              tagsSet: [],
+              codeSet: [],
+              subVersion: SUB_VERSION,
+              expressionType: 'TAG',
+            },
+          ],
+        },
+      ],
+    }
+    const frame = {
+      code: 34,
+      language: 'JAVA',
+      version: 479,
+      opaque: OPAQUE_BASE + HEARTBEAT_OPAQUE,
+      flag: 0,
+      ext: {},
+      serializeType: 0,
+    } as const
+    this.wire?.write(encodeFrame({ ...frame, body: encodeHeartbeat(heartbeat as never) }))
+  }
+
+  onHeader(header: Buffer, start: number, end: number): boolean {
+    const opaque = numberAfter(header, start, end, OPAQUE) - OPAQUE_BASE
+    // Negative: the broker's own notifications.
+    if (opaque < 0 || opaque === HEARTBEAT_OPAQUE) return false
+    const code = numberAfter(header, start, end, CODE)
+    const stream = this.#streams[opaque] as Stream
+    this.#ready.push(opaque)
+    const next = numberAfter(header, start, end, NEXT_OFFSET)
+    if (code === 0) {
+      const count = next - stream.offset
+      this.#counters.messages += count
+      if (!this.#options.follows) this.#counters.latency(performance.now() - stream.sentAt)
+      stream.offset = next
+      return this.#options.follows
+    }
+    // At the end: once more from the start, or wait for more.
+    if (code === 19) stream.offset = this.#options.follows ? next : 0
+    else if (code === 20 || code === 21) stream.offset = next
+    else {
+      this.#counters.refused++
+      this.#counters.firstRefusal ||= header.toString('utf8', start, end)
+    }
+    return false
+  }
+
+  onBody(records: Buffer): void {
+    const now = performance.now()
+    for (let p = 0; p < records.length; p += records.readInt32BE(p)) this.#counters.latency(now - records.readDoubleBE(p + BODY_AT))
+  }
+
+  onRead(): void {
+    if (this.#ready.length === 0 || this.isStopped) return
+    const ready = this.#ready
+    this.#ready = []
+    const bytes = Buffer.allocUnsafe(ready.length * FRAME_BYTES)
+    const now = performance.now()
+    let p = 0
+    for (const index of ready) {
+      const stream = this.#streams[index] as Stream
+      p = this.#writePull(bytes, p, index, stream.queueId, stream.offset)
+      stream.sentAt = now
+    }
+    this.wire?.write(bytes.subarray(0, p))
+  }
+}
+
+export async function startPullers(options: PullOptions, counters: PullCounters): Promise<() => void> {
+  const writePull = pullFrame(options.topic, GROUP, options.maxMessages, SUB_VERSION, options.follows)
+  const pullers: Puller[] = []
+  for (let i = 0; i < options.connections; i++) {
+    const puller = new Puller(options, writePull, counters, i)
+    puller.wire = await Wire.connect(options.host, options.port, puller)
+    puller.beat()
+    pullers.push(puller)
+  }
+  // A moment for the heartbeats: a pull before its own is refused.
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  for (const puller of pullers) puller.onRead()
+  const beats = setInterval(() => pullers.forEach((puller) => puller.beat()), HEARTBEAT_MS)
+  return () => {
+    clearInterval(beats)
+    for (const puller of pullers) {
+      puller.isStopped = true
+      puller.wire?.close()
+    }
+  }
+}

@@ -1,0 +1,168 @@
+/** Tables and plots of a run. */
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { cpus, release, totalmem } from 'node:os'
+import type { Outcome, Spread } from './outcome.ts'
+import { of, ratiosOf, verdicts } from './outcome.ts'
+import type { Scenario } from './scenarios.ts'
+import { APACHE_VERSION, COMMON_CONFIG, JAVA_HEAP } from './servers.ts'
+
+export interface StartUpOutcome {
+  readonly takenAt: string
+  readonly firstMs: { readonly ours: readonly number[]; readonly apache: readonly number[] }
+  readonly idleMib: { readonly ours: readonly number[]; readonly apache: readonly number[] }
+}
+
+const whole = (value: number): string => (Number.isFinite(value) ? Math.round(value).toLocaleString('en') : '-')
+const fixed = (value: number, digits: number): string => (Number.isFinite(value) ? value.toFixed(digits) : '-')
+const ranged = ({ median, min, max }: Spread, show: (value: number) => string): string => `${show(median)} (${show(min)} to ${show(max)})`
+const digitsFor = (ms: number): string => fixed(ms, ms < 10 ? 2 : 0)
+
+export const HEADINGS = [
+  'scenario',
+  'ours msg/s',
+  'Apache msg/s',
+  'rate',
+  'ours CPU s per million',
+  'Apache CPU s per million',
+  'per CPU-second',
+  'p99 ms, ours / Apache',
+  'refused, ours / Apache',
+  'RSS MiB, ours / Apache',
+  'target',
+]
+
+export function row(scenario: Scenario, outcome: Outcome): string[] {
+  const ratios = ratiosOf(outcome)
+  const seconds = (side: 'ours' | 'apache') => ranged(of(outcome, side, 'cpuSecondsPerMillion'), (value) => fixed(value, 1))
+  const percent = (side: 'ours' | 'apache') => `${fixed(of(outcome, side, 'refusedPart').median * 100, 1)} %`
+  const goals = verdicts(scenario, outcome).map(({ text, isMet }) => `${text}: ${isMet ? 'met' : '**missed**'}`)
+  return [
+    scenario.title,
+    ranged(of(outcome, 'ours', 'perSecond'), whole),
+    ranged(of(outcome, 'apache', 'perSecond'), whole),
+    `x${fixed(ratios.rate, 2)}`,
+    seconds('ours'),
+    seconds('apache'),
+    `x${fixed(ratios.perCpuSecond, 1)}`,
+    `${digitsFor(of(outcome, 'ours', 'p99Ms').median)} / ${digitsFor(of(outcome, 'apache', 'p99Ms').median)}`,
+    `${percent('ours')} / ${percent('apache')}`,
+    `${whole(of(outcome, 'ours', 'residentMib').max)} / ${whole(of(outcome, 'apache', 'residentMib').max)}`,
+    [...goals, ...(scenario.target.text ? [scenario.target.text] : [])].join('; '),
+  ]
+}
+
+export const table = (headings: readonly string[], rows: readonly (readonly string[])[]): string =>
+  [headings, headings.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+
+export interface Bar {
+  readonly label: string
+  readonly value: number
+  readonly target: number | undefined
+}
+
+/** Horizontal bars of ratios, on a logarithmic scale from 0.5; a tick marks the target, a line marks 1. */
+export function ratioBars(title: string, bars: readonly Bar[]): string {
+  const left = 330
+  const width = 420
+  const top = 40
+  const rowHeight = 22
+  const most = Math.max(2, ...bars.map((bar) => Math.max(bar.value, bar.target ?? 0)).filter((value) => Number.isFinite(value)))
+  const x = (value: number) => left + (Math.log2(Math.max(0.5, value) / 0.5) / Math.log2((most * 1.1) / 0.5)) * width
+  const height = top + bars.length * rowHeight + 20
+  const text = (value: string) => value.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
+  const lines = bars.flatMap(({ label, value, target }, i) => {
+    if (!Number.isFinite(value)) return []
+    const y = top + i * rowHeight
+    const isMet = target === undefined || value >= target
+    return [
+      `<text x="${left - 8}" y="${y + 14}" text-anchor="end">${text(label)}</text>`,
+      `<rect x="${left}" y="${y + 3}" width="${fixed(x(value) - left, 1)}" height="15" fill="${isMet ? '#2b7a78' : '#c8772e'}"/>`,
+      `<text x="${fixed(x(value) + 5, 1)}" y="${y + 14}">${fixed(value, 1)}</text>`,
+      ...(target === undefined ? [] : [`<path d="M${fixed(x(target), 1)} ${y + 1}v19" stroke="#111" stroke-width="2"/>`]),
+    ]
+  })
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${left + width + 60} ${height}" font-family="sans-serif" font-size="12">`,
+    `<rect width="100%" height="100%" fill="#fff"/>`,
+    `<text x="12" y="22" font-size="15">${text(title)}</text>`,
+    ...lines,
+    `<path d="M${fixed(x(1), 1)} ${top}V${height - 18}" stroke="#888" stroke-dasharray="3 3"/>`,
+    `<text x="${fixed(x(1), 1)}" y="${height - 5}" text-anchor="middle" fill="#555">1</text>`,
+    '</svg>\n',
+  ].join('\n')
+}
+
+const firstLine = (command: string, ...args: string[]): string => {
+  try {
+    return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).split('\n')[0] ?? ''
+  } catch {
+    return 'unknown'
+  }
+}
+
+function java(): string {
+  try {
+    return /openjdk [^\n]*/.exec(execFileSync('java', ['--version'], { encoding: 'utf8' }))?.[0] ?? 'unknown'
+  } catch {
+    return 'unknown'
+  }
+}
+
+export function document(
+  outcomes: readonly { readonly scenario: Scenario; readonly outcome: Outcome }[],
+  startUp: StartUpOutcome | undefined,
+  settings: { readonly command: string; readonly rounds: number; readonly seconds: number; readonly warmUpSeconds: number },
+): string {
+  const processor = /model name\s*:\s*(.*)/.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? cpus()[0]?.model
+  const parts = [
+    '# Performance beside Apache RocketMQ',
+    'Written by `npm run bench -- --write`; do not edit. Both brokers ran at the same time on the same machine, were loaded in turns by the same generator with equal idle gaps, and acknowledged with the same durability. On few cores the generator competes with the broker, so **messages per CPU-second of the broker** decide; CPU is the user and system time of all threads of the broker, from `/proc/PID/stat`. Each figure is the median of the rounds with its range.',
+    `- Machine: ${cpus().length} x ${processor}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`,
+    `- SkylarkMQ at commit ${firstLine('git', 'rev-parse', '--short', 'HEAD')}, Node.js ${process.version}; Apache RocketMQ ${APACHE_VERSION}, ${java()}, \`${JAVA_HEAP.join(' ')}\``,
+    `- Both: ${Object.entries(COMMON_CONFIG)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(', ')}; all else default`,
+    `- Command: \`${settings.command}\`; ${settings.rounds} rounds of ${settings.seconds} s each; Apache warmed up for ${settings.warmUpSeconds} s under the first load of its group`,
+    '',
+    '## Ratios',
+    '![messages per CPU-second of the broker](performance/per-cpu-second.svg)',
+    '![messages per second](performance/rate.svg)',
+    '',
+    '## Table',
+    table(
+      HEADINGS,
+      outcomes.map(({ scenario, outcome }) => row(scenario, outcome)),
+    ),
+    '',
+    'Pulls of old data come from the kernel page cache on both sides: the cache cannot be dropped where this ran. "Old" means older than the 16 MiB that our broker keeps at hand. Latency of open loops counts from the millisecond when a message was due, end to end from the send to the arrival of the pull that brings it.',
+  ]
+  if (startUp !== undefined) {
+    const { firstMs, idleMib } = startUp
+    const [a, b] = [spreadOf(firstMs.ours), spreadOf(firstMs.apache)]
+    const [c, d] = [spreadOf(idleMib.ours), spreadOf(idleMib.apache)]
+    parts.push(
+      '',
+      '## Start and memory',
+      table(
+        ['', 'ours', 'Apache', 'ratio', 'target'],
+        [
+          [
+            'NameServer and broker started to first stored message, ms',
+            ranged(a, whole),
+            ranged(b, whole),
+            `1/${fixed(b.median / a.median, 0)}`,
+            '1/25',
+          ],
+          ['broker RSS idle, MiB', ranged(c, whole), ranged(d, whole), `1/${fixed(d.median / c.median, 1)}`, '1/8'],
+        ],
+      ),
+    )
+  }
+  return `${parts.join('\n')}\n`
+}
+
+const spreadOf = (values: readonly number[]): Spread => {
+  const sorted = [...values].sort((a, b) => a - b)
+  return { median: sorted[sorted.length >> 1] as number, min: sorted[0] as number, max: sorted.at(-1) as number }
+}

@@ -1,0 +1,134 @@
+/** Connections that send: each answer is followed by a request (closed loop), or requests leave by the clock (open loop). */
+import { performance } from 'node:perf_hooks'
+import type { Template } from './requests.ts'
+import { batchTemplate, byDigits, digitsOf, OPAQUE_BASE, sendTemplate, writeTemplate } from './requests.ts'
+import type { AnswerSink } from './wire.ts'
+import { CODE, numberAfter, OPAQUE, Wire } from './wire.ts'
+
+export interface SendOptions {
+  readonly host: string
+  readonly port: number
+  readonly topic: string
+  readonly queues: number
+  readonly size: number
+  readonly connections: number
+  readonly depth: number
+  /** Messages per request; over 1 they go as SEND_BATCH_MESSAGE. */
+  readonly batch: number
+  /** Requests per second over all connections; 0 for a closed loop. */
+  readonly rate: number
+  /** The send's time goes into the body's first 8 bytes. */
+  readonly stampsBodies: boolean
+}
+
+export interface SendCounters {
+  /** Messages of successful answers. */
+  messages: number
+  refused: number
+  firstRefusal: string
+  latency: (ms: number) => void
+}
+
+const SLOTS = 1 << 16
+const TICK_MS = 1
+
+class Sender implements AnswerSink {
+  wire: Wire | undefined
+  readonly #options: SendOptions
+  readonly #templates: (Template | undefined)[]
+  readonly #counters: SendCounters
+  readonly #sentAt = new Float64Array(SLOTS)
+  readonly #now: () => number
+  #serial = 0
+  #queue: number
+  #answered = 0
+  #readAt = 0
+  isStopped = false
+
+  constructor(options: SendOptions, templates: (Template | undefined)[], counters: SendCounters, index: number) {
+    this.#options = options
+    this.#templates = templates
+    this.#counters = counters
+    this.#queue = Math.floor((index * options.queues) / options.connections)
+    this.#now = () => performance.now()
+  }
+
+  send(count: number, at = this.#now()): void {
+    const { queues, stampsBodies } = this.#options
+    let length = 0
+    for (let i = 0, q = this.#queue; i < count; i++, q = q + 1 < queues ? q + 1 : 0) {
+      length += (this.#templates[digitsOf(q)] as Template).frame.length
+    }
+    const bytes = Buffer.allocUnsafe(length)
+    let p = 0
+    for (let i = 0; i < count; i++) {
+      const slot = this.#serial++ & (SLOTS - 1)
+      const template = this.#templates[digitsOf(this.#queue)] as Template
+      writeTemplate(bytes, p, template, slot, this.#queue)
+      if (stampsBodies) bytes.writeDoubleBE(at, p + template.bodyAt)
+      this.#sentAt[slot] = at
+      this.#queue = this.#queue + 1 < queues ? this.#queue + 1 : 0
+      p += template.frame.length
+    }
+    this.wire?.write(bytes)
+  }
+
+  onHeader(header: Buffer, start: number, end: number): boolean {
+    if (this.#readAt === 0) this.#readAt = this.#now()
+    const opaque = numberAfter(header, start, end, OPAQUE) - OPAQUE_BASE
+    if (numberAfter(header, start, end, CODE) === 0) this.#counters.messages += this.#options.batch
+    else {
+      this.#counters.refused++
+      this.#counters.firstRefusal ||= header.toString('utf8', start, end)
+    }
+    this.#counters.latency(this.#readAt - (this.#sentAt[opaque] as number))
+    this.#answered++
+    return false
+  }
+
+  onRead(): void {
+    this.#readAt = 0
+    const count = this.#answered
+    this.#answered = 0
+    if (count > 0 && this.#options.rate === 0 && !this.isStopped) this.send(count)
+  }
+}
+
+/** Starts sending at once; the returned function ends it. */
+export async function startSenders(options: SendOptions, counters: SendCounters): Promise<() => void> {
+  const { topic, size, batch } = options
+  const templates = byDigits((id) => (batch > 1 ? batchTemplate(topic, id, size, batch) : sendTemplate(topic, id, size)))
+  const senders: Sender[] = []
+  for (let i = 0; i < options.connections; i++) {
+    const sender = new Sender(options, templates, counters, i)
+    sender.wire = await Wire.connect(options.host, options.port, sender)
+    senders.push(sender)
+  }
+  let pacer: NodeJS.Timeout | undefined
+  if (options.rate === 0) for (const sender of senders) sender.send(options.depth)
+  else pacer = pace(senders, options.rate)
+  return () => {
+    if (pacer) clearInterval(pacer)
+    for (const sender of senders) sender.isStopped = true
+    setTimeout(() => senders.forEach((sender) => sender.wire?.close()), 200)
+  }
+}
+
+/** One group of requests per millisecond. Latency counts from the millisecond when they were due, however late they leave. */
+function pace(senders: readonly Sender[], rate: number): NodeJS.Timeout {
+  const began = performance.now()
+  let tick = 0
+  let sent = 0
+  let next = 0
+  return setInterval(() => {
+    const last = Math.floor((performance.now() - began) / TICK_MS)
+    while (tick < last) {
+      tick++
+      const count = Math.floor((tick * TICK_MS * rate) / 1000) - sent
+      if (count === 0) continue
+      sent += count
+      senders[next]?.send(count, began + tick * TICK_MS)
+      next = (next + 1) % senders.length
+    }
+  }, TICK_MS)
+}
