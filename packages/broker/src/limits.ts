@@ -12,6 +12,8 @@ export const LIMITS = Object.freeze({
   filters: 1_000,
   /** Longer expressions are compiled for each pull. */
   filterCharacters: 4_096,
+  /** SQL92 expressions of pulls that stay compiled, all together. */
+  sqlCharacters: 262_144,
   /** Messages in one batch of a producer. */
   batchMessages: 65_536,
   /** Messages that one query brings. */

@@ -61,7 +61,7 @@ export class StoreReader {
   }
 
   private *steps(queue: ConsumeQueue, request: ReadRequest): Generator<FileRead, ReadResult, number> {
-    const scanEnd = Math.min(queue.maxOffset, request.offset + Math.max(LIMITS.scanEntries, request.maxMessages))
+    const scanEnd = Math.min(queue.maxOffset, request.offset + Math.max(request.scanEntries ?? LIMITS.scanEntries, request.maxMessages))
     const found: Found = { queueOffsets: [], offsets: [], sizes: [], totalBytes: 0 }
     const bodies: Uint8Array[] = []
     let messageCount = 0

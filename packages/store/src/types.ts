@@ -63,6 +63,8 @@ export interface ReadRequest {
   readonly maxBytes: number
   readonly entryFilter?: EntryFilter | undefined
   readonly recordFilter?: RecordFilter | undefined
+  /** Queue entries to look at, at most; for filters that cost much. At least `maxMessages` are. */
+  readonly scanEntries?: number | undefined
 }
 
 export interface ReadResult {

@@ -13,7 +13,7 @@ export interface ParsedSql {
   readonly test: Test
   /** The properties that it reads, by slot. */
   readonly names: readonly string[]
-  /** Comparisons in it: what one evaluation costs at most. */
+  /** What one evaluation costs at most, in comparisons. */
   readonly comparisons: number
 }
 
@@ -27,6 +27,8 @@ export function parseSql(source: string): ParsedSql {
 
 const OPERAND = 'a property, a number, a text in single quotes, TRUE, FALSE, NULL, NOT or ('
 const ORDERS: ReadonlySet<string> = new Set(['<', '<=', '>', '>='])
+/** A search through a long text costs as much as so many comparisons. */
+const SEARCH_COMPARISONS = 15
 const TEXT_WORDS: ReadonlySet<string> = new Set(['CONTAINS', 'STARTSWITH', 'ENDSWITH'])
 
 class Parser {
@@ -109,6 +111,7 @@ class Parser {
     if (TEXT_WORDS.has(word)) {
       lexer.advance()
       const text = this.#text()
+      this.#comparisons += word === 'CONTAINS' ? SEARCH_COMPARISONS : 0
       return this.#condition(make.textTest(left, textSearch(word, text), text, isNot), left.depth, left.token)
     }
     if (this.#take('BETWEEN')) {

@@ -15,7 +15,6 @@ export interface SqlFilter {
 
 /** Comparisons that one pull may cost. */
 const SCAN_COMPARISONS = 40_000
-const SCAN_ENTRIES_MIN = 16
 /** RocketMQ 5.3 `DefaultMessageStore#getMessage`: entries of 16 000 bytes, as for tags. */
 const SCAN_ENTRIES_MAX = 800
 
@@ -36,6 +35,6 @@ export function compileSql(expression: string): SqlFilter {
   return {
     record: (record) => isWanted(reader.read(record)),
     matches: (properties) => isWanted(names.map((name) => properties.get(name))),
-    scanEntries: Math.min(SCAN_ENTRIES_MAX, Math.max(SCAN_ENTRIES_MIN, scan)),
+    scanEntries: Math.min(SCAN_ENTRIES_MAX, Math.max(1, scan)),
   }
 }

@@ -70,7 +70,8 @@ export class ConsumerGroups {
   register(connection: ServerConnection, clientId: string, data: ConsumerData): void {
     if (connection.isClosed) return
     // Before anything changes: an expression that cannot be read throws.
-    const subscriptions = data.subscriptionDataSet.map(subscriptionOf)
+    const known = this.#groups.get(data.groupName)?.subscriptions
+    const subscriptions = data.subscriptionDataSet.map((one) => subscriptionOf(one, known?.get(one.topic)))
     const group = this.#groupFor(data)
     group.consumeType = data.consumeType
     group.messageModel = data.messageModel

@@ -5,6 +5,7 @@ import type { EntryFilter, MessageStore, ReadResult } from '@skylarkmq/store'
 import { groupMissing, plain, refuse, shown, topicMissing } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
 import type { Settings } from '../config.ts'
+import type { SqlFilter } from '../filter/sql-filter.ts'
 import type { ConsumerGroups } from '../groups/consumer-groups.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
 import { isTagExpression } from '../groups/subscriptions.ts'
@@ -13,6 +14,7 @@ import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
 import type { HeldPull, HeldPulls } from '../pull/held-pulls.ts'
 import type { Throughput } from '../throughput.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
+import { badExpression, refusedExpression } from './expressions.ts'
 
 type PullHeader = RequestOf<typeof PullMessage>
 export type PullReply = Reply<ResponseOf<typeof PullMessage>>
@@ -34,7 +36,13 @@ export interface PullDeps {
 interface AcceptedPull {
   readonly group: SubscriptionGroupConfig
   readonly topic: TopicConfig
-  readonly filter: EntryFilter | undefined
+  readonly filter: MessageFilter
+}
+
+/** By tags, by properties, or neither. */
+interface MessageFilter {
+  readonly filter?: EntryFilter | undefined
+  readonly sql?: SqlFilter | undefined
 }
 
 const LITE_PULL = 361
@@ -97,17 +105,21 @@ function acceptPull(deps: PullDeps, header: PullHeader, code: number): AcceptedP
     )
   }
   const subscription = subscriptionOf(deps, header, group)
-  return isRefused(subscription) ? subscription : { group, topic, filter: subscription.filter }
+  return isRefused(subscription) ? subscription : { group, topic, filter: subscription }
 }
 
 const isRefused = (value: object): value is Refusal => 'remark' in value
 
-function subscriptionOf(deps: PullDeps, header: PullHeader, group: SubscriptionGroupConfig): { filter: EntryFilter | undefined } | Refusal {
+function subscriptionOf(deps: PullDeps, header: PullHeader, group: SubscriptionGroupConfig): MessageFilter | Refusal {
   if ((header.sysFlag & PULL_FLAG.SUBSCRIPTION) !== 0) {
-    if (!isTagExpression(header.expressionType)) return otherExpression(deps, header.expressionType as string)
-    const filter = deps.filters.tagFilterOf(header.subscription)
+    const refusal = refusedExpression(deps, header.expressionType)
+    if (refusal !== undefined) return refusal
+    const filter = isTagExpression(header.expressionType)
+      ? { filter: deps.filters.tagFilterOf(header.subscription) }
+      : deps.filters.sqlFilterOf(header.subscription ?? '')
+    if ('fault' in filter) return badExpression(filter.fault)
     if (deps.consumers.get(header.consumerGroup) === undefined) deps.compensations.remember(header.consumerGroup, header.topic)
-    return { filter }
+    return filter
   }
   const consumers = deps.consumers.get(header.consumerGroup)
   if (consumers === undefined) {
@@ -135,28 +147,22 @@ function subscriptionOf(deps: PullDeps, header: PullHeader, group: SubscriptionG
       `the consumer's subscription not latest: the heartbeat told version ${subscription.data.subVersion}, the pull is of ${header.subVersion}`,
     )
   }
-  return isTagExpression(subscription.data.expressionType) ? subscription : otherExpression(deps, subscription.data.expressionType)
-}
-
-/** Messages are never delivered unfiltered to a consumer that asked for a filter. */
-export function otherExpression(deps: { readonly settings: Settings }, expressionType: string): Refusal {
-  const isEnabled = deps.settings.current.enablePropertyFilter
-  const why = isEnabled ? 'filters by properties come with a later version' : 'enablePropertyFilter=false'
-  return refuse(
-    'SYSTEM_ERROR',
-    `The broker does not support consumer to filter message by ${plain(expressionType)} (${why}); subscribe with tags, as in TagA||TagB`,
-  )
+  if (subscription.fault !== undefined && deps.settings.current.enablePropertyFilter) return badExpression(subscription.fault)
+  return refusedExpression(deps, subscription.data.expressionType) ?? subscription
 }
 
 function read(deps: PullDeps, header: PullHeader, pull: AcceptedPull): ReadResult | Promise<ReadResult> {
   const { maxTransferBytesOnMessageInMemory: maxBytes, maxTransferCountOnMessageInMemory: maxCount } = deps.settings.current
+  const { filter, sql } = pull.filter
   return deps.store.read({
     topic: header.topic,
     queueId: header.queueId,
     offset: header.queueOffset,
-    maxMessages: Math.max(1, Math.min(header.maxMsgNums, maxCount)),
+    maxMessages: Math.max(1, Math.min(header.maxMsgNums, maxCount, sql?.scanEntries ?? maxCount)),
     maxBytes,
-    entryFilter: pull.filter,
+    entryFilter: filter,
+    recordFilter: sql?.record,
+    scanEntries: sql?.scanEntries,
   })
 }
 
@@ -203,7 +209,19 @@ function heldPull(deps: PullDeps, header: PullHeader, context: RequestContext, p
       fail(error)
     }
   }
-  return { topic: header.topic, queueId: header.queueId, offset: header.queueOffset, filter: pull.filter, connection, answer }
+  const { topic, queueId, queueOffset: offset } = header
+  const { filter, sql } = pull.filter
+  const unwantedUpTo = sql === undefined ? undefined : scanner(deps.store, topic, queueId, sql)
+  return { topic, queueId, offset, filter, unwantedUpTo, connection, answer }
+}
+
+/** Looks at what has just arrived: it is in memory. */
+function scanner(store: MessageStore, topic: string, queueId: number, sql: SqlFilter): (offset: number) => number | undefined {
+  return (offset) => {
+    const { record: recordFilter, scanEntries } = sql
+    const found = store.read({ topic, queueId, offset, maxMessages: 1, maxBytes: 1, recordFilter, scanEntries })
+    return !(found instanceof Promise) && found.status === 'no-matched-message' ? found.nextOffset : undefined
+  }
 }
 
 /** The answer's header is complete whatever the code: Java clients fail without it. */

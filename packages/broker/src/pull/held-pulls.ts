@@ -10,12 +10,19 @@ export interface HeldPull {
   /** The offset that it waits for. */
   readonly offset: number
   readonly filter: EntryFilter | undefined
+  /**
+   * For filters that need the messages themselves: from an offset on, how far there is nothing wanted. Undefined when something is, or
+   * when it cannot be told at once.
+   */
+  readonly unwantedUpTo?: ((offset: number) => number | undefined) | undefined
   readonly connection: ServerConnection
   /** Runs the pull once more, without holding it again. */
   readonly answer: () => void
 }
 
 interface Waiter extends HeldPull {
+  /** Up to here nothing is wanted. */
+  seenTo: number
   timer: Timer | undefined
 }
 
@@ -45,7 +52,7 @@ export class HeldPulls {
     let queue = topic.get(pull.queueId)
     if (queue === undefined) topic.set(pull.queueId, (queue = new Set()))
     if (queue.size >= LIMITS.heldPullsPerQueue) return false
-    const waiter: Waiter = { ...pull, timer: undefined }
+    const waiter: Waiter = { ...pull, seenTo: pull.offset, timer: undefined }
     waiter.timer = this.#clock.after(Math.min(holdMs, LIMITS.holdMs), () => {
       this.#remove(waiter)
       waiter.answer()
@@ -60,14 +67,14 @@ export class HeldPulls {
 
   /**
    * New messages up to `maxOffset`. A waiter whose filter refuses the one new message sleeps on; of several messages only the newest
-   * tag is known, so it looks.
+   * tag is known, so it looks. One that filters by properties looks at the messages, each once.
    */
   arrived(topic: string, queueId: number, maxOffset: number, tagsCode: number): void {
     const queue = this.#queues.get(topic)?.get(queueId)
     if (queue === undefined) return
     for (const waiter of [...queue]) {
       if (maxOffset <= waiter.offset) continue
-      if (maxOffset === waiter.offset + 1 && waiter.filter !== undefined && !waiter.filter(tagsCode)) continue
+      if (isUnwanted(waiter, maxOffset, tagsCode)) continue
       this.#remove(waiter)
       waiter.answer()
     }
@@ -111,5 +118,18 @@ export class HeldPulls {
     if (topic?.size === 0) this.#queues.delete(waiter.topic)
     const own = this.#ofConnection.get(waiter.connection)
     if (own?.delete(waiter) && own.size === 0) this.#ofConnection.delete(waiter.connection)
+  }
+}
+
+function isUnwanted(waiter: Waiter, maxOffset: number, tagsCode: number): boolean {
+  if (waiter.unwantedUpTo === undefined) return maxOffset === waiter.offset + 1 && waiter.filter !== undefined && !waiter.filter(tagsCode)
+  try {
+    const seenTo = waiter.unwantedUpTo(waiter.seenTo)
+    if (seenTo === undefined || seenTo < maxOffset) return false
+    waiter.seenTo = seenTo
+    return true
+  } catch {
+    // Its own pull tells what is wrong; the other waiters are not to suffer.
+    return false
   }
 }
