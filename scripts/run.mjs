@@ -63,11 +63,8 @@ async function demo() {
 async function prepare(projects) {
   const missing = installReason()
   if (missing !== undefined) {
-    const code = await step(`install (npm ci; ${missing}; a minute, mostly compiling better-sqlite3)`, 'npm', [
-      'ci',
-      '--no-audit',
-      '--no-fund',
-    ])
+    const name = `install (${missing}; a minute or more, mostly compiling better-sqlite3)`
+    const code = await step(name, 'npm', ['ci', '--no-audit', '--no-fund'], 'pipe', ['install', '--no-save', '--no-audit', '--no-fund'])
     if (code !== 0) return code
     writeFileSync(ABI_FILE, process.versions.modules)
   }
@@ -96,11 +93,13 @@ function seconds(began) {
   return `${((performance.now() - began) / 1000).toFixed(1)} s`
 }
 
-/** One step, with the time it took; its output is shown when it fails. */
-async function step(name, command, args, stdio = 'pipe') {
+/** One step, with the time it took; its output is shown when it fails. `otherwise` are the arguments of a second try. */
+async function step(name, command, args, stdio = 'pipe', otherwise = undefined) {
   const began = performance.now()
   if (process.stdout.isTTY || stdio === 'inherit') process.stdout.write(`· ${name} …${stdio === 'inherit' ? '\n' : ''}`)
-  const { code, output } = await run(command, args, stdio)
+  let { code, output } = await run(command, args, stdio)
+  // npm ci insists on packages for foreign platforms in the lock file, which a registry mirror may not have; npm install does not.
+  if (code !== 0 && otherwise !== undefined && output.includes('EUSAGE')) ({ code, output } = await run(command, otherwise, stdio))
   const erase = process.stdout.isTTY && stdio !== 'inherit' ? '\r\x1b[K' : ''
   console.log(`${erase}${code === 0 ? '✓' : '✗'} ${name} ${seconds(began)}`)
   if (code !== 0) process.stdout.write(output)

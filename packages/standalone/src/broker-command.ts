@@ -30,13 +30,15 @@ export async function runBroker(argv: readonly string[]): Promise<number> {
 
   const runtime = nodeRuntime({ log: await serverLog() })
   const broker = await startBroker(runtime, config)
-  const removePidFile = writePidFile('broker', broker.port)
-  const nameServers = config.namesrvAddr === '' ? '' : ` and name server is ${config.namesrvAddr}`
-  print(`The broker[${config.brokerName}, ${broker.address}] boot success. serializeType=JSON${nameServers}\n`)
-  const code = await untilSignal(
+  // Before anything is said: whoever reads that it is ready may stop it at once.
+  const ended = untilSignal(
     () => broker.close(),
     (signal) => runtime.log.info('stopping', { signal }),
   )
+  const removePidFile = writePidFile('broker', broker.port)
+  const nameServers = config.namesrvAddr === '' ? '' : ` and name server is ${config.namesrvAddr}`
+  print(`The broker[${config.brokerName}, ${broker.address}] boot success. serializeType=JSON${nameServers}\n`)
+  const code = await ended
   removePidFile()
   runtime.log.info('stopped')
   return code

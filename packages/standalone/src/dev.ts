@@ -25,11 +25,13 @@ export async function runDev(argv: readonly string[]): Promise<number> {
   }
   const runtime = nodeRuntime({ log: consoleLog({ level: 'warn' }) })
   const local = await startLocal(runtime, options)
-  process.stdout.write(greeting(local.namesrvAddr, local.brokerAddr, options.storePath))
-  const code = await untilSignal(
+  // Before anything is said: whoever reads that it is ready may stop it at once.
+  const ended = untilSignal(
     () => local.close(),
     () => void process.stdout.write('\nStopping …\n'),
   )
+  process.stdout.write(greeting(local.namesrvAddr, local.brokerAddr, options.storePath))
+  const code = await ended
   if (code === 0) process.stdout.write('Stopped cleanly. All messages are on disk.\n')
   return code
 }

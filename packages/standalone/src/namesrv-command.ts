@@ -25,12 +25,14 @@ export async function runNamesrv(argv: readonly string[]): Promise<number> {
 
   const runtime = nodeRuntime({ log: await serverLog() })
   const namesrv = await startNamesrv(runtime, config)
-  const removePidFile = writePidFile('namesrv', namesrv.port)
-  print(`The Name Server boot success. serializeType=JSON, address ${namesrv.host}:${namesrv.port}\n`)
-  const code = await untilSignal(
+  // Before anything is said: whoever reads that it is ready may stop it at once.
+  const ended = untilSignal(
     () => namesrv.close(),
     (signal) => runtime.log.info('stopping', { signal }),
   )
+  const removePidFile = writePidFile('namesrv', namesrv.port)
+  print(`The Name Server boot success. serializeType=JSON, address ${namesrv.host}:${namesrv.port}\n`)
+  const code = await ended
   removePidFile()
   runtime.log.info('stopped')
   return code
