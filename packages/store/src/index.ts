@@ -1,6 +1,9 @@
 export { memoryMetadata } from './metadata/memory-metadata.ts'
 export { openSqliteMetadata } from './metadata/sqlite-metadata.ts'
 export { openMessageStore } from './open-store.ts'
+export { memoryTimerIndex } from './timers/memory-timer-index.ts'
+export { openSqliteTimerIndex } from './timers/sqlite-timer-index.ts'
+export type { PendingTimer, TimerIndex, TimerIndexChange, TimerIndexState } from './timers/timer-index.ts'
 export type {
   AppendResult,
   AppendStatus,

@@ -353,6 +353,10 @@ export class LogMessageStore implements MessageStore {
     this.listeners.push(listener)
   }
 
+  retainFrom(position: () => number): void {
+    this.upkeep.retainers.push(position)
+  }
+
   get refusal(): string | undefined {
     if (this.failure !== undefined) return this.failure
     if (this.closing !== undefined) return 'The store is closing.'

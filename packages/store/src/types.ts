@@ -108,6 +108,8 @@ export interface MessageStore {
   queues(): ReadonlyMap<string, readonly number[]>
   deleteTopic(topic: string): void
   onArrival(listener: ArrivalListener): void
+  /** Asked before expired messages are removed: the log is kept from this position on. For messages that somebody still has to deliver. */
+  retainFrom(position: () => number): void
   /** Undefined while writes are accepted; else the reason in words. */
   readonly refusal: string | undefined
   /** Positions of the log: first byte held, end of what is written, end of what is on disk. */

@@ -18,6 +18,8 @@ export class Upkeep {
   diskFull: string | undefined
   /** Store time of the newest message, for Apache's checkpoint. */
   lastTimestamp = 0
+  /** Positions from which on somebody still needs the log, whatever its age. */
+  readonly retainers: (() => number)[] = []
   private readonly runtime: Runtime
   private readonly log: CommitLog
   private readonly views: Views
@@ -93,8 +95,8 @@ export class Upkeep {
   }
 
   private async expire(): Promise<void> {
-    const safeEnd = Math.min(this.checkpointEnd, this.log.flushedOffset)
     try {
+      const safeEnd = Math.min(this.checkpointEnd, this.log.flushedOffset, ...this.retainers.map((position) => position()))
       if (this.retention.expire(safeEnd, this.log.space(this.runtime.disk)) > 0) await this.views.trimBefore(this.log.segments.minOffset)
     } catch (error) {
       this.runtime.log.warn('removing expired segments failed; it is tried again', { error: describeError(error) })
