@@ -2,7 +2,7 @@ import type { Answer } from '@skylarkmq/remoting'
 import type { MessageQueue, RequestOf } from '@skylarkmq/remoting/protocol'
 import type { ProducerCore } from '../core/client-core.ts'
 import { expectSuccess } from '@skylarkmq/remoting'
-import { DEFAULT_TOPIC, ResponseCode, RocketError, SendBatchMessage, SendMessageV2 } from '@skylarkmq/remoting/protocol'
+import { DEFAULT_TOPIC, ResponseCode, RocketError, SendBatchMessage, SendMessageV2, SendReplyMessageV2 } from '@skylarkmq/remoting/protocol'
 import { DEFAULT_TOPIC_QUEUE_NUMS } from '../core/route-cache.ts'
 import { abortedError } from '../core/waiting.ts'
 import type { BrokerLatency } from './broker-latency.ts'
@@ -54,6 +54,8 @@ export interface Parcel {
   readonly sysFlag: number
   readonly bornTimestamp: number
   readonly isBatch: boolean
+  /** An answer to a request message: the broker hands it on. */
+  readonly isReply?: boolean
 }
 
 export interface DeliveryOptions {
@@ -135,7 +137,7 @@ export class Delivery {
     const queues = this.#core.knownPublishQueues(parcel.topic) ?? (await this.#lookUp(parcel.topic, options.timeoutMs, options.signal))
     if (queues.length === 0) throw noWritableQueue(parcel.topic)
     const queue = options.fixedQueue?.(queues) ?? this.#selector.select(parcel.topic, queues, undefined)
-    await this.#core.notify(queue.brokerName, parcel.isBatch ? SendBatchMessage : SendMessageV2, headerOf(parcel, queue), {
+    await this.#core.notify(queue.brokerName, commandOf(parcel), headerOf(parcel, queue), {
       body: parcel.body,
       timeoutMs: options.timeoutMs,
       signal: options.signal,
@@ -143,7 +145,7 @@ export class Delivery {
   }
 
   #request(parcel: Parcel, queue: MessageQueue, timeoutMs: number, signal: AbortSignal | undefined): Promise<Answer<typeof SendMessageV2>> {
-    return this.#core.invoke(queue.brokerName, parcel.isBatch ? SendBatchMessage : SendMessageV2, headerOf(parcel, queue), {
+    return this.#core.invoke(queue.brokerName, commandOf(parcel), headerOf(parcel, queue), {
       body: parcel.body,
       timeoutMs,
       signal,
@@ -161,6 +163,8 @@ export class Delivery {
     if (signal?.aborted) throw abortedError(signal, 'a send that waited to try again')
   }
 }
+
+const commandOf = (parcel: Parcel) => (parcel.isReply ? SendReplyMessageV2 : parcel.isBatch ? SendBatchMessage : SendMessageV2)
 
 const headerOf = (parcel: Parcel, queue: MessageQueue): SendHeader => ({
   producerGroup: parcel.group,

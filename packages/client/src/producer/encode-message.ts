@@ -74,6 +74,16 @@ export function encodeMessage(message: Message, messageId: string, maxBytes: num
   }
 }
 
+/** The message with more properties than its application set. */
+export function withProperties(message: EncodedMessage, more: readonly (readonly [string, string])[]): EncodedMessage {
+  const properties = message.properties + formatProperties(more)
+  if (Buffer.byteLength(properties) > PROPERTIES_MAX_BYTES) {
+    const { topic } = message
+    throw illegal(`the properties of the message to ${topic} are too long: at most ${PROPERTIES_MAX_BYTES} bytes are allowed`, topic)
+  }
+  return { ...message, properties }
+}
+
 /** Bodies of `fromBytes` and above, if that makes them smaller. On the thread pool: the event loop goes on. */
 export async function compressed(message: EncodedMessage, fromBytes: number): Promise<EncodedMessage> {
   const body = await new Promise<Uint8Array | undefined>((resolve) =>

@@ -1,7 +1,8 @@
 import type { MessageQueue } from '@skylarkmq/remoting/protocol'
 import type { ProducerCore } from '../core/client-core.ts'
+import type { ReceivedMessage } from '../consumer/received-message.ts'
 import type { CloseOptions, GroupMember } from '../core/types.ts'
-import { RecallMessage, RocketError, checkGroupName, createUniqueIds } from '@skylarkmq/remoting/protocol'
+import { RecallMessage, RocketError, SYS_FLAG, checkGroupName, createUniqueIds } from '@skylarkmq/remoting/protocol'
 import { expectSuccess } from '@skylarkmq/remoting'
 import { DEFAULT_DRAIN_MS } from '../core/client-core.ts'
 import { forEachLimited, settledWithin } from '../core/waiting.ts'
@@ -12,10 +13,14 @@ import { BrokerLatency } from './broker-latency.ts'
 import type { DeliveryOptions, Parcel } from './delivery.ts'
 import { Delivery } from './delivery.ts'
 import type { EncodedMessage } from './encode-message.ts'
-import { checkTopic, compressed, encodeMessage } from './encode-message.ts'
+import { checkTopic, compressed, encodeMessage, withProperties } from './encode-message.ts'
 import { InFlight } from './in-flight.ts'
 import { QueueSelector, queueForKey } from './queue-selector.ts'
-import type { Message, Producer, ProducerOptions, SendOptions, SendReceipt } from './types.ts'
+import { Requests, replyQueue, replyTo } from './request-reply.ts'
+import type { ReplyOptions, RequestOptions } from './request-reply.ts'
+import { Transactions, transactionProperties } from './transaction.ts'
+import type { TransactionReceipt, TransactionWork } from './transaction.ts'
+import type { Message, Producer, ProducerOptions, SendOptions, SendReceipt, TransactionOptions } from './types.ts'
 
 /** RocketMQ's defaults (5.3 `DefaultMQProducer`). */
 const DEFAULTS = {
@@ -39,10 +44,12 @@ class DefaultProducer implements Producer {
   readonly group: string
   readonly #core: ProducerCore
   readonly #ownsCore: boolean
-  readonly #options: Required<Omit<ProducerOptions, 'inFlight' | 'group' | 'attemptTimeoutMs'>>
+  readonly #options: Required<Omit<ProducerOptions, 'inFlight' | 'group' | 'attemptTimeoutMs' | 'onCheck'>>
   readonly #attemptTimeoutMs: number | undefined
   readonly #delivery: Delivery
   readonly #inFlight: InFlight
+  readonly #transactions: Transactions
+  readonly #requests: Requests
   readonly #topics = new Set<string>()
   readonly #member: GroupMember
   readonly #nextId: () => string
@@ -74,6 +81,12 @@ class DefaultProducer implements Producer {
       whenFull: options.inFlight?.whenFull ?? 'wait',
     })
     this.#nextId = createUniqueIds({ clock: core.clock, random: core.random, host: core.clientId.slice(0, core.clientId.indexOf('@')) })
+    this.#transactions = new Transactions({ core, group: options.group, onCheck: options.onCheck, timeoutMs: this.#options.timeoutMs })
+    this.#requests = new Requests({
+      core,
+      group: options.group,
+      send: (message, properties, sendOptions) => this.#sendWith(message, properties, 0, sendOptions),
+    })
     this.#member = { kind: 'producer', group: options.group, topics: () => this.#topics }
     core.registerGroup(this.#member)
     this.#forgetOnClose = core.onClose((closeOptions) => this.close(closeOptions), 'producer')
@@ -90,6 +103,54 @@ class DefaultProducer implements Producer {
           this.#delivery.deliver(this.#parcel(encoded), this.#deliveryOptions(options, message, this.#options.retries)),
         )
       },
+    )
+  }
+
+  async sendInTransaction(message: Message, work: TransactionWork, options: TransactionOptions = {}): Promise<TransactionReceipt> {
+    this.#checkOpen()
+    if (message.delayLevel || message.delayMs || message.deliverAt) {
+      throw new RocketError(`the message to topic ${message.topic} has a delay; messages of a transaction are delivered when it commits`, {
+        code: 'BAD_ARGUMENT',
+        topic: message.topic,
+      })
+    }
+    const properties = transactionProperties(this.group, options.checkAfterMs)
+    return this.#transactions.run(await this.#sendWith(message, properties, SYS_FLAG.TRANSACTION_PREPARED, options), work)
+  }
+
+  async request(message: Message, options: RequestOptions = {}): Promise<ReceivedMessage> {
+    this.#checkOpen()
+    return this.#requests.request(message, { ...options, timeoutMs: options.timeoutMs ?? this.#options.timeoutMs })
+  }
+
+  async reply(request: ReceivedMessage, body: Uint8Array | string, options: ReplyOptions = {}): Promise<SendReceipt> {
+    this.#checkOpen()
+    const [message, properties] = replyTo(request, body, options)
+    const encoded = withProperties(await this.#encode(message), properties)
+    const deliveryOptions = {
+      ...this.#deliveryOptions(options, message, this.#options.retries),
+      fixedQueue: replyQueue(request.brokerName),
+    }
+    return this.#bounded(encoded.body.length, options.signal, () =>
+      this.#delivery.deliver({ ...this.#parcel(encoded), isReply: true }, deliveryOptions),
+    )
+  }
+
+  /** A send with properties that are not the application's to set. */
+  async #sendWith(
+    message: Message,
+    properties: readonly (readonly [string, string])[],
+    sysFlag: number,
+    options: SendOptions,
+  ): Promise<SendReceipt> {
+    const encoded = withProperties(await this.#encode(message), properties)
+    const parcel = { ...this.#parcel(encoded), sysFlag: encoded.sysFlag | sysFlag }
+    return this.#bounded(encoded.body.length, options.signal, () =>
+      traced(
+        'send',
+        () => ({ topic: message.topic, group: this.group, message, clientId: this.#core.clientId }),
+        () => this.#delivery.deliver(parcel, this.#deliveryOptions(options, message, this.#options.retries)),
+      ),
     )
   }
 
@@ -168,7 +229,10 @@ class DefaultProducer implements Producer {
 
   async #close(options: CloseOptions): Promise<void> {
     this.#forgetOnClose()
-    await settledWithin(this.#core.clock, this.#inFlight.idle(), options.drainMs ?? DEFAULT_DRAIN_MS)
+    const idle = Promise.all([this.#inFlight.idle(), this.#transactions.idle()])
+    await settledWithin(this.#core.clock, idle, options.drainMs ?? DEFAULT_DRAIN_MS)
+    this.#transactions.close()
+    this.#requests.close()
     if (this.#inFlight.count > 0) {
       this.#core.log.warn('closing a producer with messages under way', { group: this.group, messages: this.#inFlight.count })
       const error = new RocketError('the producer was closed before the message was sent', {

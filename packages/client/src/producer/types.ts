@@ -1,5 +1,8 @@
 import type { MessageQueue } from '@skylarkmq/remoting/protocol'
+import type { ReceivedMessage } from '../consumer/received-message.ts'
 import type { CloseOptions } from '../core/types.ts'
+import type { ReplyOptions, RequestOptions } from './request-reply.ts'
+import type { TransactionCheck, TransactionReceipt, TransactionWork } from './transaction.ts'
 
 export interface Message {
   readonly topic: string
@@ -51,8 +54,18 @@ export interface SendOptions {
   readonly selectQueue?: ((queues: readonly MessageQueue[], message: Message) => MessageQueue) | undefined
 }
 
+export interface TransactionOptions extends SendOptions {
+  /** The broker does not ask how the transaction ended before this time; whole seconds. Default: as the broker is set (6 s). */
+  readonly checkAfterMs?: number | undefined
+}
+
 export interface ProducerOptions {
   readonly group: string
+  /**
+   * Says how a transaction ended that the broker has not heard the end of: its producer, any of the group, may have died in the middle.
+   * Look at what the transaction has left behind, in a database say. Needed for `sendInTransaction`.
+   */
+  readonly onCheck?: TransactionCheck
   /** The whole call, retries included. Default 3000. */
   readonly timeoutMs?: number
   /** One attempt of a call. Default: what is left of the whole. */
@@ -89,6 +102,15 @@ export interface Producer extends AsyncDisposable {
    * SendAllError says which.
    */
   sendAll(messages: Iterable<Message>, options?: SendOptions): Promise<readonly SendReceipt[]>
+  /**
+   * Stores a message that nobody sees yet, runs `work`, and delivers the message if it returned 'commit'. After 'unknown', an error or a
+   * crash the broker asks `onCheck`. An error of `work` is thrown on.
+   */
+  sendInTransaction(message: Message, work: TransactionWork, options?: TransactionOptions): Promise<TransactionReceipt>
+  /** Sends a message and waits for the reply of whoever consumes it. */
+  request(message: Message, options?: RequestOptions): Promise<ReceivedMessage>
+  /** Answers a message that `request` sent. Rejects when the one who asked cannot be reached any more. */
+  reply(request: ReceivedMessage, body: Uint8Array | string, options?: ReplyOptions): Promise<SendReceipt>
   /** Takes a delayed message back that is not due yet. */
   recall(topic: string, recallHandle: string, options?: SendOptions): Promise<string>
   /** The writable queues of a topic, as messages would be spread. */
