@@ -22,6 +22,17 @@ interface AskOptions {
   readonly connection?: FakeConnection
 }
 
+export interface BrokerToRegister {
+  readonly name?: string
+  readonly id?: number
+  readonly topics?: readonly (string | TopicConfig)[]
+  readonly counter?: number
+  readonly connection?: FakeConnection
+  readonly header?: Partial<RequestOf<typeof RegisterBroker>>
+  readonly ext?: ExtFields
+  readonly compressed?: boolean
+}
+
 export class FakeConnection {
   isClosed = false
   close(): void {
@@ -68,17 +79,6 @@ export function namesrvInMemory(config: Partial<NamesrvConfig> = {}, files = new
       if (error instanceof RocketError) return { code: -1, remark: error.message, header: {}, body: '' }
       throw error
     }
-  }
-
-  interface BrokerToRegister {
-    readonly name?: string
-    readonly id?: number
-    readonly topics?: readonly (string | TopicConfig)[]
-    readonly counter?: number
-    readonly connection?: FakeConnection
-    readonly header?: Partial<RequestOf<typeof RegisterBroker>>
-    readonly ext?: ExtFields
-    readonly compressed?: boolean
   }
 
   const register = (broker: BrokerToRegister = {}): Promise<Asked> => {
