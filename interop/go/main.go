@@ -142,6 +142,12 @@ func send(a args) error {
 		if key := a["key"]; key != "" {
 			m.WithKeys([]string{key})
 		}
+		if properties := a["properties"]; properties != "" {
+			for _, pair := range strings.Split(properties, ",") {
+				name, value, _ := strings.Cut(pair, ":")
+				m.WithProperty(name, value)
+			}
+		}
 		if level := a.number("delayLevel", 0); level > 0 {
 			m.WithDelayTimeLevel(level)
 		}
@@ -211,6 +217,9 @@ func subscribe(a args) error {
 		return err
 	}
 	selector := consumer.MessageSelector{Type: consumer.TAG, Expression: a.text("expr", "*")}
+	if sql, ok := a["sql"]; ok {
+		selector = consumer.MessageSelector{Type: consumer.SQL92, Expression: sql}
+	}
 	seen := map[string]int{}
 	err = c.Subscribe(a["topic"], selector, func(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 		if level, ok := a["retryLevel"]; ok && mode != "orderly" {

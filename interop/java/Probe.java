@@ -15,6 +15,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
@@ -92,6 +93,7 @@ public class Probe {
             int pad = Integer.parseInt(a.getOrDefault("size", "0"));
             while (body.length() < pad) body.append('.');
             Message m = new Message(a.get("topic"), a.getOrDefault("tag", ""), a.getOrDefault("key", ""), body.toString().getBytes(StandardCharsets.UTF_8));
+            if (a.containsKey("properties")) for (String pair : a.get("properties").split(",")) m.putUserProperty(pair.split(":")[0], pair.split(":")[1]);
             if (a.containsKey("delayLevel")) m.setDelayTimeLevel(Integer.parseInt(a.get("delayLevel")));
             messages.add(m);
         }
@@ -136,7 +138,8 @@ public class Probe {
         c.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         if (a.containsKey("maxReconsume")) c.setMaxReconsumeTimes(Integer.parseInt(a.get("maxReconsume")));
         if (mode.equals("broadcast")) broadcast(c);
-        c.subscribe(a.get("topic"), a.getOrDefault("expr", "*"));
+        if (a.containsKey("sql")) c.subscribe(a.get("topic"), MessageSelector.bySql(a.get("sql")));
+        else c.subscribe(a.get("topic"), a.getOrDefault("expr", "*"));
         Map<String, AtomicInteger> seen = new ConcurrentHashMap<>();
         if (mode.equals("orderly")) {
             c.setSuspendCurrentQueueTimeMillis(200);

@@ -114,6 +114,32 @@ const tags: Feature = {
   },
 }
 
+const sql: Feature = {
+  name: 'sql: only messages whose properties fulfil the condition are delivered',
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const name = unique('c')
+    const condition = "price BETWEEN 10 AND 100 AND colour IN ('red', 'blue') OR TAGS = 'always' OR note IS NOT NULL AND price <> 7"
+    await producer.send({ topic, count: 2, prefix: 'before', properties: 'price:50,colour:red' })
+    await consumer.subscribe({ consumer: name, group: unique('g'), topic, sql: condition })
+    for (const [prefix, properties, tag] of [
+      ['cheap', 'price:5,colour:red', 'T'],
+      ['green', 'price:50,colour:green', 'T'],
+      ['fits', 'price:100,colour:blue', 'T'],
+      ['words', 'price:ten,colour:blue', 'always'],
+      ['tagged', 'x:1', 'always'],
+      ['seven', 'price:7,note:n', 'T'],
+      ['noted', 'price:8,note:n', 'T'],
+    ] as const)
+      await producer.send({ topic, count: 2, prefix, properties, tag })
+    const wanted = ['before', 'fits', 'noted', 'tagged'].flatMap((prefix) => expected(prefix, 2))
+    await until(`${wanted.length} messages`, () => bodies(consumer.deliveries(name)).length >= wanted.length)
+    await pause(300)
+    expect(bodies(consumer.deliveries(name)).sort()).toEqual(wanted)
+    await consumer.unsubscribe(name)
+  },
+}
+
 const ordered: Feature = {
   name: 'send ordered, consume orderly: each key in order',
   async run(cluster, producer, consumer) {
@@ -210,6 +236,7 @@ export const FEATURES: readonly Feature[] = [
   sendAndConsume('batch', 20),
   large,
   tags,
+  sql,
   ordered,
   broadcast,
   retryToDlq,

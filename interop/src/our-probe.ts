@@ -26,6 +26,7 @@ export class OurProbe implements Probe {
       tags: options.tag,
       keys: options.key,
       delayLevel: options.delayLevel,
+      properties: Object.fromEntries((options.properties?.split(',') ?? []).map((pair) => pair.split(':') as [string, string])),
       orderKey: mode === 'ordered' ? String(i % (options.keys ?? 3)) : undefined,
     }))
     if (mode === 'batch') await producer.sendAll(messages)
@@ -50,7 +51,7 @@ export class OurProbe implements Probe {
     const fail = options.fail ?? 0
     const consumer = client.pushConsumer({
       group: options.group,
-      subscriptions: { [options.topic]: options.expr ?? '*' },
+      subscriptions: { [options.topic]: options.sql === undefined ? (options.expr ?? '*') : { sql: options.sql } },
       orderly: options.mode === 'orderly',
       model: options.mode === 'broadcast' ? 'broadcasting' : 'clustering',
       consumeFrom: 'first',

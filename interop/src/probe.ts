@@ -26,6 +26,8 @@ export interface SendOptions {
   readonly keys?: number
   readonly size?: number
   readonly delayLevel?: number
+  /** Properties of the application: `name:value,…`. */
+  readonly properties?: string
 }
 
 export interface SubscribeOptions {
@@ -33,6 +35,8 @@ export interface SubscribeOptions {
   readonly group: string
   readonly topic: string
   readonly expr?: string
+  /** An SQL92 condition instead. */
+  readonly sql?: string
   readonly mode?: 'concurrent' | 'orderly' | 'broadcast'
   /** Fail the first so many deliveries of each body; -1: always. */
   readonly fail?: number
