@@ -20,6 +20,8 @@ const PROMISES: Readonly<Record<string, RegExp>> = {
   '07-broadcast.ts': /left got "the topic exists"\nright got "the topic exists"/,
   '08-many-at-once.ts': /resized 40 images, never more than 8 at a time/,
   '09-pull.ts': /read first, second, third/,
+  '10-transaction.ts': /order 1: commit\norder 2: rollback\norder 3: commit\ndelivered: order 1, order 3, the till is open/,
+  '11-request-reply.ts': /2 \+ 3 = 5\n40 \+ 2 = 42/,
   'earthquakes.ts': /Inge left;.*\n1707 events: \d+ weak, \d+ felt, \d+ strong; 0 differ from the file/,
 }
 
