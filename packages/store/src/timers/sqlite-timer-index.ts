@@ -20,7 +20,7 @@ const TABLES = `
   CREATE INDEX IF NOT EXISTS pending_key ON pending (key_hash);
   CREATE TABLE IF NOT EXISTS state (
     id INTEGER PRIMARY KEY CHECK (id = 0), indexed_to INTEGER NOT NULL, last_position INTEGER NOT NULL,
-    last_store_timestamp INTEGER NOT NULL, doubt_below INTEGER NOT NULL, is_clean INTEGER NOT NULL);`
+    last_store_timestamp INTEGER NOT NULL, doubt_below INTEGER NOT NULL, clean_at INTEGER NOT NULL);`
 
 /** Opens the view of pending messages in a file of its own. A file that is damaged or of another format is made anew. */
 export async function openSqliteTimerIndex(runtime: Runtime, path: string): Promise<TimerIndex> {
@@ -107,7 +107,7 @@ class SqliteTimerIndex implements TimerIndex {
             lastPosition: row.last_position as number,
             lastStoreTimestamp: row.last_store_timestamp as number,
             doubtBelow: row.doubt_below as number,
-            isClean: row.is_clean === 1,
+            cleanAt: row.clean_at as number,
           }
   }
 
@@ -155,7 +155,7 @@ class SqliteTimerIndex implements TimerIndex {
     }
     const { state } = change
     if (state === undefined) return
-    writeState.run(state.indexedTo, state.lastPosition, state.lastStoreTimestamp, state.doubtBelow, state.isClean ? 1 : 0)
+    writeState.run(state.indexedTo, state.lastPosition, state.lastStoreTimestamp, state.doubtBelow, state.cleanAt)
     this.#state = state
   }
 

@@ -25,8 +25,8 @@ export interface TimerIndexState {
   readonly lastStoreTimestamp: number
   /** Entries below may have been delivered by a life that could not say so: look in the log first. */
   readonly doubtBelow: number
-  /** The view was closed in order, with every delivery in it. */
-  readonly isClean: boolean
+  /** End of the log when the view was closed in order, with every delivery in it; -1 while it is in use. */
+  readonly cleanAt: number
 }
 
 export interface TimerIndexChange {

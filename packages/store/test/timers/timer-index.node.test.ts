@@ -24,7 +24,7 @@ const entry = (origin: number, dueMs: number, topic = 'orders'): PendingTimer =>
   keyHash: origin % 3,
   topic,
 })
-const STATE: TimerIndexState = { indexedTo: 7, lastPosition: 2 ** 40, lastStoreTimestamp: 2 ** 41, doubtBelow: 3, isClean: false }
+const STATE: TimerIndexState = { indexedTo: 7, lastPosition: 2 ** 40, lastStoreTimestamp: 2 ** 41, doubtBelow: 3, cleanAt: -1 }
 
 /** All that can be seen of an index. */
 const view = (index: TimerIndex) => ({
