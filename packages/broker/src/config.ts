@@ -18,7 +18,12 @@ export const BROKER_CONFIG = defineConfig(
     }),
     listenPort: whole({ default: 10911, max: 65535, fixed: true, meaning: 'The port that clients connect to; 0 picks a free one.' }),
     bindAddress: text({ default: '0.0.0.0', fixed: true, meaning: 'The local address that the port is opened on.' }),
-    namesrvAddr: text({ default: '', fixed: true, meaning: 'The NameServers, `host:port` separated by `;`. Empty: none is told.' }),
+    namesrvAddr: text({
+      default: '',
+      form: { pattern: /^(?:[^\s;]+:\d{1,5}(?:;|$))*$/, allowed: '`host:port`, several separated by `;`' },
+      fixed: true,
+      meaning: 'The NameServers. Empty: none is told.',
+    }),
     storePathRootDir: path({ default: '~/store', fixed: true, meaning: 'Where messages and metadata are kept.' }),
     storePathCommitLog: path({ default: '', fixed: true, meaning: 'Where the commit log is kept; empty means `commitlog` in the root.' }),
     mappedFileSizeCommitLog: whole({
@@ -34,7 +39,12 @@ export const BROKER_CONFIG = defineConfig(
       meaning: 'SYNC_FLUSH acknowledges a message after it has been flushed to the disk.',
     }),
     fileReservedTime: whole({ default: 72, min: 1, unit: 'hours', fixed: true, meaning: 'How long messages are kept.' }),
-    deleteWhen: text({ default: '04', fixed: true, meaning: 'The hours of the day at which expired files are deleted, separated by `;`.' }),
+    deleteWhen: text({
+      default: '04',
+      form: { pattern: /^(?:[01]?\d|2[0-3])(?:;(?:[01]?\d|2[0-3]))*;?$/, allowed: 'hours from 0 to 23, separated by `;`' },
+      fixed: true,
+      meaning: 'The hours of the day at which expired files are deleted.',
+    }),
     maxMessageSize: whole({ default: 4 * 1024 * 1024, min: 1, unit: 'bytes', fixed: true, meaning: 'The largest body of a message.' }),
     messageDelayLevel: text({
       default: DEFAULT_DELAY_LEVELS,
@@ -60,6 +70,36 @@ export const BROKER_CONFIG = defineConfig(
     msgTraceTopicName: text({ default: 'RMQ_SYS_TRACE_TOPIC', fixed: true, meaning: 'The name of the topic for message traces.' }),
     autoCreateSubscriptionGroup: flag({ default: true, meaning: 'A consumer of a group that is not there creates it.' }),
     notifyConsumerIdsChangedEnable: flag({ default: true, meaning: 'Members of a group are told when others come and go.' }),
+    startOffsetOfNewGroup: choice(['apache', 'asked'], {
+      default: 'apache',
+      meaning:
+        'Where a new group begins: asked is where its first heartbeat says; apache is the same, but a queue whose first message is still there is read from it.',
+    }),
+    subscriptionConflict: choice(['warn', 'reject', 'ignore'], {
+      default: 'warn',
+      meaning: 'Members of one group that subscribe differently: warn logs and reports it, reject refuses the heartbeat of the later one.',
+    }),
+    queueStalledSeconds: whole({
+      default: 60,
+      unit: 's',
+      meaning: 'A queue with messages that a member owns and has not pulled for so long is reported; 0: none is.',
+    }),
+    clientNeverConnectedSeconds: whole({
+      default: 60,
+      unit: 's',
+      meaning: 'A client that was told this address for so long and never connected is reported; 0: none is.',
+    }),
+    advertisedAddresses: text({
+      default: '',
+      fixed: true,
+      meaning:
+        'Other addresses for some clients, by their network, the first that fits: `172.17.0.0/16=172.17.0.2;127.0.0.0/8=127.0.0.1:10911`. SkylarkMQ NameServers only.',
+    }),
+    selfDialEnable: flag({
+      default: true,
+      fixed: true,
+      meaning: 'At its start the broker connects to the addresses that clients are told, and reports those where it is not found.',
+    }),
     enablePropertyFilter: flag({ default: false, meaning: 'Consumers may filter by properties (SQL92).' }),
     longPollingEnable: flag({ default: true, meaning: 'A pull that finds nothing waits for as long as the client asked.' }),
     shortPollingTimeMills: whole({ default: 1000, unit: 'ms', meaning: 'How long it waits when longPollingEnable is false.' }),
@@ -86,6 +126,17 @@ export const BROKER_CONFIG = defineConfig(
       unit: 'ms',
       meaning: 'How often transactions that have not ended are looked for.',
     }),
+    timerWheelEnable: flag({
+      default: true,
+      meaning: 'Messages may ask for a delivery time of their own; those that wait are delivered in any case.',
+    }),
+    timerMaxDelaySec: whole({
+      default: 400 * 86_400,
+      min: 1,
+      unit: 's',
+      meaning: 'How far ahead that time may be. (Apache RocketMQ: 3 days.)',
+    }),
+    recallMessageEnable: flag({ default: true, meaning: 'Producers may take scheduled messages back before their time.' }),
     storeReplyMessageEnable: flag({ default: true, meaning: 'Replies to request messages are kept in the reply topic too.' }),
     regionId: text({ default: 'DefaultRegion', fixed: true, meaning: 'The region that messages and answers carry.' }),
     traceOn: flag({ default: true, fixed: true, meaning: 'Clients are told that they may trace messages.' }),
@@ -183,6 +234,8 @@ export const BROKER_CONFIG = defineConfig(
       'maxHashSlotNum',
       'maxIndexNum',
       'aclEnable',
+      'timerPrecisionMs',
+      'timerRollWindowSlot',
     ],
   },
 )

@@ -12,6 +12,8 @@ export interface ConfigField<T> {
   readonly min?: number
   readonly max?: number
   readonly values?: readonly string[]
+  /** What a text must look like, and how to say so: "hours from 0 to 23, separated by ;". */
+  readonly form?: { readonly pattern: RegExp; readonly allowed: string }
   /** A change at run time (UPDATE_BROKER_CONFIG, UPDATE_NAMESRV_CONFIG) is refused. */
   readonly fixed?: boolean
 }
@@ -19,7 +21,7 @@ export interface ConfigField<T> {
 type FieldOptions<T> = Pick<ConfigField<T>, 'default' | 'meaning'> & Partial<Pick<ConfigField<T>, 'unit' | 'fixed'>>
 type NumberOptions = FieldOptions<number> & { readonly min?: number; readonly max?: number }
 
-const text = (options: FieldOptions<string>): ConfigField<string> => ({ kind: 'text', ...options })
+const text = (options: FieldOptions<string> & Pick<ConfigField<string>, 'form'>): ConfigField<string> => ({ kind: 'text', ...options })
 /** A file or folder; a leading `~` stands for the home folder. */
 const path = (options: FieldOptions<string>): ConfigField<string> => ({ kind: 'path', ...options })
 const whole = (options: NumberOptions): ConfigField<number> => ({ kind: 'whole', min: 0, ...options })
@@ -121,6 +123,7 @@ const isIterable = (entries: ConfigEntries): entries is Iterable<readonly [strin
 function parseValue(field: ConfigField<unknown>, raw: string): unknown {
   switch (field.kind) {
     case 'text':
+      return field.form === undefined || field.form.pattern.test(raw) ? raw : undefined
     case 'path':
       return raw
     case 'flag':
@@ -139,7 +142,7 @@ function parseValue(field: ConfigField<unknown>, raw: string): unknown {
 function allowedValues(field: ConfigField<unknown>): string {
   switch (field.kind) {
     case 'text':
-      return 'a text'
+      return field.form?.allowed ?? 'a text'
     case 'path':
       return 'a path'
     case 'flag':
@@ -157,7 +160,12 @@ function allowedValues(field: ConfigField<unknown>): string {
 
 function problem(name: string, value: string, field: ConfigField<unknown>): ConfigProblem {
   const allowed = allowedValues(field)
-  return { name, value, allowed, message: `${name}=${value}: it must be ${allowed}; the default is ${String(field.default)}` }
+  return {
+    name,
+    value,
+    allowed,
+    message: `${name}=${value}: it must be ${allowed}; the default is ${field.default === '' ? 'empty' : String(field.default)}`,
+  }
 }
 
 function unknownKey(name: string, known: readonly string[]): UnknownKey {

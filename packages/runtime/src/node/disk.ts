@@ -5,6 +5,18 @@ import { NodeDiskFile, withPath } from './disk-file.ts'
 
 const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code
 
+/** As `mkdir -p`. Node's own never returns where a folder can be seen and nothing be made in it, as in /proc. */
+const makeFolder = (path: string): void => {
+  try {
+    fs.mkdirSync(path)
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST' && fs.statSync(path).isDirectory()) return
+    if (codeOf(error) !== 'ENOENT' || fs.existsSync(dirname(path))) throw error
+    makeFolder(dirname(path))
+    fs.mkdirSync(path)
+  }
+}
+
 const open = (path: string, options: { readonly create?: boolean; readonly readOnly?: boolean } = {}): DiskFile => {
   const { O_RDONLY, O_RDWR, O_CREAT } = fs.constants
   const flags = options.readOnly ? O_RDONLY : O_RDWR | (options.create ? O_CREAT : 0)
@@ -13,7 +25,7 @@ const open = (path: string, options: { readonly create?: boolean; readonly readO
   } catch (error) {
     if (!options.create || options.readOnly || codeOf(error) !== 'ENOENT') throw error
   }
-  fs.mkdirSync(dirname(path), { recursive: true })
+  makeFolder(dirname(path))
   return new NodeDiskFile(path, fs.openSync(path, flags, 0o644))
 }
 
@@ -54,7 +66,7 @@ const missingIs = <T>(missing: T, read: () => T): T => {
 const writeTextAtomically = (path: string, text: string): void => {
   // A fixed name: what a crash leaves behind is overwritten by the next try.
   const temporary = `${path}.tmp`
-  fs.mkdirSync(dirname(path), { recursive: true })
+  makeFolder(dirname(path))
   const fd = fs.openSync(temporary, 'w', 0o644)
   try {
     fs.writeFileSync(fd, text)
@@ -74,7 +86,7 @@ export const nodeDisk = (): Disk => ({
   exists: (path) => fs.existsSync(path),
   list: (path) => missingIs<string[]>([], () => fs.readdirSync(path).sort()),
   makeDirectory: (path) => {
-    fs.mkdirSync(path, { recursive: true })
+    makeFolder(path)
   },
   rename: (from, to) => fs.renameSync(from, to),
   remove: (path) => fs.rmSync(path, { recursive: true, force: true }),

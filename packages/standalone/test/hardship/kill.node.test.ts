@@ -136,6 +136,8 @@ async function readQueue(address: string, { topic, queueId, minOffset, maxOffset
     for (const stored of decodeRecords(answer.body)) {
       const body = (stored.sysFlag & SYS_FLAG.COMPRESSED) === 0 ? stored.body : decompressBody(stored.body, stored.sysFlag)
       const { physicalOffset, storeTimestamp } = stored
+      // A retry topic may still grow: what came after its range was asked for is not judged.
+      if (stored.queueOffset >= maxOffset) continue
       found.push({ id: idOf(body), topic, queueId: stored.queueId, queueOffset: stored.queueOffset, physicalOffset, storeTimestamp, body })
     }
     const { nextBeginOffset } = answer.header()
@@ -161,11 +163,12 @@ async function skippedBy(scene: Scene, load: Load): Promise<string[]> {
 }
 
 async function audit(scene: Scene, load: Load): Promise<void> {
+  const delivered = new Map(load.delivered)
   const queues: QueueRange[] = []
   for (const topic of [...TOPICS, retryTopic(GROUP), ...load.newTopics]) queues.push(...(await queuesOf(scene.address, topic)))
   const found: Found[] = []
   for (const queue of queues) found.push(...(await readQueue(scene.address, queue)))
-  const { acknowledged, delivered } = load
+  const { acknowledged } = load
   const consumed = new Set([...load.consumed, ...acknowledged.filter(({ topic }) => !isSubscribed(topic)).map(({ id }) => id)])
   expect(brokenPromises({ acknowledged, found, queues, consumed, delivered })).toEqual([])
   const median = scene.startMs.sort((a, b) => a - b)[scene.startMs.length >> 1] ?? 0

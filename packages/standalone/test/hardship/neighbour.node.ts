@@ -5,7 +5,7 @@ import { silentLog } from '@skylarkmq/runtime'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 
 /** No request of a neighbour may take so long, whatever others do: this is a hang, not a speed. */
-const TIMEOUT_MS = 10_000
+const TIMEOUT_MS = 60_000
 const PAUSE_MS = 5
 
 const runtime = nodeRuntime({ log: silentLog })
