@@ -31,7 +31,7 @@ export class Client implements AsyncDisposable {
   }
 
   /** It joins its group with `start()`, or when a loop over its `messages()` begins. */
-  pushConsumer(options: PushConsumerOptions): PushConsumer {
+  pushConsumer<T = unknown>(options: PushConsumerOptions<T>): PushConsumer<T> {
     return new PushConsumer(this.#core, false, options)
   }
 
@@ -69,7 +69,10 @@ export async function createProducer(on: Client | ClientOptions, options: Produc
 }
 
 /** A push consumer on a client, or on one of its own that is closed with it. */
-export async function createPushConsumer(on: Client | ClientOptions, options: PushConsumerOptions): Promise<PushConsumer> {
+export async function createPushConsumer<T = unknown>(
+  on: Client | ClientOptions,
+  options: PushConsumerOptions<T>,
+): Promise<PushConsumer<T>> {
   if (on instanceof Client) return on.pushConsumer(options)
   return new PushConsumer(await newCore(on), true, options)
 }

@@ -19,17 +19,24 @@ export type {
 export type {
   AllocationInput,
   AllocationStrategy,
+  AssignOptions,
   BatchHandler,
   ConsumeContext,
   ConsumeFrom,
   ConsumerEvents,
+  InvalidOutcome,
   MachineRoomResolver,
   MessageHandler,
   MessagesOptions,
+  OnInvalid,
   PollOptions,
   PullConsumerOptions,
   PushConsumerOptions,
   RetryOptions,
+  SchemaIssue,
+  SchemaResult,
+  Stall,
+  StandardSchema,
   Subscription,
 } from './consumer/index.ts'
 export {
@@ -38,12 +45,26 @@ export {
   byConfig,
   ConsumedMessage,
   consistentHash,
+  InvalidMessageError,
   machineRoom,
   machineRoomNearby,
   PullConsumer,
   PushConsumer,
   ReceivedMessage,
 } from './consumer/index.ts'
+export type {
+  ConsumeBeginEvent,
+  ConsumeEndEvent,
+  ConsumeResult,
+  MessageTraceEvent,
+  RecallEvent,
+  SentEvent,
+  TracedMessageType,
+  TransactionEndEvent,
+} from './message-trace/events.ts'
+export type { MessageTraceOption } from './message-trace/tracer.ts'
+export type { TraceContext } from './trace-context.ts'
+export { currentTrace, withTrace } from './trace-context.ts'
 export { SendAllError } from './producer/batch.ts'
 export type { ReplyOptions, RequestOptions } from './producer/request-reply.ts'
 export type { Outcome, TransactionCheck, TransactionReceipt, TransactionWork } from './producer/transaction.ts'

@@ -18,8 +18,10 @@ const hasSubscribers = (channel: TracingChannel): boolean =>
   channel.asyncEnd.hasSubscribers ||
   channel.error.hasSubscribers
 
-/** Runs `work` inside the channel's trace if anyone listens; `context` is only called then. */
-export function traced<T>(name: keyof typeof channels, context: () => object, work: () => Promise<T>): Promise<T> {
+/** Runs `work` inside the channel's trace if anyone listens; `context` is only called then, and `work` gets what it made. */
+export function traced<C extends object, T>(name: keyof typeof channels, context: () => C, work: (context?: C) => Promise<T>): Promise<T> {
   const channel = channels[name]
-  return hasSubscribers(channel) ? channel.tracePromise(work, context()) : work()
+  if (!hasSubscribers(channel)) return work()
+  const made = context()
+  return channel.tracePromise(() => work(made), made)
 }

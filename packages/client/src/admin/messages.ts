@@ -4,11 +4,14 @@ import {
   QueryMessage,
   ResponseCode,
   RocketError,
+  TRACE_TOPIC,
   ViewMessageById,
   decodeRecord,
   decodeRecords,
   parseOffsetMessageId,
 } from '@skylarkmq/remoting/protocol'
+import { decodeEvents } from '../message-trace/events.ts'
+import type { MessageTraceEvent } from '../message-trace/events.ts'
 import { ReceivedMessage } from '../consumer/received-message.ts'
 import type { AdminParts } from './targets.ts'
 import { atEach, brokersOfTopic } from './targets.ts'
@@ -22,6 +25,8 @@ export interface QueryOptions {
 }
 
 const UNIQUE_KEY_MAX = 32
+/** Of events of the same millisecond. */
+const RANK: readonly MessageTraceEvent['type'][] = ['sent', 'transactionEnd', 'recalled', 'consumeBegin', 'consumeEnd']
 const DEFAULT_SPAN_MS = 36 * 60 * 60 * 1000
 
 export class MessageAdmin {
@@ -57,6 +62,13 @@ export class MessageAdmin {
   /** Messages with this client message id: more than one when it was sent twice. */
   queryByUniqueKey(topic: string, messageId: string, options: QueryOptions = {}): Promise<readonly ReceivedMessage[]> {
     return this.#query(topic, messageId, options, true, (message) => message.properties.get(PROPERTY.UNIQ_KEY) === messageId)
+  }
+
+  /** What was written down of a message, in order: sent, handed to consumers, settled. Of clients that trace, ours or RocketMQ's. */
+  async trace(messageId: string, options: QueryOptions & { readonly topic?: string } = {}): Promise<readonly MessageTraceEvent[]> {
+    const found = await this.queryByKey(options.topic ?? TRACE_TOPIC, messageId, options)
+    const events = found.flatMap((message) => decodeEvents(message.text)).filter((event) => event.messageId === messageId)
+    return events.sort((a, b) => a.time - b.time || RANK.indexOf(a.type) - RANK.indexOf(b.type))
   }
 
   async #query(

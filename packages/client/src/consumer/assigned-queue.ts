@@ -33,6 +33,12 @@ export class AssignedQueue {
   /** Handlers at work on this queue. */
   inFlight = 0
   readonly idle = new Wakeup()
+  /** Counts what handlers did to say that they are still at work. */
+  signsOfLife = 0
+  /** The application wants nothing of this queue for now. */
+  isPaused = false
+  /** Monotonic time of the last answer to a pull. */
+  lastAnswerMs = 0
   /** In line for a handler; a mark of the consumption service. */
   isInLine = false
   /** Monotonic; orderly consumers work only before it. */

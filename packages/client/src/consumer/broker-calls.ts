@@ -122,7 +122,7 @@ export class BrokerCalls {
       group: this.group,
       delayLevel,
       originMsgId: message.messageId,
-      originTopic: message.topic,
+      originTopic: message.brokerTopic,
       unitMode: false,
       maxReconsumeTimes,
     }
@@ -140,7 +140,7 @@ export class BrokerCalls {
     const properties = new Map(stored.properties)
     properties.delete(PROPERTY.TRAN_MSG)
     if (!properties.has(PROPERTY.ORIGIN_MESSAGE_ID)) properties.set(PROPERTY.ORIGIN_MESSAGE_ID, message.messageId)
-    if (!properties.has(PROPERTY.RETRY_TOPIC)) properties.set(PROPERTY.RETRY_TOPIC, message.topic)
+    if (!properties.has(PROPERTY.RETRY_TOPIC)) properties.set(PROPERTY.RETRY_TOPIC, message.brokerTopic)
     properties.set(PROPERTY.DELAY, String(delayLevel > 0 ? delayLevel : 3 + message.reconsumeTimes))
     const header = {
       producerGroup: 'CLIENT_INNER_PRODUCER',

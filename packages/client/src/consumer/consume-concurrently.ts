@@ -3,7 +3,7 @@ import type { ClientCore } from '../core/types.ts'
 import type { AssignedQueue } from './assigned-queue.ts'
 import type { BrokerCalls } from './broker-calls.ts'
 import type { ConsumeService } from './consume-service.ts'
-import type { HandlerRunner } from './handler.ts'
+import type { HandlerRunner, Leases } from './handler.ts'
 import type { CacheEntry, ProcessQueue } from './process-queue.ts'
 import type { ConsumedMessage } from './received-message.ts'
 import { Wakeup } from './wakeup.ts'
@@ -39,7 +39,7 @@ export interface ConcurrentOptions {
  * Hands messages to handlers, several at a time, in no particular order. Queues take turns, and with more than one queue none may hold
  * more than three quarters of the handlers, so a queue of slow messages does not hold up the others.
  */
-export class ConcurrentConsumption implements ConsumeService {
+export class ConcurrentConsumption implements ConsumeService, Leases {
   readonly #options: ConcurrentOptions
   /** Queues that may have messages for handlers, in turn. */
   #line: AssignedQueue[] = []
@@ -51,6 +51,17 @@ export class ConcurrentConsumption implements ConsumeService {
 
   constructor(options: ConcurrentOptions) {
     this.#options = options
+    if (!options.isBroadcasting) options.runner.leases = this
+  }
+
+  deadline(entry: Entry): number {
+    const { clock } = this.#options.core
+    return clock.now() + entry.expiresMs - clock.monotonic()
+  }
+
+  async extend(entries: readonly Entry[], ms = this.#options.consumeTimeoutMs): Promise<void> {
+    const until = this.#options.core.clock.monotonic() + ms
+    for (const entry of entries) if (entry.expiresMs < until) entry.expiresMs = until
   }
 
   onMessages(assigned: AssignedQueue): void {
@@ -132,6 +143,7 @@ export class ConcurrentConsumption implements ConsumeService {
     const takenMs = clock.monotonic()
     for (const entry of entries) {
       entry.takenMs = takenMs
+      entry.expiresMs = takenMs + this.#options.consumeTimeoutMs
       entry.onExpired = giveUpSlot
     }
     assigned.lastConsumeMs = clock.now()
@@ -192,18 +204,22 @@ export class ConcurrentConsumption implements ConsumeService {
 
   async #sweep(): Promise<void> {
     const { core, consumeTimeoutMs, isBroadcasting, queues } = this.#options
-    const oldest = core.clock.monotonic() - consumeTimeoutMs
+    if (isBroadcasting) return
     for (const assigned of queues()) {
       const { cache } = assigned
-      for (let i = 0; i < EXPIRED_PER_SWEEP; i++) {
-        const first = cache.first
-        if (!first?.taken || first.takenMs > oldest || isBroadcasting) break
-        if (!(await this.#passOn(first.message, EXPIRED_DELAY_LEVEL))) break
-        if (!cache.complete(first)) continue
-        core.log.warn('a message took longer than consumeTimeoutMs; it is delivered again', { ...assigned.queue, offset: first.offset })
+      const now = core.clock.monotonic()
+      const expired: Entry[] = []
+      for (const entry of cache.inHand()) {
+        if (entry.expiresMs > now) continue
+        if (expired.push(entry) === EXPIRED_PER_SWEEP) break
+      }
+      for (const entry of expired) {
+        if (entry.done || !(await this.#passOn(entry.message, EXPIRED_DELAY_LEVEL))) break
+        if (!cache.complete(entry)) continue
+        core.log.warn('a message took longer than consumeTimeoutMs; it is delivered again', { ...assigned.queue, offset: entry.offset })
         const why = `the message was not consumed within ${consumeTimeoutMs} ms and is delivered again`
-        first.controller?.abort(new RocketError(why, { code: 'TIMEOUT', phase: 'consume', topic: first.message.topic }))
-        first.onExpired?.()
+        entry.controller?.abort(new RocketError(why, { code: 'TIMEOUT', phase: 'consume', topic: entry.message.topic }))
+        entry.onExpired?.()
       }
     }
   }

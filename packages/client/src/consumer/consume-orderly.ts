@@ -11,9 +11,9 @@ import { pause, Wakeup } from './wakeup.ts'
 /** RocketMQ `ConsumeMessageOrderlyService#submitConsumeRequestLater`. */
 const SUSPEND_MIN_MS = 10
 const SUSPEND_MAX_MS = 30_000
-const RELOCK_PAUSE_MS = 3000
+export const RELOCK_PAUSE_MS = 3000
 /** How long a dropped queue waits for the handler at work before it stays for another round (`tryLock(1000)`). */
-const RELEASE_WAIT_MS = 1000
+export const RELEASE_WAIT_MS = 1000
 
 export interface OrderlyOptions {
   readonly core: ClientCore
@@ -155,38 +155,42 @@ export class OrderlyConsumption implements ConsumeService {
         cache.complete(entry)
         continue
       }
-      if (settlement?.kind === 'retry' && !assigned.isDropped && (await this.#isGivenUp(entry.message, settlement.delayLevel))) {
+      if (settlement?.kind === 'retry' && !assigned.isDropped && (await isGivenUp(this.#options, entry.message, settlement.delayLevel))) {
         cache.complete(entry)
         continue
       }
       cache.release(entries.slice(i))
       if (settlement?.kind !== 'retry') return 0
       entry.message.reconsumeTimes++
-      return Math.min(SUSPEND_MAX_MS, Math.max(SUSPEND_MIN_MS, settlement.suspendMs ?? this.#options.suspendMs))
+      return suspension(settlement.suspendMs ?? this.#options.suspendMs)
     }
     return 0
-  }
-
-  /** After the last attempt, or when the handler says so: to the dead letters, and the queue goes on. */
-  async #isGivenUp(message: ConsumedMessage, delayLevel: number): Promise<boolean> {
-    const { calls, core, maxReconsumeTimes, locks } = this.#options
-    const isLast = maxReconsumeTimes >= 0 && message.reconsumeTimes >= maxReconsumeTimes
-    if (!isLast && delayLevel >= 0) return false
-    if (!locks) {
-      core.log.warn('a broadcast message failed and is dropped', { topic: message.topic, messageId: message.messageId })
-      return true
-    }
-    try {
-      await calls.sendBack(message, -1, Math.max(0, maxReconsumeTimes))
-      return true
-    } catch (error) {
-      core.log.warn('a failed message could not be moved to the dead letters; its queue waits', { messageId: message.messageId, error })
-      return false
-    }
   }
 
   async #rest(assigned: AssignedQueue, ms: number): Promise<void> {
     const signal = AbortSignal.any([assigned.lifetime.signal, this.#closing.signal])
     await pause(this.#options.core.clock, ms, signal)
+  }
+}
+
+export const suspension = (ms: number): number => Math.min(SUSPEND_MAX_MS, Math.max(SUSPEND_MIN_MS, ms))
+
+type GivingUp = Pick<OrderlyOptions, 'calls' | 'core' | 'maxReconsumeTimes' | 'locks'>
+
+/** After the last attempt, or when the handler says so: to the dead letters, and the queue goes on. */
+export async function isGivenUp(options: GivingUp, message: ConsumedMessage, delayLevel: number): Promise<boolean> {
+  const { calls, core, maxReconsumeTimes, locks } = options
+  const isLast = maxReconsumeTimes >= 0 && message.reconsumeTimes >= maxReconsumeTimes
+  if (!isLast && delayLevel >= 0) return false
+  if (!locks) {
+    core.log.warn('a broadcast message failed and is dropped', { topic: message.topic, messageId: message.messageId })
+    return true
+  }
+  try {
+    await calls.sendBack(message, -1, Math.max(0, maxReconsumeTimes))
+    return true
+  } catch (error) {
+    core.log.warn('a failed message could not be moved to the dead letters; its queue waits', { messageId: message.messageId, error })
+    return false
   }
 }

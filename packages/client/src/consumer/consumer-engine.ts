@@ -9,6 +9,7 @@ import {
 } from '@skylarkmq/remoting/protocol'
 import { EventEmitter } from 'node:events'
 import type { ClientCore, GroupMember } from '../core/types.ts'
+import { queueWithoutNamespace } from '../namespace.ts'
 import type { AllocationStrategy } from './allocation/types.ts'
 import { abortAll, AssignedQueue, Assignment, queueKey } from './assigned-queue.ts'
 import { BrokerCalls } from './broker-calls.ts'
@@ -19,6 +20,8 @@ import type { PullLimits, PullLoopOptions } from './pull-loop.ts'
 import { PullLoop } from './pull-loop.ts'
 import { QueueLocks } from './queue-locks.ts'
 import { Rebalancer } from './rebalance.ts'
+import { StallWatch } from './stall-watch.ts'
+import type { Stall } from './stall-watch.ts'
 import type { ConsumeFrom } from './start-offset.ts'
 import { consumeFromWhere, firstOffset } from './start-offset.ts'
 import type { Subscription } from './subscriptions.ts'
@@ -36,12 +39,14 @@ export interface EngineOptions {
   readonly consumeType: ConsumeType
   readonly isOrderly: boolean
   /** The application names the queues: nothing is shared with the group. */
-  readonly isAssignedByHand?: boolean
+  readonly isAssignedByHand?: () => boolean
   readonly consumeFrom: ConsumeFrom
   readonly strategy: AllocationStrategy
   readonly limits: PullLimits
   /** Offsets are stored every five seconds and when queues are given away. */
   readonly isAutoCommit: boolean
+  /** A queue that has not moved for so long is reported; 0: never. */
+  readonly stalledAfterMs: number
   /** Broadcasting: where this member's offsets are kept. */
   readonly offsetFile: string
 }
@@ -49,8 +54,12 @@ export interface EngineOptions {
 export interface ConsumerEvents {
   /** The queues that this consumer owns have changed. */
   assigned: [queues: readonly MessageQueue[]]
-  /** A handler threw. */
+  /** A handler threw, or a schema refused the message. */
   handlerError: [error: unknown, message: unknown]
+  /** A queue makes no progress; once per episode. */
+  stalled: [stall: Stall]
+  /** It moves again. */
+  recovered: [queue: MessageQueue]
 }
 
 /**
@@ -76,6 +85,8 @@ export class ConsumerEngine {
   readonly #undo: (() => void)[] = []
   #pulls = new Set<Promise<void>>()
   #isClosing = false
+  /** Queues are shared with the group, by rebalancing. */
+  #isSharing = false
 
   constructor(core: ClientCore, options: EngineOptions) {
     this.core = core
@@ -167,18 +178,48 @@ export class ConsumerEngine {
       throw error
     }
     await core.heartbeatNow()
-    if (!options.isAssignedByHand) await this.#rebalancer.start()
+    if (!options.isAssignedByHand?.()) await this.#startSharing()
     if (this.#isClosing) return
     const persisting = core.clock.every(PERSIST_INTERVAL_MS, () => (options.isAutoCommit ? this.persist() : undefined))
     this.#undo.push(() => persisting.cancel())
+    this.#watchStalls()
     this.locks?.start()
     core.log.info('consumer started', { group: options.group, topics: this.subscriptions.topics, queues: this.assignment.size })
   }
 
+  #watchStalls(): void {
+    const { core, options, locks } = this
+    if (!(options.stalledAfterMs > 0)) return
+    const watch = new StallWatch({
+      clock: core.clock,
+      stalledAfterMs: options.stalledAfterMs,
+      queues: () => this.assignment.all,
+      isPaused: () => this.isPaused,
+      mayConsume: (assigned) => !locks || locks.isValid(assigned),
+      stalled: (stall) => {
+        const { queue, ...rest } = stall
+        core.log.warn('a queue makes no progress', { ...queue, ...rest, group: options.group })
+        this.events.emit('stalled', { ...stall, queue: queueWithoutNamespace(core.namespace, queue) })
+      },
+      recovered: (queue) => {
+        core.log.info('a queue makes progress again', { ...queue, group: options.group })
+        this.events.emit('recovered', queueWithoutNamespace(core.namespace, queue))
+      },
+    })
+    this.#undo.push(() => watch.stop())
+  }
+
   async subscribe(topic: string, subscription: Subscription): Promise<void> {
     this.subscriptions.set(topic, subscription, this.core.clock.now())
+    await this.core.subscribeQueues(topic)
     await this.core.heartbeatNow()
-    this.#rebalancer.wake()
+    if (this.#isSharing) this.#rebalancer.wake()
+    else await this.#startSharing()
+  }
+
+  async #startSharing(): Promise<void> {
+    this.#isSharing = true
+    await this.#rebalancer.start()
   }
 
   async unsubscribe(topic: string): Promise<void> {
@@ -188,7 +229,10 @@ export class ConsumerEngine {
   }
 
   /** By hand: exactly these queues from now on. Rejects when it cannot be known where to begin in one of them. */
-  async assign(queues: readonly MessageQueue[]): Promise<void> {
+  async assign(queues: readonly MessageQueue[], filters: Readonly<Record<string, Subscription>>): Promise<void> {
+    const filtered = Object.entries(filters)
+    for (const [topic, subscription] of filtered) this.subscriptions.set(topic, subscription, this.core.clock.now())
+    if (filtered.length > 0) await this.core.heartbeatNow()
     for (const topic of new Set(queues.map((queue) => queue.topic))) await this.core.subscribeQueues(topic)
     const keys = new Set(queues.map(queueKey))
     for (const assigned of this.assignment.all.filter(({ key }) => !keys.has(key))) {
@@ -202,7 +246,7 @@ export class ConsumerEngine {
       this.assignment.add(assigned)
       this.adopt(assigned)
     }
-    this.events.emit('assigned', queues)
+    this.#emitAssigned()
   }
 
   async startOffset(queue: MessageQueue): Promise<number> {
@@ -212,6 +256,7 @@ export class ConsumerEngine {
   /** Starts pulling a queue that is ours now. */
   adopt(assigned: AssignedQueue): void {
     this.locks?.attach(assigned)
+    assigned.lastAnswerMs = this.core.clock.monotonic()
     const running = new PullLoop(this.#pullOptions, assigned).run().catch((error) => {
       this.core.log.error('a pull loop ended by an error of its own', { ...assigned.queue, error })
     })
@@ -293,10 +338,16 @@ export class ConsumerEngine {
 
   async #changed(): Promise<void> {
     await this.core.heartbeatNow()
-    this.events.emit(
-      'assigned',
-      this.assignment.all.map((assigned) => assigned.queue),
-    )
+    this.#emitAssigned()
+  }
+
+  /** The queues of this member, as the application knows them. */
+  get queues(): readonly MessageQueue[] {
+    return this.assignment.all.map((assigned) => queueWithoutNamespace(this.core.namespace, assigned.queue))
+  }
+
+  #emitAssigned(): void {
+    this.events.emit('assigned', this.queues)
   }
 
   #consumerData(): ConsumerData {

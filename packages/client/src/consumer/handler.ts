@@ -1,30 +1,53 @@
 import type { MessageQueue } from '@skylarkmq/remoting/protocol'
+import { RocketError } from '@skylarkmq/remoting/protocol'
+import type { TraceContext } from '../trace-context.ts'
+import { traceOf, withTrace } from '../trace-context.ts'
 import { traced } from '../tracing.ts'
 import type { AssignedQueue } from './assigned-queue.ts'
 import type { CacheEntry } from './process-queue.ts'
-import type { ConsumedMessage, Settlement } from './received-message.ts'
+import type { ConsumedMessage, ReceivedMessage, Settlement } from './received-message.ts'
+import type { InvalidMessageError, OnInvalid, StandardSchema } from './schema.ts'
+import { parseBody } from './schema.ts'
 
 /** What a handler learns beside the message. */
 export interface ConsumeContext {
   /** Aborts when the work is no longer wanted: the queue went to another consumer, the message took too long, the consumer closes. */
   readonly signal: AbortSignal
   readonly queue: MessageQueue
+  /** When the message will be taken away and delivered again; undefined where handlers may take for ever (orderly consumers). */
+  readonly deadline: Date | undefined
+  /**
+   * More time for a handler that is still at it: the deadline is `ms` from now (default: `consumeTimeoutMs`), never earlier than it was.
+   * Rejects when the message is not ours any more.
+   */
+  extend(ms?: number): Promise<void>
+  /** The W3C trace that the message belongs to. What the handler sends carries it on by itself. */
+  readonly trace: TraceContext | undefined
 }
 
 /** Returning acknowledges; throwing asks for another delivery. */
-export type MessageHandler = (message: ConsumedMessage, context: ConsumeContext) => unknown
+export type MessageHandler<T = unknown> = (message: ConsumedMessage<T>, context: ConsumeContext) => unknown
 /** As `MessageHandler` for several messages: throwing fails all that are not settled one by one. */
-export type BatchHandler = (messages: readonly ConsumedMessage[], context: ConsumeContext) => unknown
+export type BatchHandler<T = unknown> = (messages: readonly ConsumedMessage<T>[], context: ConsumeContext) => unknown
 
 type Entry = CacheEntry<ConsumedMessage>
+
+/** How long a handler may have messages, where that is bounded. */
+export interface Leases {
+  /** Wall time. */
+  deadline(entry: Entry): number
+  extend(entries: readonly Entry[], ms: number | undefined): Promise<void>
+}
 
 class Context implements ConsumeContext {
   readonly #assigned: AssignedQueue
   readonly #entries: readonly Entry[]
+  readonly #leases: Leases | undefined
 
-  constructor(assigned: AssignedQueue, entries: readonly Entry[]) {
+  constructor(assigned: AssignedQueue, entries: readonly Entry[], leases: Leases | undefined) {
     this.#assigned = assigned
     this.#entries = entries
+    this.#leases = leases
   }
 
   get queue(): MessageQueue {
@@ -41,36 +64,82 @@ class Context implements ConsumeContext {
     }
     return (first.controller as AbortController).signal
   }
+
+  get deadline(): Date | undefined {
+    const first = this.#entries[0] as Entry
+    return this.#leases && new Date(this.#leases.deadline(first))
+  }
+
+  get trace(): TraceContext | undefined {
+    return traceOf((this.#entries[0] as Entry).message.properties)
+  }
+
+  async extend(ms?: number): Promise<void> {
+    if (ms !== undefined && !(ms > 0)) throw new RocketError(`extend(${ms}): the time must be above 0`, { code: 'BAD_ARGUMENT' })
+    const { message, done } = this.#entries[0] as Entry
+    if (done || this.#assigned.isDropped) {
+      throw new RocketError(`message ${message.messageId} is not this consumer's any more: it is settled, or delivered to another one`, {
+        code: 'ABORTED',
+        phase: 'consume',
+        topic: message.topic,
+      })
+    }
+    this.#assigned.signsOfLife++
+    await this.#leases?.extend(this.#entries, ms)
+  }
+}
+
+export interface HandlerRunnerOptions {
+  readonly one?: MessageHandler
+  readonly many?: BatchHandler
+  readonly onError: (message: ConsumedMessage, error: unknown) => void
+  readonly schema?: StandardSchema | undefined
+  readonly decode?: ((message: ReceivedMessage) => unknown) | undefined
+  readonly onInvalid?: OnInvalid | undefined
+  /** Told of messages that a handler gets; what it returns hears how it went. */
+  readonly trace?: ((messages: readonly ConsumedMessage[]) => (settlements: readonly Settlement[]) => void) | undefined
 }
 
 /** Runs the application's code over messages of one queue. Never rejects: each message ends with a settlement of its own. */
 export class HandlerRunner {
-  readonly #one: MessageHandler | undefined
-  readonly #many: BatchHandler | undefined
-  readonly #onError: (message: ConsumedMessage, error: unknown) => void
+  /** Set by the service that hands messages out, when it takes them back after a time. */
+  leases: Leases | undefined
+  readonly #options: HandlerRunnerOptions
 
-  constructor(handlers: { one?: MessageHandler; many?: BatchHandler; onError: (message: ConsumedMessage, error: unknown) => void }) {
-    this.#one = handlers.one
-    this.#many = handlers.many
-    this.#onError = handlers.onError
+  constructor(options: HandlerRunnerOptions) {
+    this.#options = options
   }
 
   get isBatch(): boolean {
-    return this.#many !== undefined
+    return this.#options.many !== undefined
   }
 
   async run(assigned: AssignedQueue, entries: readonly Entry[]): Promise<Settlement[]> {
+    const ended = this.#options.trace?.(entries.map((entry) => entry.message))
+    const settlements = await this.#run(assigned, entries)
+    ended?.(settlements)
+    return settlements
+  }
+
+  async #run(assigned: AssignedQueue, entries: readonly Entry[]): Promise<Settlement[]> {
+    const { one, many, schema } = this.#options
+    const context = new Context(assigned, entries, this.leases)
+    for (const { message } of entries) message.begin(context)
+    const refused = schema ? await this.#validate(entries, schema) : undefined
     const messages = entries.map((entry) => entry.message)
-    for (const message of messages) message.begin()
-    const context = new Context(assigned, entries)
-    if (this.#many) {
-      const error = await this.#attempt(() => this.#many?.(messages, context), messages, assigned)
-      return messages.map((message) => message.settlement ?? settlementOf(error))
+    if (many) {
+      const valid = refused ? messages.filter((message) => !refused.has(message)) : messages
+      const error = valid.length === 0 ? undefined : await this.#attempt(() => many(valid, context), valid, assigned)
+      return messages.map((message) => refused?.get(message) ?? message.settlement ?? settlementOf(error))
     }
     const settlements: Settlement[] = []
     for (const message of messages) {
-      const error = await this.#attempt(() => this.#one?.(message, context), [message], assigned)
-      settlements.push(message.settlement ?? settlementOf(error))
+      const refusal = refused?.get(message)
+      if (refusal) settlements.push(refusal)
+      else {
+        const error = await this.#attempt(() => one?.(message, context), [message], assigned)
+        settlements.push(message.settlement ?? settlementOf(error))
+      }
     }
     return settlements
   }
@@ -81,20 +150,54 @@ export class HandlerRunner {
     messages: readonly ConsumedMessage[],
     assigned: AssignedQueue,
   ): Promise<{ error: unknown } | undefined> {
+    // A batch has many origins: it goes on in none of their traces.
+    const trace = messages.length === 1 ? traceOf((messages[0] as ConsumedMessage).properties) : undefined
     try {
-      await traced(
-        'consume',
-        () => ({ message: messages[0], messages, queue: assigned.queue }),
-        async () => work(),
+      await withTrace(trace, () =>
+        traced(
+          'consume',
+          () => ({ message: messages[0], messages, queue: assigned.queue, trace }),
+          async () => work(),
+        ),
       )
       return undefined
     } catch (error) {
-      for (const message of messages) this.#onError(message, error)
+      for (const message of messages) this.#options.onError(message, error)
       return { error }
+    }
+  }
+
+  /** What becomes of messages that the schema refuses. */
+  async #validate(entries: readonly Entry[], schema: StandardSchema): Promise<Map<ConsumedMessage, Settlement>> {
+    const refused = new Map<ConsumedMessage, Settlement>()
+    const { decode = jsonOf } = this.#options
+    for (const { message } of entries) {
+      try {
+        message.accept(await parseBody(message, schema, decode))
+      } catch (error) {
+        this.#options.onError(message, error)
+        refused.set(message, await this.#refusal(message, error as InvalidMessageError))
+      }
+    }
+    return refused
+  }
+
+  async #refusal(message: ConsumedMessage, error: InvalidMessageError): Promise<Settlement> {
+    const { onInvalid = 'deadLetter' } = this.#options
+    const again: Settlement = { kind: 'retry', delayLevel: 0, error }
+    // A validator that broke says nothing about the message.
+    if (!Array.isArray(error.issues)) return again
+    try {
+      const outcome = typeof onInvalid === 'function' ? await onInvalid(message, error) : onInvalid
+      return outcome === 'skip' ? ACK : outcome === 'retry' ? again : { kind: 'retry', delayLevel: -1, error }
+    } catch (cause) {
+      this.#options.onError(message, cause)
+      return again
     }
   }
 }
 
+const jsonOf = (message: ReceivedMessage): unknown => message.json()
 const ACK: Settlement = { kind: 'ack' }
 const settlementOf = (failure: { error: unknown } | undefined): Settlement =>
   failure === undefined ? ACK : { kind: 'retry', delayLevel: 0, error: failure.error }

@@ -15,6 +15,8 @@ export interface CacheEntry<T> {
   done: boolean
   /** Monotonic time at which the handler got it. */
   takenMs: number
+  /** Monotonic time at which it is taken away from the handler. */
+  expiresMs: number
   /** Called when the message is taken away from a handler that takes too long. */
   onExpired?: () => void
   /** Made when the handler asks for its signal. */
@@ -80,7 +82,7 @@ export class ProcessQueue<T extends Cacheable> {
       const offset = message.queueOffset
       if (this.#nextOffset !== undefined && offset < this.#nextOffset) continue
       const sequence = this.#firstSequence + this.#entries.length
-      this.#entries.push({ message, offset, sequence, taken: false, done: false, takenMs: 0 })
+      this.#entries.push({ message, offset, sequence, taken: false, done: false, takenMs: 0, expiresMs: Number.POSITIVE_INFINITY })
       this.#nextOffset = offset + 1
       this.#count++
       this.#bytes += message.sizeBytes

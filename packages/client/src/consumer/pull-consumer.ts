@@ -1,7 +1,9 @@
 import type { MessageQueue } from '@skylarkmq/remoting/protocol'
 import { RocketError } from '@skylarkmq/remoting/protocol'
 import type { EventEmitter } from 'node:events'
-import type { ClientCore, CloseOptions } from '../core/types.ts'
+import type { ProducerCore } from '../core/client-core.ts'
+import type { CloseOptions } from '../core/types.ts'
+import { queueWithNamespace, queueWithoutNamespace, withNamespace } from '../namespace.ts'
 import { averagely } from './allocation/simple.ts'
 import type { AllocationStrategy } from './allocation/types.ts'
 import type { AssignedQueue } from './assigned-queue.ts'
@@ -9,7 +11,7 @@ import type { ConsumeService } from './consume-service.ts'
 import type { ConsumerEvents } from './consumer-engine.ts'
 import { ConsumerEngine } from './consumer-engine.ts'
 import type { CacheEntry, ProcessQueue } from './process-queue.ts'
-import { checkSubscriptions, closedError } from './push-consumer.ts'
+import { checkSubscriptions, closedError, mapTopics } from './push-consumer.ts'
 import type { ConsumedMessage, ReceivedMessage } from './received-message.ts'
 import type { ConsumeFrom } from './start-offset.ts'
 import type { Subscription } from './subscriptions.ts'
@@ -30,6 +32,11 @@ export interface PullConsumerOptions {
   readonly cachedMessagesPerQueue?: number
   /** Default 100 MiB. */
   readonly cachedBytesPerQueue?: number
+}
+
+export interface AssignOptions {
+  /** Topic → expression, for topics of which not every message is wanted. */
+  readonly filters?: Readonly<Record<string, Subscription>>
 }
 
 export interface PollOptions {
@@ -79,23 +86,28 @@ export class PullConsumer implements AsyncDisposable {
   readonly #waiting = new WaitingMessages()
   readonly #ownsCore: boolean
   readonly #forget: () => void
+  readonly #group: string
+  /** Until something is subscribed to, the application chooses its queues. */
+  #isByHand = true
   #polled: Polled[] = []
   /** Which queue is asked first in the next poll. */
   #turn = 0
   #starting: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
-  constructor(core: ClientCore, ownsCore: boolean, options: PullConsumerOptions) {
+  constructor(core: ProducerCore, ownsCore: boolean, options: PullConsumerOptions) {
     const subscriptions = options.subscriptions ?? {}
     checkSubscriptions(options.group, subscriptions)
     this.#ownsCore = ownsCore
+    this.#group = options.group
+    const { namespace } = core
     this.#engine = new ConsumerEngine(core, {
-      group: options.group,
-      subscriptions,
+      group: withNamespace(namespace, options.group),
+      subscriptions: mapTopics(namespace, subscriptions),
       model: 'CLUSTERING',
       consumeType: 'CONSUME_ACTIVELY',
       isOrderly: false,
-      isAssignedByHand: Object.keys(subscriptions).length === 0,
+      isAssignedByHand: () => this.#isByHand,
       consumeFrom: options.consumeFrom ?? 'last',
       strategy: options.allocation ?? averagely,
       isAutoCommit: options.autoCommit ?? true,
@@ -106,18 +118,21 @@ export class PullConsumer implements AsyncDisposable {
         cachedBytes: options.cachedBytesPerQueue ?? 100 * 1024 * 1024,
         span: Number.POSITIVE_INFINITY,
       },
+      // The application decides how fast it polls.
+      stalledAfterMs: 0,
       offsetFile: '',
     })
+    this.#isByHand = Object.keys(subscriptions).length === 0
     this.#engine.service = this.#waiting
     this.#forget = core.onClose((closeOptions) => this.close(closeOptions))
   }
 
   get group(): string {
-    return this.#engine.options.group
+    return this.#group
   }
 
   get queues(): readonly MessageQueue[] {
-    return this.#engine.assignment.all.map((assigned) => assigned.queue)
+    return this.#engine.queues
   }
 
   get events(): EventEmitter<ConsumerEvents> {
@@ -134,21 +149,44 @@ export class PullConsumer implements AsyncDisposable {
     return this.#starting
   }
 
+  /** Takes a topic in, or changes its expression: its queues are shared with the group. Not together with `assign`. */
+  async subscribe(topic: string, subscription: Subscription): Promise<void> {
+    checkSubscriptions(this.#group, { [topic]: subscription })
+    if (this.#isByHand && this.#engine.assignment.size > 0) throw this.#either('it has assigned queues; a subscription would share others')
+    this.#isByHand = false
+    await this.start()
+    await this.#engine.subscribe(this.#named(topic), subscription)
+  }
+
+  async unsubscribe(topic: string): Promise<void> {
+    await this.#engine.unsubscribe(this.#named(topic))
+  }
+
   /** All readable queues of a topic: what `assign` chooses from. */
-  topicQueues(topic: string): Promise<readonly MessageQueue[]> {
-    return this.#engine.core.subscribeQueues(topic)
+  async topicQueues(topic: string): Promise<readonly MessageQueue[]> {
+    const { core } = this.#engine
+    return (await core.subscribeQueues(this.#named(topic))).map((queue) => queueWithoutNamespace(core.namespace, queue))
+  }
+
+  /** Calls back when the queues of a topic have changed, for those who assign by hand. Returns what ends it. */
+  onQueuesChanged(topic: string, listener: (queues: readonly MessageQueue[]) => void): () => void {
+    const { core } = this.#engine
+    const named = this.#named(topic)
+    const onRoute = (changed: string) => {
+      if (changed === named) void this.topicQueues(topic).then(listener, () => undefined)
+    }
+    core.events.on('routeChanged', onRoute)
+    return () => core.events.off('routeChanged', onRoute)
   }
 
   /** Reads exactly these queues from now on, without sharing them with the group. */
-  async assign(queues: readonly MessageQueue[]): Promise<void> {
-    if (!this.#engine.options.isAssignedByHand) {
-      throw new RocketError('this consumer has subscriptions and shares queues with its group; create it without them to assign queues', {
-        code: 'BAD_ARGUMENT',
-        group: this.group,
-      })
-    }
+  async assign(queues: readonly MessageQueue[], options: AssignOptions = {}): Promise<void> {
+    if (!this.#isByHand) throw this.#either('it has subscriptions and shares their queues with its group')
     await this.start()
-    await this.#engine.assign(queues)
+    await this.#engine.assign(
+      queues.map((queue) => this.#namedQueue(queue)),
+      mapTopics(this.#engine.core.namespace, options.filters ?? {}),
+    )
   }
 
   /** Up to `max` messages; none when `timeoutMs` pass without any. What the poll before gave counts as consumed now. */
@@ -158,51 +196,75 @@ export class PullConsumer implements AsyncDisposable {
     return (await this.#take(options)).map(({ entry }) => entry.message)
   }
 
-  /** Everything that was polled is consumed: stores it, and resolves when the brokers have it. */
-  async commit(): Promise<void> {
+  /**
+   * Everything that was polled is consumed: stores it, and resolves when the brokers have it. With `offsets`, exactly these are stored:
+   * where the group goes on in each queue.
+   */
+  async commit(offsets?: readonly (readonly [queue: MessageQueue, offset: number])[]): Promise<void> {
+    if (offsets) {
+      const named = offsets.map(([queue, offset]) => [this.#namedQueue(queue), offset] as const)
+      await this.#engine.offsets.persist(named, COMMIT_TIMEOUT_MS)
+      return
+    }
     this.#completePolled()
     await this.#engine.persist(COMMIT_TIMEOUT_MS)
   }
 
   /** The next poll reads this queue from `offset`. */
   seek(queue: MessageQueue, offset: number): void {
-    const assigned = this.#engine.assignment.get(queue)
-    if (!assigned) {
-      throw new RocketError(`queue ${queue.queueId} of ${queue.topic} on ${queue.brokerName} is not this consumer's; it cannot be set`, {
-        code: 'BAD_ARGUMENT',
-        topic: queue.topic,
-        queueId: queue.queueId,
-      })
+    if (!Number.isSafeInteger(offset) || offset < 0) {
+      throw new RocketError(`seek to ${offset}: an offset is a whole number from 0 on`, { code: 'BAD_ARGUMENT', topic: queue.topic })
     }
-    assigned.reset(offset)
+    this.#assigned(queue).reset(offset)
+  }
+
+  async seekToBegin(queue: MessageQueue): Promise<void> {
+    this.seek(queue, await this.minOffset(queue))
+  }
+
+  /** After all that is stored now. */
+  async seekToEnd(queue: MessageQueue): Promise<void> {
+    this.seek(queue, await this.maxOffset(queue))
+  }
+
+  /** To the first message stored at or after a time. */
+  async seekToTime(queue: MessageQueue, time: Date | number): Promise<void> {
+    this.seek(queue, await this.offsetByTime(queue, time))
   }
 
   /** The first offset that the broker still has. */
   minOffset(queue: MessageQueue): Promise<number> {
-    return this.#engine.calls.minOffset(queue)
+    return this.#engine.calls.minOffset(this.#namedQueue(queue))
   }
 
   /** The offset that the next message will get. */
   maxOffset(queue: MessageQueue): Promise<number> {
-    return this.#engine.calls.maxOffset(queue)
+    return this.#engine.calls.maxOffset(this.#namedQueue(queue))
   }
 
   /** The first offset stored at or after a time. */
   offsetByTime(queue: MessageQueue, time: Date | number): Promise<number> {
-    return this.#engine.calls.offsetByTime(queue, Number(time))
+    return this.#engine.calls.offsetByTime(this.#namedQueue(queue), Number(time))
   }
 
   /** What the group has committed; undefined when nothing. */
   committedOffset(queue: MessageQueue): Promise<number | undefined> {
-    return this.#engine.offsets.read(queue)
+    return this.#engine.offsets.read(this.#namedQueue(queue))
   }
 
-  pause(): void {
-    this.#engine.pause()
+  /** Polls give nothing of these queues, or of none at all, until `resume`; what was fetched stays here. */
+  pause(queues?: readonly MessageQueue[]): void {
+    if (queues) for (const queue of queues) this.#assigned(queue).isPaused = true
+    else this.#engine.pause()
   }
 
-  resume(): void {
-    this.#engine.resume()
+  resume(queues?: readonly MessageQueue[]): void {
+    if (!queues) this.#engine.resume()
+    for (const assigned of queues ? queues.map((queue) => this.#assigned(queue)) : this.#engine.assignment.all) {
+      assigned.isPaused = false
+      assigned.changed.wake()
+    }
+    this.#waiting.arrived.wake()
   }
 
   /** Message after message, for ever; each counts as consumed when the loop asks for the next. `close` ends the loop. */
@@ -228,6 +290,31 @@ export class PullConsumer implements AsyncDisposable {
     this.#forget()
     await this.#engine.close(0)
     if (this.#ownsCore) await this.#engine.core.close({ drainMs: 0 })
+  }
+
+  #named(topic: string): string {
+    return withNamespace(this.#engine.core.namespace, topic)
+  }
+
+  #namedQueue(queue: MessageQueue): MessageQueue {
+    return queueWithNamespace(this.#engine.core.namespace, queue)
+  }
+
+  #assigned(queue: MessageQueue): AssignedQueue {
+    const assigned = this.#engine.assignment.get(this.#namedQueue(queue))
+    if (assigned) return assigned
+    throw new RocketError(`queue ${queue.queueId} of ${queue.topic} on ${queue.brokerName} is not this consumer's; it cannot be set`, {
+      code: 'BAD_ARGUMENT',
+      topic: queue.topic,
+      queueId: queue.queueId,
+    })
+  }
+
+  #either(why: string): RocketError {
+    return new RocketError(`this consumer cannot both subscribe and assign: ${why}; create another one for it`, {
+      code: 'BAD_ARGUMENT',
+      group: this.#group,
+    })
   }
 
   #completePolled(): void {
@@ -257,7 +344,7 @@ export class PullConsumer implements AsyncDisposable {
     const first = this.#turn++
     for (let i = 0; i < queues.length && taken.length < max; i++) {
       const assigned = queues[(first + i) % queues.length] as AssignedQueue
-      if (assigned.isDropped) continue
+      if (assigned.isDropped || assigned.isPaused) continue
       const { cache } = assigned
       for (const entry of cache.take(max - taken.length)) taken.push({ assigned, cache, entry })
     }

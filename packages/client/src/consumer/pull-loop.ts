@@ -100,7 +100,13 @@ export class PullLoop {
     const assigned = this.#assigned
     const { core, limits, isPaused, mayPull } = this.#options
     const { cache } = assigned
-    if (isPaused(assigned) || cache.count > limits.cachedMessages || cache.bytes > limits.cachedBytes || cache.span > limits.span) {
+    if (
+      assigned.isPaused ||
+      isPaused(assigned) ||
+      cache.count > limits.cachedMessages ||
+      cache.bytes > limits.cachedBytes ||
+      cache.span > limits.span
+    ) {
       await assigned.changed.wait(core.clock, undefined, assigned.lifetime.signal)
       return false
     }
@@ -180,12 +186,14 @@ export class PullLoop {
     }
     switch (answer.code) {
       case ResponseCode.SUCCESS:
+        assigned.lastAnswerMs = core.clock.monotonic()
         this.#quickEmptyAnswers = 0
         this.#receive(answer)
         return
       case ResponseCode.PULL_NOT_FOUND:
       case ResponseCode.PULL_RETRY_IMMEDIATELY: {
         const header = answer.header()
+        assigned.lastAnswerMs = core.clock.monotonic()
         const isProgress = header.nextBeginOffset > assigned.nextOffset
         this.#advance(header.nextBeginOffset, header.suggestWhichBrokerId)
         if (isProgress || tookMs >= QUICK_ANSWER_MS) this.#quickEmptyAnswers = 0
@@ -236,18 +244,20 @@ export class PullLoop {
     const assigned = this.#assigned
     const header = answer.header()
     const { brokerName } = assigned.queue
+    const { core } = this.#options
     const subscription = this.#options.subscriptions.of(assigned.queue.topic)
     const records: readonly StoredMessage[] = decodeRecords(Buffer.from(answer.body.buffer, answer.body.byteOffset, answer.body.byteLength))
     const last = records.at(-1)
     if (last === undefined || sizeOf(records) < answer.body.length) {
       // Java's client skips them as well: asking again would give the same bytes for ever.
       const fields = { ...assigned.queue, offset: assigned.nextOffset, lastDecodedOffset: last?.queueOffset, bytes: answer.body.length }
-      this.#options.core.log.error('messages from the broker cannot be decoded and are skipped', fields)
+      core.log.error('messages from the broker cannot be decoded and are skipped', fields)
     }
     const messages: ConsumedMessage[] = []
     for (const record of records) {
       for (const message of unwrapBatch(record)) {
-        if (matchesTags(subscription, message.properties.get(PROPERTY.TAGS))) messages.push(new ConsumedMessage(message, brokerName))
+        if (matchesTags(subscription, message.properties.get(PROPERTY.TAGS)))
+          messages.push(new ConsumedMessage(message, brokerName, core.namespace))
       }
     }
     assigned.cache.put(messages)

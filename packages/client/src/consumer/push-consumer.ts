@@ -2,40 +2,59 @@ import type { MessageQueue } from '@skylarkmq/remoting/protocol'
 import { checkGroupName, checkTopicName, RocketError } from '@skylarkmq/remoting/protocol'
 import { homedir } from 'node:os'
 import type { EventEmitter } from 'node:events'
+import type { ProducerCore } from '../core/client-core.ts'
 import type { ClientCore, CloseOptions } from '../core/types.ts'
+import { traceConsume } from '../message-trace/consume-trace.ts'
+import { tracerFor } from '../message-trace/tracer.ts'
+import type { MessageTraceOption } from '../message-trace/tracer.ts'
+import { withNamespace } from '../namespace.ts'
 import { averagely } from './allocation/simple.ts'
 import type { AllocationStrategy } from './allocation/types.ts'
+import { ByKeyConsumption } from './consume-by-key.ts'
 import { ConcurrentConsumption } from './consume-concurrently.ts'
 import { OrderlyConsumption } from './consume-orderly.ts'
+import type { ConsumeService } from './consume-service.ts'
 import type { ConsumerEvents } from './consumer-engine.ts'
 import { ConsumerEngine } from './consumer-engine.ts'
 import type { BatchHandler, MessageHandler } from './handler.ts'
 import { HandlerRunner } from './handler.ts'
 import type { MessagesOptions } from './message-stream.ts'
 import { MessageStream } from './message-stream.ts'
-import type { ConsumedMessage } from './received-message.ts'
+import type { ConsumedMessage, ReceivedMessage } from './received-message.ts'
+import type { OnInvalid, StandardSchema } from './schema.ts'
 import { answerBrokers } from './running-info.ts'
 import type { ConsumeFrom } from './start-offset.ts'
 import type { Subscription } from './subscriptions.ts'
 
-export interface PushConsumerOptions {
+export interface PushConsumerOptions<T = unknown> {
   readonly group: string
   /** Topic → `*`, `TagA || TagB`, `{ tags: [...] }` or `{ sql: '...' }`. All members of a group must subscribe to the same. */
   readonly subscriptions: Readonly<Record<string, Subscription>>
   /** Called for each message: returning acknowledges, throwing asks for another delivery. Leave it out to use `messages()`. */
-  readonly handler?: MessageHandler
+  readonly handler?: MessageHandler<T>
   /** Instead of `handler`: several messages of one queue at a time, up to `batchSize`. */
-  readonly batchHandler?: BatchHandler
+  readonly batchHandler?: BatchHandler<T>
   readonly batchSize?: number
   /** One message of a queue after the other; a failed one is tried again before its successors. */
   readonly orderly?: boolean
+  /**
+   * Order per key while other keys of the same queue go on: messages for which this returns the same text run one after the other, a failed
+   * one is tried again before its successors. `undefined`: no order for this message. `'orderKey'`: the key it was sent with.
+   */
+  readonly orderBy?: 'orderKey' | ((message: ReceivedMessage) => string | undefined)
+  /** What bodies must be, by a validator of any library (standardschema.dev): `message.value` has its type. */
+  readonly schema?: StandardSchema<unknown, T>
+  /** From the body to what the schema checks. Default: JSON. */
+  readonly decode?: (message: ReceivedMessage) => unknown
+  /** What becomes of a message that the schema refuses. Default `deadLetter`. */
+  readonly onInvalid?: OnInvalid
   /** `clustering` (default): members share the messages. `broadcasting`: each member gets all. */
   readonly model?: 'clustering' | 'broadcasting'
   /** Where a new group begins. Default `last`. */
   readonly consumeFrom?: ConsumeFrom
   /** Handler calls at a time (orderly: queues at a time). Default 20. */
   readonly concurrency?: number
-  /** Attempts after the first before the dead letters. Default 16; orderly: -1, no end. */
+  /** Attempts after the first before the dead letters. Default 16; `orderly`: -1, no end. */
   readonly maxReconsumeTimes?: number
   /** A message that a handler has for longer is delivered again later. Default 15 min; not for orderly consumers. */
   readonly consumeTimeoutMs?: number
@@ -51,18 +70,24 @@ export interface PushConsumerOptions {
   readonly cachedBytesPerQueue?: number
   /** Largest distance between the oldest and newest unconsumed offset of a queue. Default 2000; not for orderly consumers. */
   readonly maxSpan?: number
+  /** A queue that makes no progress for so long is reported once, by the event `stalled` and a line of log. Default 2 min; 0: never. */
+  readonly stalledAfterMs?: number
+  /** Writes RocketMQ's message trace: when each message was handled, how long it took, how it went. Default false. */
+  readonly messageTrace?: MessageTraceOption
   /** Broadcasting: the folder for this member's offsets. Default `~/.rocketmq_offsets`. */
   readonly offsetFolder?: string
 }
 
 const DEFAULT_CONCURRENCY = 20
 const DEFAULT_DRAIN_MS = 10_000
+const DEFAULT_RECONSUME_TIMES = 16
+const DEFAULT_STALLED_MS = 120_000
 const FAILURE_LOG_MS = 10_000
 
 /** Receives messages as they come. Made by `createPushConsumer` or `client.pushConsumer`. */
-export class PushConsumer implements AsyncDisposable {
+export class PushConsumer<T = unknown> implements AsyncDisposable {
   readonly #engine: ConsumerEngine
-  readonly #options: PushConsumerOptions
+  readonly #options: PushConsumerOptions<T>
   readonly #ownsCore: boolean
   readonly #undo: (() => void)[] = []
   readonly #stream: MessageStream | undefined
@@ -71,15 +96,17 @@ export class PushConsumer implements AsyncDisposable {
   #starting: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
-  constructor(core: ClientCore, ownsCore: boolean, options: PushConsumerOptions) {
+  constructor(core: ProducerCore, ownsCore: boolean, options: PushConsumerOptions<T>) {
     checkOptions(options)
     this.#options = options
     this.#ownsCore = ownsCore
     const isBroadcasting = options.model === 'broadcasting'
-    const isOrderly = options.orderly ?? false
+    const isOrderly = (options.orderly ?? false) || options.orderBy !== undefined
+    const { namespace } = core
+    const group = withNamespace(namespace, options.group)
     const engine = new ConsumerEngine(core, {
-      group: options.group,
-      subscriptions: options.subscriptions,
+      group,
+      subscriptions: mapTopics(namespace, options.subscriptions),
       model: isBroadcasting ? 'BROADCASTING' : 'CLUSTERING',
       consumeType: 'CONSUME_PASSIVELY',
       isOrderly,
@@ -93,36 +120,13 @@ export class PushConsumer implements AsyncDisposable {
         cachedBytes: options.cachedBytesPerQueue ?? 100 * 1024 * 1024,
         span: isOrderly ? Number.POSITIVE_INFINITY : (options.maxSpan ?? 2000),
       },
-      offsetFile: offsetFile(options.offsetFolder, core.clientId, options.group),
+      stalledAfterMs: options.stalledAfterMs ?? DEFAULT_STALLED_MS,
+      offsetFile: offsetFile(options.offsetFolder, core.clientId, group),
     })
     this.#engine = engine
     this.#stream = options.handler || options.batchHandler ? undefined : new MessageStream(engine, () => this.start())
-    const one = options.handler ?? this.#stream?.handler
-    const runner = new HandlerRunner({
-      ...(options.batchHandler ? { many: options.batchHandler } : one ? { one } : {}),
-      onError: (message, error) => {
-        this.#noteFailure(core, message, error)
-        engine.events.emit('handlerError', error, message)
-      },
-    })
-    const common = { core, calls: engine.calls, runner, batchSize: options.batchSize ?? 1, queues: () => engine.assignment.all }
-    const concurrency = options.concurrency ?? DEFAULT_CONCURRENCY
-    engine.service = isOrderly
-      ? new OrderlyConsumption({
-          ...common,
-          concurrency,
-          maxReconsumeTimes: options.maxReconsumeTimes ?? -1,
-          suspendMs: options.suspendMs ?? 1000,
-          locks: engine.locks,
-        })
-      : new ConcurrentConsumption({
-          ...common,
-          concurrency: () => this.#stream?.concurrency ?? concurrency,
-          maxReconsumeTimes: options.maxReconsumeTimes ?? 16,
-          consumeTimeoutMs: options.consumeTimeoutMs ?? 15 * 60_000,
-          isBroadcasting,
-          queueCount: () => engine.assignment.ordinary,
-        })
+    const runner = this.#newRunner(core)
+    engine.service = this.#newService(core, runner, isBroadcasting)
     // Without a handler, messages wait at the broker until a loop over `messages()` begins.
     if (this.#stream) engine.pause()
     this.#undo.push(
@@ -131,13 +135,69 @@ export class PushConsumer implements AsyncDisposable {
     )
   }
 
+  #newRunner(core: ProducerCore): HandlerRunner {
+    const { options, engine } = { options: this.#options, engine: this.#engine }
+    const one = options.handler ?? this.#stream?.handler
+    const tracer = tracerFor(core, options.messageTrace)
+    return new HandlerRunner({
+      // What a handler gets has been through the schema that gives it its type.
+      ...(options.batchHandler ? { many: options.batchHandler as BatchHandler } : one ? { one: one as MessageHandler } : {}),
+      schema: options.schema,
+      decode: options.decode,
+      onInvalid: options.onInvalid,
+      onError: (message, error) => {
+        this.#noteFailure(core, message, error)
+        engine.events.emit('handlerError', error, message)
+      },
+      trace: tracer && ((messages) => traceConsume(tracer, options.group, messages)),
+    })
+  }
+
+  #newService(core: ProducerCore, runner: HandlerRunner, isBroadcasting: boolean): ConsumeService {
+    const { options, engine } = { options: this.#options, engine: this.#engine }
+    const { orderBy, suspendMs = 1000, batchSize = 1, concurrency = DEFAULT_CONCURRENCY } = options
+    const { calls, locks } = engine
+    const common = { core, calls, runner, queues: () => engine.assignment.all }
+    const bounded = () => this.#stream?.concurrency ?? concurrency
+    if (orderBy !== undefined) {
+      const keyOf = orderBy === 'orderKey' ? (message: ConsumedMessage) => message.orderKey : orderBy
+      return new ByKeyConsumption({
+        ...common,
+        concurrency: bounded,
+        keyOf,
+        maxReconsumeTimes: options.maxReconsumeTimes ?? DEFAULT_RECONSUME_TIMES,
+        suspendMs,
+        locks,
+      })
+    }
+    if (options.orderly) {
+      return new OrderlyConsumption({
+        ...common,
+        batchSize,
+        concurrency,
+        maxReconsumeTimes: options.maxReconsumeTimes ?? -1,
+        suspendMs,
+        locks,
+      })
+    }
+    return new ConcurrentConsumption({
+      ...common,
+      batchSize,
+      concurrency: bounded,
+      maxReconsumeTimes: options.maxReconsumeTimes ?? DEFAULT_RECONSUME_TIMES,
+      consumeTimeoutMs: options.consumeTimeoutMs ?? 15 * 60_000,
+      isBroadcasting,
+      queueCount: () => engine.assignment.ordinary,
+    })
+  }
+
   get group(): string {
     return this.#options.group
   }
 
   /** The queues that this consumer owns now. */
   get queues(): readonly MessageQueue[] {
-    return this.#engine.assignment.all.map((assigned) => assigned.queue)
+    return this.#engine.queues
   }
 
   get events(): EventEmitter<ConsumerEvents> {
@@ -160,11 +220,11 @@ export class PushConsumer implements AsyncDisposable {
   /** Takes a topic in, or changes its expression. All members of the group should do the same. */
   async subscribe(topic: string, subscription: Subscription): Promise<void> {
     checkSubscriptions(this.group, { [topic]: subscription })
-    await this.#engine.subscribe(topic, subscription)
+    await this.#engine.subscribe(withNamespace(this.#engine.core.namespace, topic), subscription)
   }
 
   async unsubscribe(topic: string): Promise<void> {
-    await this.#engine.unsubscribe(topic)
+    await this.#engine.unsubscribe(withNamespace(this.#engine.core.namespace, topic))
   }
 
   /** No new messages for handlers and no pulls; the queues stay ours. */
@@ -181,11 +241,11 @@ export class PushConsumer implements AsyncDisposable {
    * for the next one; leaving the loop by `break` or an error leaves its last message for another delivery, unless `ack()` was called.
    * Several loops may run at once over one consumer; `concurrency` bounds the unsettled messages of all.
    */
-  messages(options: MessagesOptions = {}): AsyncIterable<ConsumedMessage> {
+  messages(options: MessagesOptions = {}): AsyncIterable<ConsumedMessage<T>> {
     if (!this.#stream) {
       throw new RocketError('this consumer has a handler; create it without one to iterate over messages()', { code: 'BAD_ARGUMENT' })
     }
-    return this.#stream.iterate(options)
+    return this.#stream.iterate(options) as AsyncIterable<ConsumedMessage<T>>
   }
 
   /**
@@ -234,13 +294,21 @@ export function checkSubscriptions(group: string, subscriptions: Readonly<Record
   if (wrong) throw new RocketError(wrong, { code: 'BAD_ARGUMENT', group })
 }
 
-function checkOptions(options: PushConsumerOptions): void {
+export const mapTopics = (
+  namespace: string | undefined,
+  subscriptions: Readonly<Record<string, Subscription>>,
+): Readonly<Record<string, Subscription>> =>
+  Object.fromEntries(Object.entries(subscriptions).map(([topic, subscription]) => [withNamespace(namespace, topic), subscription]))
+
+function checkOptions<T>(options: PushConsumerOptions<T>): void {
   checkSubscriptions(options.group, options.subscriptions)
   const fail = (sentence: string) => {
     throw new RocketError(sentence, { code: 'BAD_ARGUMENT', group: options.group })
   }
   if (Object.keys(options.subscriptions).length === 0) fail('a push consumer needs at least one topic in subscriptions')
   if (options.handler && options.batchHandler) fail('give either handler or batchHandler, not both')
+  if (options.orderBy && options.orderly) fail('orderly gives order per queue, orderBy order per key; give one of them')
+  if (options.orderBy && options.batchHandler) fail('orderBy hands out one message at a time; give a handler instead of batchHandler')
   for (const name of ['batchSize', 'concurrency', 'consumeTimeoutMs', 'pullBatchSize', 'cachedMessagesPerQueue'] as const) {
     const value = options[name]
     if (value !== undefined && !(Number.isInteger(value) && value > 0)) fail(`${name} is ${value}; it must be a whole number above 0`)

@@ -1,9 +1,15 @@
 import type { StoredMessage } from '@skylarkmq/remoting/protocol'
-import { decompressBody, offsetMessageId, PROPERTY, RETRY_PREFIX, SYS_FLAG } from '@skylarkmq/remoting/protocol'
+import { parseBody } from './schema.ts'
+import type { StandardSchema } from './schema.ts'
+import type { ConsumeContext } from './handler.ts'
+import { withoutNamespace } from '../namespace.ts'
+import type { TraceContext } from '../trace-context.ts'
+import { traceOf } from '../trace-context.ts'
+import { decompressBody, offsetMessageId, PROPERTY, RETRY_PREFIX, RocketError, SYS_FLAG } from '@skylarkmq/remoting/protocol'
 
 /** A message as an application reads it. Nothing is decoded before it is asked for. */
 export class ReceivedMessage {
-  /** The topic it was sent to, also when it came back through the retry topic. */
+  /** The topic it was sent to, also when it came back through the retry topic; without the client's namespace. */
   readonly topic: string
   readonly brokerName: string
   /** How often it was delivered before and failed; 0 at first. */
@@ -11,12 +17,17 @@ export class ReceivedMessage {
   readonly #stored: StoredMessage
   #body: Buffer | undefined
 
-  constructor(stored: StoredMessage, brokerName: string) {
+  constructor(stored: StoredMessage, brokerName: string, namespace?: string) {
     this.#stored = stored
     this.brokerName = brokerName
     this.reconsumeTimes = stored.reconsumeTimes
-    // RocketMQ `DefaultMQPushConsumerImpl#resetRetryAndNamespace`.
-    this.topic = (stored.topic.startsWith(RETRY_PREFIX) && stored.properties.get(PROPERTY.RETRY_TOPIC)) || stored.topic
+    this.topic = withoutNamespace(namespace, this.brokerTopic)
+  }
+
+  /** The topic as brokers know it, the client's namespace included (RocketMQ `DefaultMQPushConsumerImpl#resetRetryAndNamespace`). */
+  get brokerTopic(): string {
+    const { topic, properties } = this.#stored
+    return (topic.startsWith(RETRY_PREFIX) && properties.get(PROPERTY.RETRY_TOPIC)) || topic
   }
 
   /** The record as the broker keeps it. */
@@ -42,6 +53,16 @@ export class ReceivedMessage {
   /** The body, parsed as JSON. */
   json<T = unknown>(): T {
     return JSON.parse(this.text) as T
+  }
+
+  /** The body, parsed as JSON and checked by a schema of any library (standardschema.dev). Rejects with InvalidMessageError. */
+  parse<Output>(schema: StandardSchema<unknown, Output>): Promise<Output> {
+    return parseBody(this, schema, () => this.json())
+  }
+
+  /** The W3C trace that the message carries. */
+  get trace(): TraceContext | undefined {
+    return traceOf(this.properties)
   }
 
   /** The id that the producer gave it; without one, where it is stored. */
@@ -123,9 +144,26 @@ export type Settlement =
   | { readonly kind: 'release' }
 
 /** A message in the hands of a push consumer's handler. */
-export class ConsumedMessage extends ReceivedMessage {
+export class ConsumedMessage<T = unknown> extends ReceivedMessage {
   #settlement: Settlement | undefined
   #onSettled: (() => void) | undefined
+  #context: ConsumeContext | undefined
+  #accepted: { readonly value: T } | undefined
+
+  /** The body as the consumer's `schema` made it; without a schema, parsed as JSON. */
+  get value(): T {
+    return this.#accepted ? this.#accepted.value : this.json<T>()
+  }
+
+  /** Aborts when the message is no longer this consumer's, as the handler's `context.signal`. */
+  get signal(): AbortSignal {
+    return this.#inHand().signal
+  }
+
+  /** More time before the message is delivered again, as the handler's `context.extend`. */
+  extend(ms?: number): Promise<void> {
+    return this.#inHand().extend(ms)
+  }
 
   get settlement(): Settlement | undefined {
     return this.#settlement
@@ -154,9 +192,20 @@ export class ConsumedMessage extends ReceivedMessage {
   }
 
   /** @internal A new attempt begins. */
-  begin(): void {
+  begin(context: ConsumeContext): void {
     this.#settlement = undefined
     this.#onSettled = undefined
+    this.#context = context
+  }
+
+  /** @internal What the schema made of the body. */
+  accept(value: T): void {
+    this.#accepted = { value }
+  }
+
+  #inHand(): ConsumeContext {
+    if (this.#context) return this.#context
+    throw new RocketError(`message ${this.messageId} is in no handler's hands`, { code: 'BAD_ARGUMENT', topic: this.topic })
   }
 
   /** @internal */

@@ -101,7 +101,7 @@ async function consumeDirectly(engine: ConsumerEngine, runner: HandlerRunner, by
     spentTimeMills: Math.round(engine.core.clock.monotonic() - startedMs),
   })
   if (!record) return result('CR_THROW_EXCEPTION', 'the request holds no message that can be decoded')
-  const message = new ConsumedMessage(record, brokerName)
+  const message = new ConsumedMessage(record, brokerName, engine.core.namespace)
   const assigned = new AssignedQueue({ topic: record.topic, brokerName, queueId: record.queueId }, record.queueOffset)
   assigned.cache.put([message])
   const [settlement] = await runner.run(assigned, assigned.cache.take(1))

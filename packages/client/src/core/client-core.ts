@@ -3,7 +3,7 @@ import type { AnyCommand, MessageQueue, RequestOf, TopicRouteData } from '@skyla
 import type { Clock, Log, Random, Runtime, Timer } from '@skylarkmq/runtime'
 import { EventEmitter } from 'node:events'
 import { createRemotingClient } from '@skylarkmq/remoting'
-import { GetRouteinfoByTopic, RocketError } from '@skylarkmq/remoting/protocol'
+import { checkTopicName, GetRouteinfoByTopic, RocketError } from '@skylarkmq/remoting/protocol'
 import { BrokerTable } from './broker-table.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { NamesrvRotation, parseNamesrvAddresses } from './namesrv.ts'
@@ -52,6 +52,7 @@ class Core implements ClientCore {
   readonly log: Log
   readonly runtime: Runtime
   readonly timeouts: ClientTimeouts
+  readonly namespace: string | undefined
   readonly events = new EventEmitter<CoreEvents>()
   readonly #remoting: RemotingClient
   readonly #namesrv: NamesrvRotation
@@ -60,7 +61,7 @@ class Core implements ClientCore {
   readonly #heartbeats: Heartbeats
   readonly #notifications = new Notifications()
   readonly #refresh: Timer
-  readonly #parts = { consumer: new Set<Part>(), producer: new Set<Part>() }
+  readonly #parts = { consumer: new Set<Part>(), producer: new Set<Part>(), last: new Set<Part>() }
   /** Timeouts in a row, by address. */
   readonly #silences = new Map<string, number>()
   #closing: Promise<void> | undefined
@@ -69,6 +70,9 @@ class Core implements ClientCore {
   constructor(runtime: Runtime, options: ClientOptions) {
     const addresses = parseNamesrvAddresses(options.namesrvAddr)
     this.runtime = runtime
+    this.namespace = options.namespace || undefined
+    const wrong = this.namespace === undefined ? undefined : checkTopicName(this.namespace)
+    if (wrong) throw new RocketError(`the namespace cannot be: ${wrong}`, { code: 'BAD_ARGUMENT' })
     this.clock = runtime.clock
     this.random = runtime.random
     this.clientId = buildClientId(options, runtime.clock, runtime.random)
@@ -193,7 +197,7 @@ class Core implements ClientCore {
     return this.#notifications.on(command, handler)
   }
 
-  onClose(part: Part, kind: 'consumer' | 'producer' = 'consumer'): () => void {
+  onClose(part: Part, kind: 'consumer' | 'producer' | 'last' = 'consumer'): () => void {
     const parts = this.#parts[kind]
     parts.add(part)
     return () => parts.delete(part)
@@ -208,7 +212,7 @@ class Core implements ClientCore {
     const drainMs = options.drainMs ?? DEFAULT_DRAIN_MS
     const deadline = this.clock.monotonic() + drainMs
     this.#refresh.cancel()
-    for (const parts of [this.#parts.consumer, this.#parts.producer]) {
+    for (const parts of [this.#parts.consumer, this.#parts.producer, this.#parts.last]) {
       const leftMs = Math.max(0, deadline - this.clock.monotonic())
       const closing = [...parts].map((part) =>
         part({ drainMs: leftMs }).catch((error) => this.log.error('a part of the client failed to close', { error })),

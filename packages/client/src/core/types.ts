@@ -21,6 +21,8 @@ export interface ClientOptions {
   /** Default: `<pid>#<n>`. Two clients of one machine must not share it. */
   readonly instanceName?: string
   readonly unitName?: string
+  /** Topics and groups of this client are `namespace%name` for brokers, as with RocketMQ's clients; the application sees the plain names. */
+  readonly namespace?: string
   readonly tls?: { readonly ca?: string; readonly rejectUnauthorized: boolean }
   readonly timeouts?: Partial<ClientTimeouts>
   /** Compact headers with SkylarkMQ servers; others are spoken to as ever. Needs `useMsgpack` first. Default false. */
@@ -80,6 +82,7 @@ export interface ClientCore {
   readonly timeouts: ClientTimeouts
   readonly events: EventEmitter<CoreEvents>
   readonly isClosed: boolean
+  readonly namespace: string | undefined
   readonly namesrvAddresses: readonly string[]
 
   /** Resolves with the answer of any code; rejects with RocketError (NO_ROUTE for an unknown broker name, else those of RemotingClient). */
@@ -120,9 +123,9 @@ export interface ClientCore {
 
   /**
    * Runs when the client closes, before connections do; a rejection is logged. Consumers close first, as their handlers may still send;
-   * then producers. Returns the function that removes it.
+   * then producers, then whatever both still used. Returns the function that removes it.
    */
-  onClose(part: (options: CloseOptions) => Promise<void>, kind?: 'consumer' | 'producer'): () => void
+  onClose(part: (options: CloseOptions) => Promise<void>, kind?: 'consumer' | 'producer' | 'last'): () => void
   /** Closes all parts, unregisters, closes connections. Always resolves. */
   close(options?: CloseOptions): Promise<void>
 }

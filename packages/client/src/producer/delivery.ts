@@ -56,6 +56,8 @@ export interface Parcel {
   readonly isBatch: boolean
   /** An answer to a request message: the broker hands it on. */
   readonly isReply?: boolean
+  /** Gets the answer that says that the parcel is stored. */
+  readonly onStored?: (answer: Answer<typeof SendMessageV2>) => void
 }
 
 export interface DeliveryOptions {
@@ -105,6 +107,7 @@ export class Delivery {
         const answer = await this.#request(parcel, queue, Math.min(leftMs, options.attemptTimeoutMs ?? leftMs), options.signal)
         const receipt = receiptOf(parcel, queue, answer, attempt)
         if (receipt) {
+          parcel.onStored?.(answer)
           this.#latency?.answered(queue.brokerName, clock.monotonic() - startedAt)
           if (receipt.status === 'OK' || !options.retryWhenNotStoredSafely) return receipt
           lastReceipt = receipt

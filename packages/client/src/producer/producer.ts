@@ -2,10 +2,15 @@ import type { MessageQueue } from '@skylarkmq/remoting/protocol'
 import type { ProducerCore } from '../core/client-core.ts'
 import type { ReceivedMessage } from '../consumer/received-message.ts'
 import type { CloseOptions, GroupMember } from '../core/types.ts'
+import type { MessageTracer } from '../message-trace/tracer.ts'
 import { RecallMessage, RocketError, SYS_FLAG, checkGroupName, createUniqueIds } from '@skylarkmq/remoting/protocol'
 import { expectSuccess } from '@skylarkmq/remoting'
 import { DEFAULT_DRAIN_MS } from '../core/client-core.ts'
 import { forEachLimited, settledWithin } from '../core/waiting.ts'
+import { traceSend } from '../message-trace/send-trace.ts'
+import { regionOf, tracerFor } from '../message-trace/tracer.ts'
+import { queueWithNamespace, queueWithoutNamespace, withNamespace, withoutNamespace } from '../namespace.ts'
+import { outgoingTrace } from '../trace-context.ts'
 import { traced } from '../tracing.ts'
 import type { Bundle, Numbered } from './batch.ts'
 import { SendAllError, bundleLanes, encodeBundle, splitReceipt } from './batch.ts'
@@ -19,7 +24,7 @@ import { QueueSelector, queueForKey } from './queue-selector.ts'
 import { Requests, replyQueue, replyTo } from './request-reply.ts'
 import type { ReplyOptions, RequestOptions } from './request-reply.ts'
 import { Transactions, transactionProperties } from './transaction.ts'
-import type { TransactionReceipt, TransactionWork } from './transaction.ts'
+import type { EndedHalf, TransactionReceipt, TransactionWork } from './transaction.ts'
 import type { Message, Producer, ProducerOptions, SendOptions, SendReceipt, TransactionOptions } from './types.ts'
 
 /** RocketMQ's defaults (5.3 `DefaultMQProducer`). */
@@ -42,9 +47,12 @@ export interface ProducerParts {
 
 class DefaultProducer implements Producer {
   readonly group: string
+  /** With the client's namespace. */
+  readonly #brokerGroup: string
+  readonly #tracer: MessageTracer | undefined
   readonly #core: ProducerCore
   readonly #ownsCore: boolean
-  readonly #options: Required<Omit<ProducerOptions, 'inFlight' | 'group' | 'attemptTimeoutMs' | 'onCheck'>>
+  readonly #options: Required<Omit<ProducerOptions, 'inFlight' | 'group' | 'attemptTimeoutMs' | 'onCheck' | 'messageTrace'>>
   readonly #attemptTimeoutMs: number | undefined
   readonly #delivery: Delivery
   readonly #inFlight: InFlight
@@ -61,6 +69,8 @@ class DefaultProducer implements Producer {
     if (wrong) throw new RocketError(wrong, { code: 'BAD_ARGUMENT', group: options.group })
     const { core } = parts
     this.group = options.group
+    this.#brokerGroup = withNamespace(core.namespace, options.group)
+    this.#tracer = tracerFor(core, options.messageTrace)
     this.#core = core
     this.#ownsCore = parts.ownsCore
     this.#options = {
@@ -81,13 +91,19 @@ class DefaultProducer implements Producer {
       whenFull: options.inFlight?.whenFull ?? 'wait',
     })
     this.#nextId = createUniqueIds({ clock: core.clock, random: core.random, host: core.clientId.slice(0, core.clientId.indexOf('@')) })
-    this.#transactions = new Transactions({ core, group: options.group, onCheck: options.onCheck, timeoutMs: this.#options.timeoutMs })
+    this.#transactions = new Transactions({
+      core,
+      group: this.#brokerGroup,
+      onCheck: options.onCheck,
+      timeoutMs: this.#options.timeoutMs,
+      onEnded: this.#tracer && ((half, outcome) => this.#noteTransactionEnd(half, outcome)),
+    })
     this.#requests = new Requests({
       core,
-      group: options.group,
+      group: this.#brokerGroup,
       send: (message, properties, sendOptions) => this.#sendWith(message, properties, 0, sendOptions),
     })
-    this.#member = { kind: 'producer', group: options.group, topics: () => this.#topics }
+    this.#member = { kind: 'producer', group: this.#brokerGroup, topics: () => this.#topics }
     core.registerGroup(this.#member)
     this.#forgetOnClose = core.onClose((closeOptions) => this.close(closeOptions), 'producer')
   }
@@ -96,12 +112,10 @@ class DefaultProducer implements Producer {
     this.#checkOpen()
     return traced(
       'send',
-      () => ({ topic: message.topic, group: this.group, message, clientId: this.#core.clientId }),
-      async () => {
-        const encoded = await this.#encode(message)
-        return this.#bounded(encoded.body.length, options.signal, () =>
-          this.#delivery.deliver(this.#parcel(encoded), this.#deliveryOptions(options, message, this.#options.retries)),
-        )
+      () => this.#sendEvent(message),
+      async (event) => {
+        const encoded = await this.#encode(message, event?.properties)
+        return this.#bounded(encoded.body.length, options.signal, () => this.#deliver(encoded, this.#parcel(encoded), options, message))
       },
     )
   }
@@ -114,7 +128,7 @@ class DefaultProducer implements Producer {
         topic: message.topic,
       })
     }
-    const properties = transactionProperties(this.group, options.checkAfterMs)
+    const properties = transactionProperties(this.#brokerGroup, options.checkAfterMs)
     return this.#transactions.run(await this.#sendWith(message, properties, SYS_FLAG.TRANSACTION_PREPARED, options), work)
   }
 
@@ -126,7 +140,7 @@ class DefaultProducer implements Producer {
   async reply(request: ReceivedMessage, body: Uint8Array | string, options: ReplyOptions = {}): Promise<SendReceipt> {
     this.#checkOpen()
     const [message, properties] = replyTo(request, body, options)
-    const encoded = withProperties(await this.#encode(message), properties)
+    const encoded = withProperties(await this.#encode(message, undefined, true), properties)
     const deliveryOptions = {
       ...this.#deliveryOptions(options, message, this.#options.retries),
       fixedQueue: replyQueue(request.brokerName),
@@ -143,14 +157,14 @@ class DefaultProducer implements Producer {
     sysFlag: number,
     options: SendOptions,
   ): Promise<SendReceipt> {
-    const encoded = withProperties(await this.#encode(message), properties)
-    const parcel = { ...this.#parcel(encoded), sysFlag: encoded.sysFlag | sysFlag }
-    return this.#bounded(encoded.body.length, options.signal, () =>
-      traced(
-        'send',
-        () => ({ topic: message.topic, group: this.group, message, clientId: this.#core.clientId }),
-        () => this.#delivery.deliver(parcel, this.#deliveryOptions(options, message, this.#options.retries)),
-      ),
+    return traced(
+      'send',
+      () => this.#sendEvent(message),
+      async (event) => {
+        const encoded = withProperties(await this.#encode(message, event?.properties), properties)
+        const parcel = { ...this.#parcel(encoded), sysFlag: encoded.sysFlag | sysFlag }
+        return this.#bounded(encoded.body.length, options.signal, () => this.#deliver(encoded, parcel, options, message))
+      },
     )
   }
 
@@ -165,11 +179,22 @@ class DefaultProducer implements Producer {
   async sendAll(messages: Iterable<Message>, options: SendOptions = {}): Promise<readonly SendReceipt[]> {
     this.#checkOpen()
     const given = [...messages]
-    const now = this.#core.clock.now()
+    return traced(
+      'send',
+      () => ({ ...this.#sendEvent(given[0]), messages: given }),
+      (event) => this.#sendBatches(given, options, event?.properties),
+    )
+  }
+
+  async #sendBatches(
+    given: readonly Message[],
+    options: SendOptions,
+    added: Readonly<Record<string, string>> | undefined,
+  ): Promise<readonly SendReceipt[]> {
     // All are checked before any is sent.
     const numbered: Numbered[] = given.map((message, index) => ({
       index,
-      message: encodeMessage(message, this.#nextId(), this.#options.maxMessageBytes, now),
+      message: this.#encodeOne(message, added),
       orderKey: message.orderKey,
     }))
     const receipts = Array.from<SendReceipt | undefined>({ length: given.length })
@@ -199,23 +224,28 @@ class DefaultProducer implements Producer {
     this.#checkOpen()
     checkTopic(topic)
     const brokerName = brokerOfHandle(recallHandle)
-    if (!this.#core.brokerAddress(brokerName)) await this.#core.route(topic, { refresh: true })
+    const brokerTopic = withNamespace(this.#core.namespace, topic)
+    if (!this.#core.brokerAddress(brokerName)) await this.#core.route(brokerTopic, { refresh: true })
     const answer = await this.#core.invoke(
       brokerName,
       RecallMessage,
-      { producerGroup: this.group, topic, recallHandle },
+      { producerGroup: this.#brokerGroup, topic: brokerTopic, recallHandle },
       {
         timeoutMs: options.timeoutMs ?? this.#options.timeoutMs,
         signal: options.signal,
       },
     )
     expectSuccess(answer)
-    return answer.header().msgId
+    const messageId = answer.header().msgId
+    const region = regionOf(undefined, undefined) as string
+    this.#tracer?.add({ type: 'recalled', time: this.#tracer.now, region, group: this.group, topic, messageId, isSuccess: true })
+    return messageId
   }
 
-  queues(topic: string): Promise<readonly MessageQueue[]> {
+  async queues(topic: string): Promise<readonly MessageQueue[]> {
     checkTopic(topic)
-    return this.#core.publishQueues(topic)
+    const { namespace } = this.#core
+    return (await this.#core.publishQueues(withNamespace(namespace, topic))).map((queue) => queueWithoutNamespace(namespace, queue))
   }
 
   close(options: CloseOptions = {}): Promise<void> {
@@ -252,11 +282,64 @@ class DefaultProducer implements Producer {
       throw new RocketError('this producer is closed; create another one', { code: 'CLOSED', group: this.group, phase: 'close' })
   }
 
-  #encode(message: Message): EncodedMessage | Promise<EncodedMessage> {
-    const { compressFromBytes, maxMessageBytes } = this.#options
-    const encoded = encodeMessage(message, this.#nextId(), maxMessageBytes, this.#core.clock.now())
+  #sendEvent(message: Message | undefined) {
+    return { topic: message?.topic, group: this.group, message, clientId: this.#core.clientId, properties: {} as Record<string, string> }
+  }
+
+  /** `added`: what subscribers of the send event want in the message, a `traceparent` say. `isOfBroker`: the topic is no application's. */
+  #encode(message: Message, added?: Readonly<Record<string, string>>, isOfBroker = false): EncodedMessage | Promise<EncodedMessage> {
+    const { compressFromBytes } = this.#options
+    const encoded = this.#encodeOne(message, added, isOfBroker)
     this.#topics.add(encoded.topic)
     return compressFromBytes > 0 && encoded.body.length >= compressFromBytes ? compressed(encoded, compressFromBytes) : encoded
+  }
+
+  #encodeOne(message: Message, added: Readonly<Record<string, string>> | undefined, isOfBroker = false): EncodedMessage {
+    const { namespace, clock } = this.#core
+    checkTopic(message.topic)
+    const named = namespace && !isOfBroker ? { ...message, topic: withNamespace(namespace, message.topic) } : message
+    const encoded = encodeMessage(named, this.#nextId(), this.#options.maxMessageBytes, clock.now())
+    const trace = outgoingTrace(message.properties, added)
+    return trace.length === 0 ? encoded : withProperties(encoded, trace)
+  }
+
+  /** The application sees its own names. */
+  #shown(receipt: SendReceipt): SendReceipt {
+    const { namespace } = this.#core
+    return namespace ? { ...receipt, queue: queueWithoutNamespace(namespace, receipt.queue) } : receipt
+  }
+
+  async #deliver(encoded: EncodedMessage, parcel: Parcel, options: SendOptions, message: Message): Promise<SendReceipt> {
+    const deliveryOptions = this.#deliveryOptions(options, message, this.#options.retries)
+    if (!this.#tracer) return this.#shown(await this.#delivery.deliver(parcel, deliveryOptions))
+    const isHalf = (parcel.sysFlag & SYS_FLAG.TRANSACTION_PREPARED) !== 0
+    const sending = traceSend(this.#tracer, this.group, [{ message, encoded }], isHalf)
+    try {
+      const receipt = await this.#delivery.deliver({ ...parcel, onStored: sending.onStored }, deliveryOptions)
+      sending.ended([receipt.offsetMessageId])
+      return this.#shown(receipt)
+    } catch (error) {
+      sending.ended()
+      throw error
+    }
+  }
+
+  #noteTransactionEnd(half: EndedHalf, outcome: 'commit' | 'rollback'): void {
+    const { namespace } = this.#core
+    this.#tracer?.add({
+      type: 'transactionEnd',
+      time: this.#tracer.now,
+      region: regionOf(undefined, undefined) as string,
+      group: this.group,
+      topic: withoutNamespace(namespace, half.topic),
+      messageId: half.messageId,
+      tags: '',
+      keys: '',
+      storeHost: this.#core.brokerAddress(half.target) ?? half.target,
+      transactionId: half.messageId,
+      outcome,
+      isFromCheck: half.isCheck,
+    })
   }
 
   async #bounded<T>(bytes: number, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
@@ -272,18 +355,24 @@ class DefaultProducer implements Producer {
   async #sendBundle(bundle: Bundle, given: readonly Message[], options: SendOptions): Promise<readonly SendReceipt[]> {
     const first = bundle.messages[0] as Numbered
     const message = given[first.index] as Message
+    this.#topics.add(bundle.topic)
     if (bundle.messages.length === 1) {
       const { compressFromBytes } = this.#options
       const isLarge = compressFromBytes > 0 && first.message.body.length >= compressFromBytes
       const encoded = isLarge ? await compressed(first.message, compressFromBytes) : first.message
-      this.#topics.add(encoded.topic)
-      const deliveryOptions = this.#deliveryOptions(options, message, this.#options.retries)
       return [
-        await this.#bounded(encoded.body.length, options.signal, () => this.#delivery.deliver(this.#parcel(encoded), deliveryOptions)),
+        await this.#bounded(encoded.body.length, options.signal, () => this.#deliver(encoded, this.#parcel(encoded), options, message)),
       ]
     }
-    this.#topics.add(bundle.topic)
     const body = encodeBundle(bundle)
+    const sending =
+      this.#tracer &&
+      traceSend(
+        this.#tracer,
+        this.group,
+        bundle.messages.map(({ index, message: encoded }) => ({ message: given[index] as Message, encoded })),
+        false,
+      )
     const parcel: Parcel = {
       ...this.#parcel(first.message),
       body,
@@ -291,21 +380,24 @@ class DefaultProducer implements Producer {
       messageId: bundle.messages.map(({ message: m }) => m.messageId).join(','),
       properties: `WAIT\u0001${first.message.waitStoreOk}\u0002`,
       isBatch: true,
+      ...(sending ? { onStored: sending.onStored } : {}),
     }
-    const receipt = await this.#bounded(body.length, options.signal, () =>
-      traced(
-        'send',
-        () => ({ topic: bundle.topic, group: this.group, messages: bundle.messages.length, clientId: this.#core.clientId }),
-        () => this.#delivery.deliver(parcel, this.#deliveryOptions(options, message, this.#options.retries)),
-      ),
-    )
-    return splitReceipt(bundle, receipt)
+    try {
+      const deliveryOptions = this.#deliveryOptions(options, message, this.#options.retries)
+      const receipt = await this.#bounded(body.length, options.signal, () => this.#delivery.deliver(parcel, deliveryOptions))
+      const receipts = splitReceipt(bundle, this.#shown(receipt))
+      sending?.ended(receipts.map(({ offsetMessageId }) => offsetMessageId))
+      return receipts
+    } catch (error) {
+      sending?.ended()
+      throw error
+    }
   }
 
   #parcel(encoded: EncodedMessage): Parcel {
     return {
       topic: encoded.topic,
-      group: this.group,
+      group: this.#brokerGroup,
       messageId: encoded.messageId,
       body: encoded.body,
       properties: encoded.properties,
@@ -336,14 +428,17 @@ class DefaultProducer implements Producer {
           topic: message.topic,
         })
       }
-      return () => queue
+      const named = queueWithNamespace(this.#core.namespace, queue)
+      return () => named
     }
     if (selectQueue) {
       return (queues) => {
-        const chosen = selectQueue(queues, message)
+        const { namespace } = this.#core
+        const shown = namespace ? queues.map((each) => queueWithoutNamespace(namespace, each)) : queues
+        const chosen = selectQueue(shown, message)
         if (!chosen)
           throw new RocketError('selectQueue chose no queue; return one of those given', { code: 'BAD_ARGUMENT', topic: message.topic })
-        return chosen
+        return queueWithNamespace(namespace, chosen)
       }
     }
     const { orderKey } = message

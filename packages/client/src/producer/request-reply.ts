@@ -4,6 +4,7 @@ import type { DeliveryOptions } from './delivery.ts'
 import type { Message, SendOptions, SendReceipt } from './types.ts'
 import { PROPERTY, PushReplyMessageToClient as Push, RocketError, hostToBytes, parseProperties } from '@skylarkmq/remoting/protocol'
 import { abortedError } from '../core/waiting.ts'
+import { withNamespace } from '../namespace.ts'
 import { ReceivedMessage } from '../consumer/received-message.ts'
 
 type Properties = readonly (readonly [string, string])[]
@@ -33,7 +34,8 @@ class WaitingRequests {
       const stored = storedOf(header, body)
       const correlationId = stored.properties.get(PROPERTY.CORRELATION_ID) ?? ''
       const take = this.#waiting.get(correlationId)
-      if (take) take(new ReceivedMessage(stored, core.brokerNames.find((name) => core.brokerAddress(name) === address) ?? ''))
+      if (take)
+        take(new ReceivedMessage(stored, core.brokerNames.find((name) => core.brokerAddress(name) === address) ?? '', core.namespace))
       else core.log.warn('a reply came that nobody waits for; its request may have timed out', { correlationId, address })
       return { code: 0 }
     })
@@ -77,7 +79,7 @@ export class Requests {
     const { core, send } = this.#parts
     const { timeoutMs, signal } = options
     const deadline = core.clock.monotonic() + timeoutMs
-    await this.#introduce(message.topic, options)
+    await this.#introduce(withNamespace(core.namespace, message.topic), options)
     const correlationId = uuid(core.random.bytes(16))
     const { reply, forget } = waitingRequests(core).expect(correlationId)
     const limit = this.#limit(message.topic, Math.max(1, deadline - core.clock.monotonic()), timeoutMs, signal)

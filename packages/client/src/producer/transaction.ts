@@ -11,6 +11,7 @@ import {
   decodeRecord,
   parseOffsetMessageId,
 } from '@skylarkmq/remoting/protocol'
+import { withNamespace } from '../namespace.ts'
 import { ReceivedMessage } from '../consumer/received-message.ts'
 
 /** How a transaction ends. 'unknown': the broker asks later, through `onCheck`. */
@@ -30,7 +31,11 @@ export interface TransactionParts {
   readonly group: string
   readonly onCheck: TransactionCheck | undefined
   readonly timeoutMs: number
+  /** A transaction has ended, as the broker confirmed. */
+  readonly onEnded?: ((half: EndedHalf, outcome: 'commit' | 'rollback') => void) | undefined
 }
+
+export type EndedHalf = Pick<EndingHalf, 'target' | 'messageId' | 'topic' | 'isCheck'>
 
 interface EndingHalf {
   /** Broker name or address. */
@@ -139,7 +144,7 @@ export class Transactions {
           queueOffset: half.queueOffset,
           physicalOffset: place.physicalOffset,
           messageId: half.transactionId ?? id,
-          topic: half.queue.topic,
+          topic: withNamespace(this.#parts.core.namespace, half.queue.topic),
           isCheck: false,
         },
         outcome,
@@ -165,7 +170,8 @@ export class Transactions {
     try {
       // A confirmed end was of another copy, which a repeated send has left: this one must not be delivered too.
       const known = state && (state.isConfirmed ? 'rollback' : state.outcome)
-      const outcome = known ?? checked(await onCheck?.(new ReceivedMessage(stored, this.#brokerAt(half.target))), 'onCheck', group)
+      const outcome =
+        known ?? checked(await onCheck?.(new ReceivedMessage(stored, this.#brokerAt(half.target), core.namespace)), 'onCheck', group)
       if (outcome !== 'unknown') await this.#end(half, outcome)
     } catch (error) {
       core.log.error('onCheck failed; the broker asks again', { group, messageId: half.messageId, error })
@@ -188,6 +194,7 @@ export class Transactions {
     for (let attempt = 1; ; attempt++) {
       try {
         expectSuccess(await core.invoke(half.target, EndTransaction, header, { timeoutMs }))
+        this.#parts.onEnded?.(half, outcome)
         return true
       } catch (error) {
         const isLast = attempt === END_ATTEMPTS || !(error instanceof RocketError) || !isWorthRepeating(error)

@@ -1,6 +1,7 @@
 import type { MessageQueue } from '@skylarkmq/remoting/protocol'
 import type { ReceivedMessage } from '../consumer/received-message.ts'
 import type { CloseOptions } from '../core/types.ts'
+import type { MessageTraceOption } from '../message-trace/tracer.ts'
 import type { ReplyOptions, RequestOptions } from './request-reply.ts'
 import type { TransactionCheck, TransactionReceipt, TransactionWork } from './transaction.ts'
 
@@ -79,6 +80,8 @@ export interface ProducerOptions {
   readonly compressFromBytes?: number
   /** Size of one request of `sendAll`. Default 1 MiB. */
   readonly batchBytes?: number
+  /** Writes RocketMQ's message trace: when each message was sent, how long it took, where it is. Default false. */
+  readonly messageTrace?: MessageTraceOption
   /** Avoid brokers that answered slowly or failed lately. Default true. */
   readonly avoidSlowBrokers?: boolean
   readonly inFlight?: {
