@@ -7,6 +7,8 @@ import { BROKER_CONFIG } from './config.ts'
 import type { BrokerConfig, Settings } from './config.ts'
 import { parseDelayLevels } from './delay/delay-levels.ts'
 import { ScheduleService } from './delay/schedule-service.ts'
+import { DeliveryJournal } from './explain/delivery-journal.ts'
+import { makeGuards } from './guard/guards.ts'
 import { ConsumerGroups } from './groups/consumer-groups.ts'
 import { GroupConfigs } from './groups/group-configs.ts'
 import { ProducerGroups } from './groups/producer-groups.ts'
@@ -126,6 +128,7 @@ class RunningBroker implements Broker {
     const isNotified = (group: string): boolean =>
       settings.current.notifyConsumerIdsChangedEnable && (groupConfigs.get(group)?.notifyConsumerIdsChangedEnable ?? true)
     const isSync = config.flushDiskType === 'SYNC_FLUSH'
+    const consumers = new ConsumerGroups(clock, isNotified)
     const parts = {
       ...{ store, metadata, clock, random, log, settings, delayLevelsMs },
       brokerName: config.brokerName,
@@ -137,7 +140,8 @@ class RunningBroker implements Broker {
       topics: new TopicConfigs(metadata, clock),
       groupConfigs,
       groups: groupConfigs,
-      consumers: new ConsumerGroups(clock, isNotified),
+      consumers,
+      journal: new DeliveryJournal(clock, consumers),
       producers: new ProducerGroups(clock),
       compensations: new Compensations(clock),
       throughput: new Throughput(store),
@@ -147,7 +151,7 @@ class RunningBroker implements Broker {
       locks: new QueueLocks(clock),
       schedule: new ScheduleService({ store, metadata, clock, log, delayLevelsMs, isSync }),
     }
-    this.#parts = { ...parts, transactions: new TransactionService(parts) }
+    this.#parts = { ...parts, ...makeGuards(parts), transactions: new TransactionService(parts) }
     const { topics } = parts
     addSystemTopics(topics, config, config.brokerName, delayLevelsMs.length)
     const recovered = topics.recover(store.queues(), CLIENT_QUEUES)
@@ -177,6 +181,7 @@ class RunningBroker implements Broker {
       clock.every(this.#settings.current.flushConsumerOffsetInterval, () => offsets.save()),
     ]
     this.#stops.push(() => timers.forEach((timer) => timer.cancel()))
+    this.#stops.push(() => parts.stalledQueues.close())
     await this.#register()
     const { brokerName } = parts
     this.#runtime.log.info('the broker accepts messages', { broker: brokerName, address: this.address, port: this.port })

@@ -1,10 +1,12 @@
 import type { ServerConnection } from '@skylarkmq/remoting'
 import type { Clock } from '@skylarkmq/runtime'
 import type { Settings } from './config.ts'
+import type { StalledQueues } from './guard/stalled-queues.ts'
 import type { ConsumerGroups } from './groups/consumer-groups.ts'
 import type { ProducerGroups } from './groups/producer-groups.ts'
 import type { QueueLocks } from './groups/queue-locks.ts'
 import type { Compensations } from './groups/subscriptions.ts'
+import type { StartPins } from './offsets/start-pins.ts'
 import type { HeldPulls } from './pull/held-pulls.ts'
 import type { Throughput } from './throughput.ts'
 
@@ -17,16 +19,19 @@ export interface HousekeepingDeps {
   readonly throughput: Throughput
   readonly clock: Clock
   readonly settings: Settings
+  readonly startPins: StartPins
+  readonly stalledQueues: StalledQueues
 }
 
 /** How often clients that went silent are looked for (RocketMQ 5.3 `ClientHousekeepingService`). */
 export const HOUSEKEEPING_MS = 10_000
 
 /** A connection is gone: so are its memberships and its waiting pulls; the other members of its groups are told. */
-export function forgetConnection({ consumers, producers, heldPulls }: HousekeepingDeps, connection: ServerConnection): void {
+export function forgetConnection({ consumers, producers, heldPulls, startPins }: HousekeepingDeps, connection: ServerConnection): void {
   consumers.drop(connection)
   producers.drop(connection)
   heldPulls.drop(connection)
+  startPins.drop(connection)
 }
 
 /** Closes connections of clients whose heartbeats stopped, and forgets what has expired. */
@@ -39,4 +44,5 @@ export function keepHouse(deps: HousekeepingDeps): void {
   deps.throughput.sample(deps.clock.monotonic())
   deps.locks.sweep()
   deps.compensations.sweep(subscriptionExpiredTimeout)
+  void deps.stalledQueues.look()
 }

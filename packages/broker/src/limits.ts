@@ -24,6 +24,20 @@ export const LIMITS = Object.freeze({
   lockQueues: 65_536,
   /** Queues that an operator may give one topic. */
   topicQueues: 65_536,
+  /** Groups and topics whose first offsets are remembered. */
+  startPins: 200_000,
+  /** Queues of one broadcasting member. */
+  memberPins: 10_000,
+  /** Queues of groups whose deliveries are remembered, and what of each. */
+  journalQueues: 100_000,
+  journalEntriesPerQueue: 64,
+  journalEntries: 500_000,
+  /** Things that are wrong at a time. */
+  findings: 10_000,
+  /** Members of a group that are asked which queues they own. */
+  membersAsked: 64,
+  /** Groups whose members are asked at a time. */
+  groupsAsked: 16,
   /** Messages of one delay level that are delivered at a time. */
   scheduleMessages: 256,
   scheduleBytes: 8 * 1024 * 1024,

@@ -10,6 +10,10 @@ import {
   getRuntimeInfo,
   updateBrokerConfig,
 } from './processors/broker-admin.ts'
+import { getGroupHealth } from './guard/group-health.ts'
+import type { HealthDeps } from './guard/group-health.ts'
+import { cloneGroupOffset } from './offsets/clone-offsets.ts'
+import type { HousekeepingDeps } from './housekeeping.ts'
 import type { BrokerAdminDeps } from './processors/broker-admin.ts'
 import { checkClientConfig, getConsumerList, heartBeat, unregisterClient } from './processors/client-manage.ts'
 import type { ClientDeps } from './processors/client-manage.ts'
@@ -69,7 +73,12 @@ export type BrokerParts = SendDeps &
   RelayDeps &
   EndDeps &
   ReplyDeps &
-  ResetDeps
+  RecallDeps &
+  TimerAdminDeps &
+  ResetDeps &
+  HealthDeps &
+  PopParts &
+  HousekeepingDeps
 
 export interface Lanes {
   readonly send: Lane
@@ -156,3 +165,5 @@ export function brokerRoutes(parts: BrokerParts, lanes: Lanes): Route[] {
 /** What this broker will do in a later version. */
 const notYet = (what: string) => (): Reply<never> =>
   refuse('REQUEST_CODE_NOT_SUPPORTED', ` request type not supported: this broker does not do ${what} yet`)
+    route(c.CloneGroupOffset, lanes.admin, cloneGroupOffset(parts)),
+    route(c.GetGroupHealth, lanes.admin, getGroupHealth(parts)),

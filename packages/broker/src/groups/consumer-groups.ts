@@ -2,6 +2,8 @@ import { NotifyConsumerIdsChanged } from '@skylarkmq/remoting/protocol'
 import type { ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel } from '@skylarkmq/remoting/protocol'
 import type { ServerConnection } from '@skylarkmq/remoting'
 import type { Clock } from '@skylarkmq/runtime'
+import { expressionsOf, sameExpressions } from './expressions.ts'
+import type { Expressions } from './expressions.ts'
 import { subscriptionOf } from './subscriptions.ts'
 import type { Subscription } from './subscriptions.ts'
 
@@ -9,7 +11,14 @@ export interface ConsumerMember {
   readonly connection: ServerConnection
   clientId: string
   seenAt: number
+  /** When it joined, by the clock that never goes back. */
+  readonly joinedAt: number
+  /** What it itself subscribes to, as its last heartbeat said. */
+  expressions: Expressions
 }
+
+/** A member came, left, or subscribes to something else. The group is undefined when nobody is left. */
+export type GroupListener = (name: string, group: ConsumerGroup | undefined) => void
 
 export interface ConsumerGroup {
   readonly name: string
@@ -30,11 +39,16 @@ export class ConsumerGroups {
   readonly #changed = new Set<string>()
   readonly #clock: Clock
   readonly #isNotified: (group: string) => boolean
+  readonly #listeners: GroupListener[] = []
 
   /** `isNotified`: whether the members of a group want to hear of changes (its setting notifyConsumerIdsChangedEnable). */
   constructor(clock: Clock, isNotified: (group: string) => boolean) {
     this.#clock = clock
     this.#isNotified = isNotified
+  }
+
+  onChange(listener: GroupListener): void {
+    this.#listeners.push(listener)
   }
 
   get(group: string): ConsumerGroup | undefined {
@@ -78,7 +92,12 @@ export class ConsumerGroups {
     group.consumeFromWhere = data.consumeFromWhere
     const isNew = this.#join(group, connection, clientId)
     const isResubscribed = this.#subscribe(group, subscriptions)
+    const member = group.members.get(connection) as ConsumerMember
+    const expressions = expressionsOf(data.subscriptionDataSet)
+    const isOther = !sameExpressions(expressions, member.expressions)
+    if (isOther) member.expressions = expressions
     if (isNew || isResubscribed) this.#tellLater(group)
+    if (isNew || isOther) this.#changedTo(group.name, group)
   }
 
   /** A heartbeat that left its subscriptions out: the member lives. */
@@ -94,6 +113,7 @@ export class ConsumerGroups {
     if (joined?.delete(groupName) && joined.size === 0) this.#ofConnection.delete(connection)
     if (group.members.size === 0) this.#groups.delete(groupName)
     else this.#tellLater(group)
+    this.#changedTo(groupName, group.members.size === 0 ? undefined : group)
   }
 
   drop(connection: ServerConnection): void {
@@ -125,7 +145,7 @@ export class ConsumerGroups {
       Object.assign(member, { clientId, seenAt })
       return isRenamed
     }
-    group.members.set(connection, { connection, clientId, seenAt })
+    group.members.set(connection, { connection, clientId, seenAt, joinedAt: seenAt, expressions: new Map() })
     let joined = this.#ofConnection.get(connection)
     if (joined === undefined) this.#ofConnection.set(connection, (joined = new Set()))
     joined.add(group.name)
@@ -149,6 +169,10 @@ export class ConsumerGroups {
       isChanged = true
     }
     return isChanged
+  }
+
+  #changedTo(name: string, group: ConsumerGroup | undefined): void {
+    for (const listener of this.#listeners) listener(name, group)
   }
 
   #tellLater(group: ConsumerGroup): void {

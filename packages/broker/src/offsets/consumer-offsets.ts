@@ -10,6 +10,9 @@ interface TopicGroup {
   readonly resets: Map<number, number>
 }
 
+/** Resets that no consumer has been told yet survive a restart: else the next commit of a consumer that was not told would undo them. */
+const RESETS_KEY_PREFIX = 'pendingResets/'
+
 /**
  * How far each group has consumed each queue. Held in memory; `save` hands what changed to the metadata store, on a timer and at close,
  * so that a commit costs no write. After a crash consumers see the messages since the last save again.
@@ -26,6 +29,12 @@ export class ConsumerOffsets {
       const entry = this.#entry(key.slice(split + 1), key.slice(0, split))
       for (const [queueId, offset] of Object.entries(JSON.parse(text) as Record<string, number>))
         entry.committed.set(Number(queueId), offset)
+    }
+    for (const [key, text] of metadata.entries('kv')) {
+      if (!key.startsWith(RESETS_KEY_PREFIX)) continue
+      const split = key.indexOf('@')
+      const entry = this.#entry(key.slice(split + 1), key.slice(RESETS_KEY_PREFIX.length, split))
+      for (const [queueId, offset] of Object.entries(JSON.parse(text) as Record<string, number>)) entry.resets.set(Number(queueId), offset)
     }
   }
 
@@ -60,14 +69,21 @@ export class ConsumerOffsets {
     entry.committed.set(queueId, offset)
     entry.pulled.delete(queueId)
     if (isTold) entry.resets.set(queueId, offset)
+    else entry.resets.delete(queueId)
     this.#dirty.add(entry)
+    this.#saveResets(entry)
+  }
+
+  /** An operator's new offset that the consumer has not heard of yet. */
+  pendingReset(group: string, topic: string, queueId: number): number | undefined {
+    return this.#table.get(group)?.get(topic)?.resets.get(queueId)
   }
 
   takeReset(group: string, topic: string, queueId: number): number | undefined {
-    const resets = this.#table.get(group)?.get(topic)?.resets
-    if (resets === undefined || resets.size === 0) return undefined
-    const offset = resets.get(queueId)
-    resets.delete(queueId)
+    const entry = this.#table.get(group)?.get(topic)
+    if (entry === undefined || entry.resets.size === 0) return undefined
+    const offset = entry.resets.get(queueId)
+    if (entry.resets.delete(queueId)) this.#saveResets(entry)
     return offset
   }
 
@@ -106,8 +122,15 @@ export class ConsumerOffsets {
     this.#dirty.clear()
   }
 
+  #saveResets(entry: TopicGroup): void {
+    const key = `${RESETS_KEY_PREFIX}${keyOf(entry)}`
+    if (entry.resets.size === 0) this.#metadata.delete('kv', key)
+    else this.#metadata.set('kv', key, JSON.stringify(Object.fromEntries(entry.resets)))
+  }
+
   #forget(entry: TopicGroup): void {
     this.#dirty.delete(entry)
+    if (entry.resets.size > 0) this.#metadata.delete('kv', `${RESETS_KEY_PREFIX}${keyOf(entry)}`)
     this.#metadata.delete('offsets', keyOf(entry))
   }
 

@@ -23,6 +23,8 @@ import type { Refusal } from '../answers.ts'
 import type { Settings } from '../config.ts'
 import type { ConsumerGroups } from '../groups/consumer-groups.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
+import type { SubscriptionGuard } from '../guard/subscription-guard.ts'
+import type { StartPins } from '../offsets/start-pins.ts'
 import type { ProducerGroups } from '../groups/producer-groups.ts'
 import { isTagExpression, parseTags } from '../groups/subscriptions.ts'
 import type { FilterCache } from '../groups/subscriptions.ts'
@@ -36,6 +38,8 @@ export interface ClientDeps {
   readonly producers: ProducerGroups
   readonly filters: FilterCache
   readonly settings: Settings
+  readonly startPins: StartPins
+  readonly subscriptionGuard: SubscriptionGuard
 }
 
 /** Java clients of heartbeat V2 then always send their subscriptions in full. */
@@ -70,6 +74,8 @@ function registerConsumer(deps: ClientDeps, heartbeat: HeartbeatData, data: Cons
     deps.consumers.touch(context.connection, data.groupName)
     return undefined
   }
+  const conflict = deps.subscriptionGuard.refusal(context.connection, heartbeat.clientID, data)
+  if (conflict !== undefined) return conflict
   try {
     deps.consumers.register(context.connection, heartbeat.clientID, data)
   } catch (error) {
@@ -77,6 +83,7 @@ function registerConsumer(deps: ClientDeps, heartbeat: HeartbeatData, data: Cons
     return { code: error.brokerCode ?? ResponseCode.SUBSCRIPTION_PARSE_FAILED, remark: error.message }
   }
   ensureRetryTopic(deps, config, data)
+  deps.startPins.heartbeat(context.connection, heartbeat.clientID, data)
   return faultOf(deps, data)
 }
 

@@ -4,10 +4,12 @@ import type { Reply, RequestContext } from '@skylarkmq/remoting'
 import { SUCCESS, groupMissing, plain, refuse } from '../answers.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
 import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
+import type { StartPins } from '../offsets/start-pins.ts'
 
 export interface GroupAdminDeps {
   readonly groupConfigs: GroupConfigs
   readonly offsets: ConsumerOffsets
+  readonly startPins: StartPins
 }
 
 export function updateGroup({ groupConfigs }: GroupAdminDeps) {
@@ -25,11 +27,12 @@ export function updateGroup({ groupConfigs }: GroupAdminDeps) {
   }
 }
 
-export function deleteGroup({ groupConfigs, offsets }: GroupAdminDeps) {
+export function deleteGroup({ groupConfigs, offsets, startPins }: GroupAdminDeps) {
   return ({ groupName, cleanOffset }: RequestOf<typeof DeleteSubscriptiongroup>): Reply<never> => {
     if (isSystemGroup(groupName)) return refuse('INVALID_PARAMETER', `the group ${plain(groupName)} belongs to the system and stays`)
     if (!groupConfigs.delete(groupName)) return groupMissing(groupName)
     if (cleanOffset) offsets.deleteGroup(groupName)
+    startPins.deleteGroup(groupName)
     return SUCCESS
   }
 }

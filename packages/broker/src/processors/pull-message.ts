@@ -1,10 +1,11 @@
 import { PULL_FLAG, ResponseCode, isReadable } from '@skylarkmq/remoting/protocol'
 import type { PullMessage, RequestOf, ResponseOf, SubscriptionGroupConfig, TopicConfig } from '@skylarkmq/remoting/protocol'
-import type { Reply, RequestContext } from '@skylarkmq/remoting'
+import type { Reply, RequestContext, ServerConnection } from '@skylarkmq/remoting'
 import type { EntryFilter, MessageStore, ReadResult } from '@skylarkmq/store'
 import { groupMissing, plain, refuse, shown, topicMissing } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
 import type { Settings } from '../config.ts'
+import type { DeliveryJournal } from '../explain/delivery-journal.ts'
 import type { SqlFilter } from '../filter/sql-filter.ts'
 import type { ConsumerGroups } from '../groups/consumer-groups.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
@@ -28,6 +29,7 @@ export interface PullDeps {
   readonly filters: FilterCache
   readonly offsets: ConsumerOffsets
   readonly heldPulls: HeldPulls
+  readonly journal: DeliveryJournal
   readonly throughput: Throughput
   readonly settings: Settings
 }
@@ -54,8 +56,8 @@ export function pullMessage(deps: PullDeps) {
     if (isRefused(pull)) return pull
     const { consumerGroup: group, topic, queueId } = header
     deps.offsets.pulled(group, topic, queueId, header.queueOffset)
-    if ((header.sysFlag & PULL_FLAG.COMMIT_OFFSET) !== 0 && header.commitOffset >= 0)
-      deps.offsets.commit(group, topic, queueId, header.commitOffset)
+    if ((header.sysFlag & PULL_FLAG.COMMIT_OFFSET) !== 0 && header.commitOffset >= 0) commit(deps, header, context.connection)
+    deps.journal.pulled(group, topic, queueId, context.connection, holdTime(deps.settings, header))
     const reset = deps.offsets.takeReset(group, topic, queueId)
     if (reset !== undefined) return offsetReset(deps, header, pull, reset)
     const result = read(deps, header, pull)
@@ -66,13 +68,20 @@ export function pullMessage(deps: PullDeps) {
 }
 
 /** A held pull's second and last look: whatever it finds is the answer. */
-function pullAgain(deps: PullDeps, header: PullHeader, code: number): PullReply | Promise<PullReply> {
+function commit({ offsets, journal }: PullDeps, header: PullHeader, { address }: ServerConnection): void {
+  const { consumerGroup: group, topic, queueId, commitOffset } = header
+  if (offsets.commit(group, topic, queueId, commitOffset)) journal.committed(group, topic, queueId, commitOffset, address)
+}
+
+function pullAgain(deps: PullDeps, header: PullHeader, code: number, connection: ServerConnection): PullReply | Promise<PullReply> {
   const pull = acceptPull(deps, header, code)
   if (isRefused(pull)) return pull
   const reset = deps.offsets.takeReset(header.consumerGroup, header.topic, header.queueId)
   if (reset !== undefined) return offsetReset(deps, header, pull, reset)
   const result = read(deps, header, pull)
-  return result instanceof Promise ? result.then((found) => compose(deps, header, pull, found)) : compose(deps, header, pull, result)
+  return result instanceof Promise
+    ? result.then((found) => compose(deps, header, pull, found, connection))
+    : compose(deps, header, pull, result, connection)
 }
 
 /** The checks of RocketMQ 5.3 `PullMessageProcessor#processRequest`, in its order. */
@@ -173,7 +182,7 @@ function holdOrCompose(
   pull: AcceptedPull,
   result: ReadResult,
 ): PullReply | undefined {
-  const reply = compose(deps, header, pull, result)
+  const reply = compose(deps, header, pull, result, context.connection)
   if (reply.code !== ResponseCode.PULL_NOT_FOUND || context.isOneway) return reply
   const holdMs = holdTime(deps.settings, header)
   // What arrived while a read off the main thread was under way has woken nobody: the client pulls again.
@@ -202,7 +211,7 @@ function heldPull(deps: PullDeps, header: PullHeader, context: RequestContext, p
     send(refuse('SYSTEM_ERROR', `the pull failed: ${error instanceof Error ? error.message : String(error)}; pull again`))
   const answer = (): void => {
     try {
-      const reply = pullAgain(deps, header, request.code)
+      const reply = pullAgain(deps, header, request.code, connection)
       if (reply instanceof Promise) reply.then(send, fail)
       else send(reply)
     } catch (error) {
@@ -225,9 +234,11 @@ function scanner(store: MessageStore, topic: string, queueId: number, sql: SqlFi
 }
 
 /** The answer's header is complete whatever the code: Java clients fail without it. */
-function compose(deps: PullDeps, header: PullHeader, pull: AcceptedPull, result: ReadResult): PullReply {
+function compose(deps: PullDeps, header: PullHeader, pull: AcceptedPull, result: ReadResult, connection: ServerConnection): PullReply {
   deps.throughput.gets += result.messageCount
   const isEmptyQueue = result.status === 'no-matched-logic-queue' || result.status === 'no-message-in-queue'
+  const { consumerGroup, topic, queueId, queueOffset } = header
+  if (result.status === 'found') deps.journal.delivered(consumerGroup, topic, queueId, queueOffset, result.nextOffset, connection)
   return {
     code: codeOf(result, header.queueOffset),
     remark: REMARKS[result.status],

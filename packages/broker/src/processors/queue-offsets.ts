@@ -7,11 +7,14 @@ import type {
   SearchOffsetByTimestamp,
   UpdateConsumerOffset,
 } from '@skylarkmq/remoting/protocol'
-import type { Reply } from '@skylarkmq/remoting'
+import type { Reply, RequestContext } from '@skylarkmq/remoting'
 import type { MessageStore } from '@skylarkmq/store'
 import { groupMissing, plain, refuse, topicMissing } from '../answers.ts'
+import type { Settings } from '../config.ts'
+import type { DeliveryJournal } from '../explain/delivery-journal.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
 import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
+import type { StartPins } from '../offsets/start-pins.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
 
 type OffsetReply = Reply<{ readonly offset: number }>
@@ -23,8 +26,11 @@ interface StoreDeps {
 
 /** A queue that has never been written to answers 0: clients probe brokers with it. */
 export const getMaxOffset =
-  ({ store }: StoreDeps) =>
-  ({ topic, queueId }: Queue): OffsetReply => ({ code: 0, header: { offset: store.maxOffset(topic, queueId) } })
+  ({ store, startPins }: StoreDeps & Pick<CommittedDeps, 'startPins'>) =>
+  ({ topic, queueId }: Queue, { connection }: RequestContext): OffsetReply => ({
+    code: 0,
+    header: { offset: startPins.takeEnd(connection, topic, queueId) ?? store.maxOffset(topic, queueId) },
+  })
 
 export const getMinOffset =
   ({ store }: StoreDeps) =>
@@ -48,20 +54,26 @@ export interface CommittedDeps extends StoreDeps {
   readonly offsets: ConsumerOffsets
   readonly groupConfigs: GroupConfigs
   readonly topics: TopicConfigs
+  readonly startPins: StartPins
+  readonly journal: DeliveryJournal
+  readonly settings: Settings
 }
 
 /**
- * Without a committed offset a new group starts at 0 as long as the queue's first message is there; else the client decides
- * (RocketMQ 5.3 `ConsumerManageProcessor#queryConsumerOffset`).
+ * Without a committed offset a new group starts at 0 as long as the queue's first message is there (RocketMQ 5.3
+ * `ConsumerManageProcessor#queryConsumerOffset`), else where its first heartbeat has pinned it; the client decides when there was none.
  */
 export const queryConsumerOffset =
-  ({ store, offsets }: CommittedDeps) =>
+  ({ store, offsets, startPins, settings }: CommittedDeps) =>
   ({ consumerGroup, topic, queueId, setZeroIfNotFound }: RequestOf<typeof QueryConsumerOffset>): OffsetReply => {
     const committed = offsets.get(consumerGroup, topic, queueId)
     if (committed !== undefined) return { code: 0, header: { offset: committed } }
     if (setZeroIfNotFound === false) return notFound('Not found, do not set to zero, maybe this group boot first')
+    const pinned = startPins.get(consumerGroup, topic, queueId)
+    if (pinned !== undefined && settings.current.startOffsetOfNewGroup === 'asked') return { code: 0, header: { offset: pinned } }
     const isFirstThere = store.minOffset(topic, queueId) <= 0 && store.maxOffset(topic, queueId) > 0
     if (isFirstThere) return { code: 0, header: { offset: 0 } }
+    if (pinned !== undefined) return { code: 0, header: { offset: pinned } }
     return notFound('Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first')
   }
 
@@ -69,8 +81,11 @@ const notFound = (remark: string): OffsetReply => ({ code: ResponseCode.QUERY_NO
 
 /** Negative offsets mean that the client has none (JavaScript): ignored. Lower ones than before are accepted. */
 export const updateConsumerOffset =
-  ({ offsets, groupConfigs, topics }: CommittedDeps) =>
-  ({ consumerGroup, topic, queueId, commitOffset }: RequestOf<typeof UpdateConsumerOffset>): Reply<never> => {
+  ({ offsets, groupConfigs, topics, journal }: CommittedDeps) =>
+  (
+    { consumerGroup, topic, queueId, commitOffset }: RequestOf<typeof UpdateConsumerOffset>,
+    { connection }: RequestContext,
+  ): Reply<never> => {
     if (groupConfigs.get(consumerGroup) === undefined) return groupMissing(consumerGroup)
     const config = topics.get(topic)
     if (config === undefined) return topicMissing(topic)
@@ -78,6 +93,10 @@ export const updateConsumerOffset =
     if (queueId < 0 || queueId >= queues) {
       return refuse('INVALID_PARAMETER', `queueId[${queueId}] is illegal, topic:[${plain(topic)}] has the queues 0 to ${queues - 1}`)
     }
-    if (commitOffset < 0 || offsets.commit(consumerGroup, topic, queueId, commitOffset)) return { code: 0 }
+    if (commitOffset < 0) return { code: 0 }
+    if (offsets.commit(consumerGroup, topic, queueId, commitOffset)) {
+      journal.committed(consumerGroup, topic, queueId, commitOffset, connection.address)
+      return { code: 0 }
+    }
     return { code: 0, remark: 'Offset has been previously reset' }
   }

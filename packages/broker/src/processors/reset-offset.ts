@@ -5,6 +5,7 @@ import type { MessageStore } from '@skylarkmq/store'
 import { groupMissing, plain, refuse, topicMissing } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
 import type { Settings } from '../config.ts'
+import type { DeliveryJournal } from '../explain/delivery-journal.ts'
 import type { ConsumerGroups } from '../groups/consumer-groups.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
 import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
@@ -19,6 +20,7 @@ export interface ResetDeps {
   readonly offsets: ConsumerOffsets
   readonly heldPulls: HeldPulls
   readonly settings: Settings
+  readonly journal: DeliveryJournal
   readonly brokerName: string
 }
 
@@ -71,9 +73,10 @@ function targetsOf(deps: ResetDeps, header: ResetHeader, config: TopicConfig): T
   return targets
 }
 
-function resetHere({ offsets, heldPulls }: ResetDeps, { group }: ResetHeader, targets: Targets): void {
+function resetHere({ offsets, heldPulls, journal }: ResetDeps, { group }: ResetHeader, targets: Targets): void {
   for (const [{ topic, queueId }, offset] of targets) {
     offsets.reset(group, topic, queueId, offset, true)
+    journal.committed(group, topic, queueId, offset, '')
     heldPulls.wakeQueue(topic, queueId)
   }
 }

@@ -1,5 +1,6 @@
 export * from './admin.ts'
 export * from './group.ts'
+export * from './guard.ts'
 export * from './namesrv.ts'
 export * from './pull.ts'
 export * from './send.ts'
