@@ -1,5 +1,6 @@
 import type { MessageQueue } from '@skylarkmq/remoting/protocol'
 import { RocketError } from '@skylarkmq/remoting/protocol'
+import { queueWithoutNamespace } from '../namespace.ts'
 import type { TraceContext } from '../trace-context.ts'
 import { traceOf, withTrace } from '../trace-context.ts'
 import { traced } from '../tracing.ts'
@@ -43,15 +44,17 @@ class Context implements ConsumeContext {
   readonly #assigned: AssignedQueue
   readonly #entries: readonly Entry[]
   readonly #leases: Leases | undefined
+  readonly #namespace: string | undefined
 
-  constructor(assigned: AssignedQueue, entries: readonly Entry[], leases: Leases | undefined) {
+  constructor(assigned: AssignedQueue, entries: readonly Entry[], leases: Leases | undefined, namespace: string | undefined) {
     this.#assigned = assigned
     this.#entries = entries
     this.#leases = leases
+    this.#namespace = namespace
   }
 
   get queue(): MessageQueue {
-    return this.#assigned.queue
+    return queueWithoutNamespace(this.#namespace, this.#assigned.queue)
   }
 
   /** Made on demand: most handlers never ask. */
@@ -93,6 +96,7 @@ export interface HandlerRunnerOptions {
   readonly one?: MessageHandler
   readonly many?: BatchHandler
   readonly onError: (message: ConsumedMessage, error: unknown) => void
+  readonly namespace?: string | undefined
   readonly schema?: StandardSchema | undefined
   readonly decode?: ((message: ReceivedMessage) => unknown) | undefined
   readonly onInvalid?: OnInvalid | undefined
@@ -123,7 +127,7 @@ export class HandlerRunner {
 
   async #run(assigned: AssignedQueue, entries: readonly Entry[]): Promise<Settlement[]> {
     const { one, many, schema } = this.#options
-    const context = new Context(assigned, entries, this.leases)
+    const context = new Context(assigned, entries, this.leases, this.#options.namespace)
     for (const { message } of entries) message.begin(context)
     const refused = schema ? await this.#validate(entries, schema) : undefined
     const messages = entries.map((entry) => entry.message)

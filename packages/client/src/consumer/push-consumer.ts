@@ -142,6 +142,7 @@ export class PushConsumer<T = unknown> implements AsyncDisposable {
     return new HandlerRunner({
       // What a handler gets has been through the schema that gives it its type.
       ...(options.batchHandler ? { many: options.batchHandler as BatchHandler } : one ? { one: one as MessageHandler } : {}),
+      namespace: core.namespace,
       schema: options.schema,
       decode: options.decode,
       onInvalid: options.onInvalid,
