@@ -202,6 +202,56 @@ export const BROKER_CONFIG = defineConfig(
       fixed: true,
       meaning: 'Replies to request messages that may be under way.',
     }),
+    enableRetryTopicV2: flag({
+      default: false,
+      meaning: 'Popped messages that nobody acknowledged go to `%RETRY%group+topic` instead of `%RETRY%group_topic`.',
+    }),
+    retrieveMessageFromPopRetryTopicV1: flag({
+      default: true,
+      meaning: 'With enableRetryTopicV2 pops look into `%RETRY%group_topic`, too.',
+    }),
+    popFromRetryProbability: whole({
+      default: 20,
+      max: 100,
+      unit: '%',
+      meaning: 'Of so many pops the messages for another attempt come first; of the others last.',
+    }),
+    popFromRetryProbabilityForPriority: whole({
+      default: 0,
+      max: 100,
+      unit: '%',
+      meaning: 'As popFromRetryProbability, for topics with message.type=PRIORITY.',
+    }),
+    priorityOrderAsc: flag({
+      default: true,
+      meaning: 'Of a topic with message.type=PRIORITY the highest queue is popped first; else queue 0.',
+    }),
+    popResponseReturnActualRetryTopic: flag({
+      default: false,
+      meaning: 'A message that is popped for another attempt names its retry topic instead of the topic that it was sent to.',
+    }),
+    popPollingSize: whole({ default: 1024, min: 1, meaning: 'Pops of one group and queue that wait for messages.' }),
+    maxPopPollingSize: whole({ default: 100_000, min: 1, meaning: 'Pops that wait for messages, of all groups.' }),
+    enablePopMessageThreshold: flag({ default: false, meaning: 'popInflightMessageThreshold counts.' }),
+    popInflightMessageThreshold: whole({
+      default: 10_000,
+      min: 1,
+      unit: 'messages',
+      meaning: 'With more in flight of one group and queue nothing else of the queue is popped.',
+    }),
+    defaultMessageRequestMode: choice(['PULL', 'POP'], {
+      default: 'PULL',
+      meaning: 'How consumers that ask the broker for their queues get messages, unless setConsumeMode said it for their group and topic.',
+    }),
+    defaultPopShareQueueNum: whole({
+      default: -1,
+      min: -1,
+      meaning: 'With defaultMessageRequestMode=POP: how many further consumers share the queues of one; 0 or less: all share all.',
+    }),
+    serverLoadBalancerEnable: flag({
+      default: true,
+      meaning: 'Consumers that ask the broker for their queues get their share; else all queues.',
+    }),
     adminBrokerThreadPoolQueueCapacity: whole({
       default: 10_000,
       min: 1,

@@ -41,4 +41,20 @@ export const LIMITS = Object.freeze({
   /** Messages of one delay level that are delivered at a time. */
   scheduleMessages: 256,
   scheduleBytes: 8 * 1024 * 1024,
+  /** Scheduled messages that one answer lists. */
+  scheduledList: 1_000,
+  /** The longest time that a popped message is invisible, whatever its client asks. */
+  popInvisibleMs: 24 * 3_600_000,
+  /** Messages in flight of one group and queue: with more nothing else of the queue is popped. */
+  popInFlightPerQueue: 100_000,
+  /** Of all groups. */
+  popInFlight: 1_000_000,
+  /** Messages that time has made visible again and that are moved at a time. */
+  reviveMessages: 256,
+  /** What is in flight for long and written to the log anew at a time. */
+  popWrittenAnew: 20_000,
+  /** Messages that one batch of acknowledgements names. */
+  batchAcks: 65_536,
+  /** Topics whose queues on other brokers are remembered. */
+  topicRoutes: 10_000,
 })

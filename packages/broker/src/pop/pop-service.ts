@@ -1,0 +1,125 @@
+import type { PoppedQueue } from '@skylarkmq/remoting/protocol'
+import { groupOfRetryTopic, isRetryTopic } from '@skylarkmq/remoting/protocol'
+import type { Timer } from '@skylarkmq/runtime'
+import { DueHeap } from './due-heap.ts'
+import { HeldPops } from './held-pops.ts'
+import { InFlightTable } from './in-flight-table.ts'
+import type { TableDeps } from './in-flight-table.ts'
+import type { PopQueue } from './pop-queue.ts'
+import { ReviveService } from './revive-service.ts'
+import type { ReviveDeps } from './revive-service.ts'
+
+export type PopServiceDeps = TableDeps & ReviveDeps
+
+const SAVE_MS = 5000
+
+/**
+ * POP: consumers take messages for a time instead of owning queues. What is in flight is in `table`, whose truth is the commit log; what
+ * nobody acknowledges in time comes back by `ReviveService`; who finds nothing waits in `held`.
+ */
+export class PopService {
+  readonly table: InFlightTable
+  /** Pops. */
+  readonly held: HeldPops
+  /** Who wants to hear of messages only. */
+  readonly notified: HeldPops
+  readonly #deps: PopServiceDeps
+  readonly #revive: ReviveService
+  /** Queues whose batch in order becomes visible again at a time. */
+  readonly #orders = new DueHeap<PopQueue>()
+  #orderTimer: Timer | undefined
+  #saveTimer: Timer | undefined
+
+  constructor(deps: PopServiceDeps) {
+    this.#deps = deps
+    this.table = new InFlightTable(deps)
+    this.held = new HeldPops(deps.clock)
+    this.notified = new HeldPops(deps.clock)
+    this.#revive = new ReviveService(deps, this.table, (topic, group) => this.wake(topic, group, -1))
+  }
+
+  /** Before requests are taken: until then nobody knows what is in flight. */
+  async open(): Promise<void> {
+    const { store, log } = this.#deps
+    await this.table.open((queue) => this.#isGone(queue))
+    store.retainFrom(() => this.table.log.retainFrom)
+    if (this.table.size > 0) log.info('messages that are in flight were found', { count: this.table.size })
+  }
+
+  start(): void {
+    const { store, clock } = this.#deps
+    store.onArrival((topic, queueId) => {
+      this.held.arrived(topic, queueId)
+      this.notified.arrived(topic, queueId)
+    })
+    this.#saveTimer = clock.every(SAVE_MS, () => this.table.save())
+    this.#revive.start()
+    for (const queue of this.table.queues()) if (queue.order !== undefined) this.#planOrder(queue)
+  }
+
+  close(): void {
+    this.held.close()
+    this.notified.close()
+    this.#revive.close()
+    this.#orderTimer?.cancel()
+    this.#saveTimer?.cancel()
+    this.table.log.flush()
+    this.#deps.store.commitTurn()
+    this.table.save()
+  }
+
+  /** There is something for the group: one of its waiters looks again. */
+  wake(topic: string, group: string, queueId: number): void {
+    this.held.wake(topic, group, queueId)
+    this.notified.wake(topic, group, queueId)
+  }
+
+  /** What was noted in this turn goes to the store with the messages of the turn. */
+  flushTurn(): void {
+    this.table.log.flush()
+  }
+
+  /** Waiters look again when the last message of a batch becomes visible. */
+  planOrderWake(
+    { consumerGroup, order }: { readonly consumerGroup: string; readonly order?: boolean | undefined },
+    queues: readonly PoppedQueue[],
+  ) {
+    if (order !== true) return
+    for (const { topic, queueId } of queues) {
+      const queue = this.table.find(consumerGroup, topic, queueId)
+      if (queue !== undefined) this.#planOrder(queue)
+    }
+  }
+
+  #planOrder(queue: PopQueue): void {
+    const { clock } = this.#deps
+    if (queue.order === undefined) return
+    this.#orders.add(clock.monotonic() + Math.max(0, queue.order.freeAt - clock.now()), queue)
+    this.#armOrders()
+  }
+
+  #armOrders(): void {
+    const { clock } = this.#deps
+    const next = this.#orders.nextDueAt
+    this.#orderTimer?.cancel()
+    if (next === undefined) return
+    this.#orderTimer = clock.after(Math.max(1, next - clock.monotonic()), () => {
+      const now = clock.monotonic()
+      for (let due = this.#orders.takeDue(now); due !== undefined; due = this.#orders.takeDue(now)) {
+        const { group, topic, queueId, order } = due.value
+        if (order?.isBlocked(undefined, clock.now()) !== true) this.wake(topic, group, queueId)
+      }
+      this.#armOrders()
+    })
+  }
+
+  #isGone({ group, topic }: PopQueue): boolean {
+    const { topics, groupConfigs } = this.#deps
+    if (groupConfigs.get(group) === undefined) return true
+    if (topics.get(topic) !== undefined) return false
+    // Made by the broker itself: its settings may have been lost by a crash, its messages not.
+    if (!isRetryTopic(topic) || groupOfRetryTopic(topic) === group) return true
+    topics.ensure(topic, 1)
+    return false
+  }
+}
