@@ -3,6 +3,7 @@ import { UsageError } from './usage-error.ts'
 
 interface SystemError extends Error {
   readonly code?: string
+  readonly syscall?: string
   readonly path?: string
   readonly port?: number
   readonly address?: string
@@ -30,6 +31,11 @@ export function explain(error: SystemError): string {
         : `${error.path} may not be written by this user; change its owner or choose another folder (storePathRootDir, kvConfigPath)`
     case 'EADDRNOTAVAIL':
       return `the address ${error.address ?? ''} is none of this machine's; set bindAddress to one of them, or to 0.0.0.0`
+    case 'ENOENT':
+    case 'EPERM':
+      return error.syscall === 'mkdir'
+        ? `the folder ${error.path} cannot be made (${error.code}); choose another one (storePathRootDir)`
+        : withCause(error)
     case 'EROFS':
       return `${error.path} lies on a read-only file system; choose another folder (storePathRootDir)`
     case 'ENOTDIR':

@@ -1,5 +1,5 @@
 /** Peers that are slow, silent or greedy: they cost themselves, and nobody else. */
-import { GetMaxOffset, GetRouteinfoByTopic, PULL_FLAG, PullMessage, SendMessage } from '@skylarkmq/remoting/protocol'
+import { decodeRecords, GetMaxOffset, GetRouteinfoByTopic, PULL_FLAG, PullMessage, SendMessage } from '@skylarkmq/remoting/protocol'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { Neighbour } from './neighbour.node.ts'
 import { freePort, Home } from './processes.node.ts'
@@ -16,7 +16,6 @@ let namesrv: Server
 let broker: Server
 let ports: { readonly broker: number; readonly namesrv: number }
 let neighbours: Neighbour[]
-let linesBefore = 0
 beforeAll(async () => {
   home = new Home()
   ports = { broker: await freePort(), namesrv: await freePort() }
@@ -58,30 +57,28 @@ const pullFrom = (topic: string, further: Readonly<Record<string, string>> = {})
   return requestFrame({ code: PullMessage.code, ext: { ...place, ...rest, ...further } })
 }
 
-test('a reader that asks for 8 GB and reads nothing is held back, then closed, with a line in the log', async () => {
+test('a reader that asks for 8 GB and reads nothing gets no more than what the sockets hold, and costs nobody else anything', async () => {
   const writer = await RawSocket.to(ports.broker)
   for (let i = 0; i < 4; i++) {
     const ext = { ...sendFields, topic: 'large' }
     expect((await writer.ask({ code: SendMessage.code, ext, body: Buffer.alloc(MIB, 7) })).code).toBe(0)
   }
   writer.destroy()
-  linesBefore = broker.logs().length
   const reader = await RawSocket.to(ports.broker)
-  const peer = `127.0.0.1:${reader.socket.localPort}`
   reader.socket.pause()
   const request = pullFrom('large')
   for (let i = 0; i < 2000; i++) reader.write(request)
   let peakBytes = 0
-  const isClosed = (): boolean => broker.stderr.includes('closed a connection that does not read its answers')
-  while (!isClosed()) {
+  for (let i = 0; i < 50; i++) {
     await nobodyNotices()
     peakBytes = Math.max(peakBytes, broker.residentBytes ?? 0)
   }
   expect(peakBytes).toBeLessThan(RESIDENT_BYTES_MAX)
-  const lines = broker.logs().slice(linesBefore)
-  expect(lines.filter((line) => line['peer'] === peer)).toEqual([
-    expect.objectContaining({ level: 'warn', msg: 'closed a connection that does not read its answers', limitBytes: 4 * MIB }),
-  ])
+  // It was only slow: what it asked for first is still on its way.
+  reader.socket.resume()
+  const first = await reader.answer()
+  expect(first.code).toBe(0)
+  expect(decodeRecords(first.body).length).toBeGreaterThan(0)
   reader.destroy()
 })
 

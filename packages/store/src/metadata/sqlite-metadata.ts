@@ -1,9 +1,30 @@
 import { dirname } from 'node:path'
 import type { Runtime } from '@skylarkmq/runtime'
 import type { MetadataStore, MetadataTable } from '../types.ts'
+import { describeError } from '../describe-error.ts'
 import { loadSqlite } from './load-sqlite.ts'
+import type { Sqlite } from './load-sqlite.ts'
 
 const FLUSH_INTERVAL_MS = 1_000
+
+function openDatabase(Database: Sqlite, path: string): InstanceType<Sqlite> {
+  const database = new Database(path)
+  try {
+    database.pragma('journal_mode = WAL')
+    database.pragma('synchronous = NORMAL')
+    database.exec(
+      'CREATE TABLE IF NOT EXISTS metadata (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID',
+    )
+    return database
+  } catch (error) {
+    database.close()
+    throw new Error(
+      `${path} cannot be used: ${describeError(error)}. It keeps topics, groups and committed offsets. Put back a copy of it; or move it ` +
+        'away, with its -wal and -shm: messages stay, while topics, groups and offsets have to be made anew',
+      { cause: error },
+    )
+  }
+}
 
 /**
  * The tables live in memory; changes are collected and written in one transaction a second, so that a committed offset costs a map
@@ -12,12 +33,7 @@ const FLUSH_INTERVAL_MS = 1_000
 export async function openSqliteMetadata(runtime: Runtime, path: string): Promise<MetadataStore> {
   const Database = await loadSqlite()
   runtime.disk.makeDirectory(dirname(path))
-  const database = new Database(path)
-  database.pragma('journal_mode = WAL')
-  database.pragma('synchronous = NORMAL')
-  database.exec(
-    'CREATE TABLE IF NOT EXISTS metadata (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID',
-  )
+  const database = openDatabase(Database, path)
   const upsert = database.prepare(
     'INSERT INTO metadata (kind, key, value) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value',
   )
