@@ -1,8 +1,8 @@
 import { createRemotingClient, startRemotingServer } from '@skylarkmq/remoting'
 import { createUniqueIds, hostToBytes } from '@skylarkmq/remoting/protocol'
 import type { Runtime } from '@skylarkmq/runtime'
-import { openMessageStore, openSqliteMetadata } from '@skylarkmq/store'
-import type { MessageStore, MetadataStore, StoreOptions } from '@skylarkmq/store'
+import { memoryTimerIndex, openMessageStore, openSqliteMetadata, openSqliteTimerIndex } from '@skylarkmq/store'
+import type { MessageStore, MetadataStore, StoreOptions, TimerIndex } from '@skylarkmq/store'
 import { BROKER_CONFIG } from './config.ts'
 import type { BrokerConfig, Settings } from './config.ts'
 import { parseDelayLevels } from './delay/delay-levels.ts'
@@ -22,6 +22,7 @@ import { sendFastPath } from './processors/send-fast-path.ts'
 import { brokerRoutes, makeLanes } from './routes.ts'
 import type { BrokerParts } from './routes.ts'
 import { Throughput } from './throughput.ts'
+import { TimerService } from './timer/timer-service.ts'
 import { createOnDemand } from './topics/on-demand.ts'
 import { addSystemTopics } from './topics/system-topics.ts'
 import { TopicConfigs } from './topics/topic-configs.ts'
@@ -46,6 +47,8 @@ export interface Broker {
 export interface BrokerOptions {
   /** Where small state is kept; without it a SQLite file in storePathRootDir. It is closed with the broker. */
   readonly metadata?: MetadataStore
+  /** Where the list of scheduled messages is kept; without it a SQLite file too, or memory when `metadata` is given. Closed likewise. */
+  readonly timerIndex?: TimerIndex
 }
 
 /** The queues that clients ask for when they create a topic by a send. */
@@ -59,7 +62,8 @@ export async function startBroker(runtime: Runtime, given: Partial<BrokerConfig>
   const store = await openMessageStore(runtime, storeOptions(config, delayLevelsMs))
   const broker = await withStore(store, async () => {
     const metadata = options.metadata ?? (await openSqliteMetadata(runtime, `${config.storePathRootDir}/skylark/metadata.db`))
-    return new RunningBroker(runtime, settings, store, metadata, delayLevelsMs)
+    const timerIndex = await openTimerIndex(runtime, config, options)
+    return new RunningBroker(runtime, settings, { store, metadata, timerIndex }, delayLevelsMs)
   })
   try {
     await broker.start()
@@ -68,6 +72,11 @@ export async function startBroker(runtime: Runtime, given: Partial<BrokerConfig>
     throw error
   }
   return broker
+}
+
+async function openTimerIndex(runtime: Runtime, config: BrokerConfig, { metadata, timerIndex }: BrokerOptions): Promise<TimerIndex> {
+  if (timerIndex !== undefined) return timerIndex
+  return metadata === undefined ? openSqliteTimerIndex(runtime, `${config.storePathRootDir}/skylark/timers.db`) : memoryTimerIndex()
 }
 
 /** Whatever fails, the store's folder is not left locked. */
@@ -104,6 +113,13 @@ const storeOptions = (config: BrokerConfig, delayLevelsMs: readonly number[]): S
     .map(Number),
 })
 
+/** What outlives the process. */
+interface Kept {
+  readonly store: MessageStore
+  readonly metadata: MetadataStore
+  readonly timerIndex: TimerIndex
+}
+
 /** Wiring only: which part gets which, in what order they start and stop. */
 class RunningBroker implements Broker {
   readonly store: MessageStore
@@ -117,7 +133,7 @@ class RunningBroker implements Broker {
   host = ''
   port = 0
 
-  constructor(runtime: Runtime, settings: Settings, store: MessageStore, metadata: MetadataStore, delayLevelsMs: readonly number[]) {
+  constructor(runtime: Runtime, settings: Settings, { store, metadata, timerIndex }: Kept, delayLevelsMs: readonly number[]) {
     const { clock, random, log } = runtime
     const config = settings.current
     this.#runtime = runtime
@@ -129,6 +145,7 @@ class RunningBroker implements Broker {
       settings.current.notifyConsumerIdsChangedEnable && (groupConfigs.get(group)?.notifyConsumerIdsChangedEnable ?? true)
     const isSync = config.flushDiskType === 'SYNC_FLUSH'
     const consumers = new ConsumerGroups(clock, isNotified)
+    const topics = new TopicConfigs(metadata, clock)
     const parts = {
       ...{ store, metadata, clock, random, log, settings, delayLevelsMs },
       brokerName: config.brokerName,
@@ -137,7 +154,7 @@ class RunningBroker implements Broker {
       // Its port is filled in once it is known: listenPort may be 0.
       storeHost: new Uint8Array(hostToBytes(config.brokerIP1, config.listenPort)),
       uniqueId: createUniqueIds({ clock, random, host: config.brokerIP1 }),
-      topics: new TopicConfigs(metadata, clock),
+      topics,
       groupConfigs,
       groups: groupConfigs,
       consumers,
@@ -149,10 +166,10 @@ class RunningBroker implements Broker {
       offsets: new ConsumerOffsets(metadata),
       heldPulls: new HeldPulls(clock),
       locks: new QueueLocks(clock),
-      schedule: new ScheduleService({ store, metadata, clock, log, delayLevelsMs, isSync }),
+      schedule: new ScheduleService({ store, metadata, clock, log, delayLevelsMs, topics, isSync }),
+      timers: new TimerService({ store, timerIndex, clock, log, topics, settings }),
     }
     this.#parts = { ...parts, ...makeGuards(parts), transactions: new TransactionService(parts) }
-    const { topics } = parts
     addSystemTopics(topics, config, config.brokerName, delayLevelsMs.length)
     const recovered = topics.recover(store.queues(), CLIENT_QUEUES)
     if (recovered > 0) log.warn('topics whose settings a crash had lost were made again from their messages', { count: recovered })
@@ -173,6 +190,8 @@ class RunningBroker implements Broker {
     this.#stops.push(() => heldPulls.close())
     schedule.start()
     this.#stops.push(() => schedule.close())
+    parts.timers.start()
+    this.#stops.push(() => parts.timers.close())
     transactions.start()
     this.#stops.push(() => transactions.close())
     parts.throughput.sample(clock.monotonic())
@@ -240,6 +259,8 @@ class RunningBroker implements Broker {
     for (const stop of this.#stops.reverse()) await stop()
     this.#parts.offsets.save()
     await this.store.close()
+    this.#parts.schedule.finish()
+    this.#parts.timers.finish()
     this.#metadata.flush()
     this.#metadata.close()
   }

@@ -1,7 +1,6 @@
 import * as commands from '@skylarkmq/remoting/protocol'
 import { route } from '@skylarkmq/remoting'
-import type { Lane, Reply, Route } from '@skylarkmq/remoting'
-import { refuse } from './answers.ts'
+import type { Lane, Route } from '@skylarkmq/remoting'
 import type { BrokerConfig } from './config.ts'
 import {
   getAllConsumerOffsets,
@@ -34,6 +33,8 @@ import {
   updateConsumerOffset,
 } from './processors/queue-offsets.ts'
 import type { CommittedDeps } from './processors/queue-offsets.ts'
+import { recallMessage } from './processors/recall-message.ts'
+import type { RecallDeps } from './processors/recall-message.ts'
 import { consumeDirectly, getConsumerStatus, getRunningInfo } from './processors/relay-to-client.ts'
 import type { RelayDeps } from './processors/relay-to-client.ts'
 import { resetOffset } from './processors/reset-offset.ts'
@@ -52,6 +53,8 @@ import {
 import type { StatsDeps } from './processors/stats-admin.ts'
 import { deleteTopic, getAllTopicConfig, getSystemTopics, getTopicConfig, updateTopic } from './processors/topic-admin.ts'
 import type { TopicAdminDeps } from './processors/topic-admin.ts'
+import { getTimerCheckPoint, getTimerMetrics, listScheduledMessages } from './processors/timer-admin.ts'
+import type { TimerAdminDeps } from './processors/timer-admin.ts'
 import { sendReply } from './reply/send-reply.ts'
 import type { ReplyDeps } from './reply/send-reply.ts'
 import { consumerSendMsgBack } from './retry/send-back.ts'
@@ -114,7 +117,7 @@ export function brokerRoutes(parts: BrokerParts, lanes: Lanes): Route[] {
     route(c.EndTransaction, lanes.transaction, endTransaction(parts)),
     route(c.SendReplyMessage, lanes.reply, reply),
     route(c.SendReplyMessageV2, lanes.reply, reply),
-    route(c.RecallMessage, lanes.send, notYet('recalling messages')),
+    route(c.RecallMessage, lanes.send, recallMessage(parts)),
 
     route(c.PullMessage, lanes.pull, pull),
     route(c.LitePullMessage, lanes.pull, pull),
@@ -132,6 +135,9 @@ export function brokerRoutes(parts: BrokerParts, lanes: Lanes): Route[] {
     route(c.SearchOffsetByTimestamp, lanes.client, searchOffset(parts)),
     route(c.GetEarliestMsgStoretime, lanes.client, getEarliestStoreTime(parts)),
 
+    route(c.GetTimerCheckPoint, lanes.admin, getTimerCheckPoint(parts)),
+    route(c.GetTimerMetrics, lanes.admin, getTimerMetrics(parts)),
+    route(c.ListScheduledMessages, lanes.admin, listScheduledMessages(parts)),
     route(c.QueryMessage, lanes.admin, queryMessage(parts)),
     route(c.ViewMessageById, lanes.admin, viewMessageById(parts)),
     route(c.UpdateAndCreateTopic, lanes.admin, updateTopic(parts)),
@@ -161,9 +167,5 @@ export function brokerRoutes(parts: BrokerParts, lanes: Lanes): Route[] {
     route(c.ConsumeMessageDirectly, lanes.admin, consumeDirectly(parts)),
   ]
 }
-
-/** What this broker will do in a later version. */
-const notYet = (what: string) => (): Reply<never> =>
-  refuse('REQUEST_CODE_NOT_SUPPORTED', ` request type not supported: this broker does not do ${what} yet`)
     route(c.CloneGroupOffset, lanes.admin, cloneGroupOffset(parts)),
     route(c.GetGroupHealth, lanes.admin, getGroupHealth(parts)),

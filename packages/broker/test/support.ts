@@ -14,7 +14,7 @@ import { simRuntime } from '@skylarkmq/runtime/sim'
 import type { SimNode, World } from '@skylarkmq/runtime/sim'
 import type { MetadataStore } from '@skylarkmq/store'
 import { startBroker } from '../src/index.ts'
-import type { Broker, BrokerConfig } from '../src/index.ts'
+import type { Broker, BrokerConfig, BrokerOptions } from '../src/index.ts'
 
 /** Small state that outlives a broker, as a file would. */
 export function memoryTables(): MetadataStore {
@@ -47,7 +47,8 @@ export interface Scene {
   close(): Promise<void>
 }
 
-export async function startScene(config: Partial<BrokerConfig> = {}): Promise<Scene> {
+/** `kept` gives what each life of the broker finds beside its disk. */
+export async function startScene(config: Partial<BrokerConfig> = {}, kept: () => Partial<BrokerOptions> = () => ({})): Promise<Scene> {
   const { world } = simRuntime(7)
   const metadata = memoryTables()
   const open = (more: Partial<BrokerConfig>): Promise<Broker> => {
@@ -63,7 +64,7 @@ export async function startScene(config: Partial<BrokerConfig> = {}): Promise<Sc
           messageDelayLevel: '1s 5s 10s',
           ...more,
         },
-        { metadata },
+        { metadata, ...kept() },
       ),
     )
   }

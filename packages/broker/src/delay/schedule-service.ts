@@ -4,6 +4,9 @@ import type { Clock, Log, Timer } from '@skylarkmq/runtime'
 import type { MessageStore, MessageToStore, MetadataStore, ReadResult } from '@skylarkmq/store'
 import { LIMITS } from '../limits.ts'
 import { hostFlags } from '../processors/send-message.ts'
+import { canDeliverTo } from '../topics/deliver-to.ts'
+import type { TopicConfigs } from '../topics/topic-configs.ts'
+import { looksSame, wasDelivered } from './find-delivery.ts'
 
 export interface ScheduleDeps {
   readonly store: MessageStore
@@ -11,12 +14,16 @@ export interface ScheduleDeps {
   readonly clock: Clock
   readonly log: Log
   readonly delayLevelsMs: readonly number[]
+  readonly topics: TopicConfigs
   /** Whether a message must be on disk before its level goes on. */
   readonly isSync: boolean
 }
 
-/** A wall clock that jumps must not leave a message waiting for hours: levels look again this often at the latest. */
-const LOOK_AGAIN_MS = 60_000
+/** Where the log ended when the levels' progress was last saved in order. */
+const CLEAN_AT = 'delayCleanAt'
+
+/** A wall clock that jumps forward must not leave messages waiting: levels that wait look this often. */
+const LOOK_AGAIN_MS = 1_000
 const RETRY_MS = 100
 
 interface Level {
@@ -25,6 +32,12 @@ interface Level {
   readonly delayMs: number
   /** The next entry to deliver. */
   offset: number
+  /** What was delivered and is not on disk yet: the offset to go on at, and the log position of the delivery. */
+  unsaved: { readonly offset: number; readonly position: number }[]
+  /** Entries below may have been delivered by a life that ended before it could say so. */
+  readonly doubtBelow: number
+  /** Log position of an entry, kept for whoever asks what is still needed. */
+  needed: { readonly offset: number; readonly position: number }
   timer: Timer | undefined
   isRunning: boolean
   /** Something arrived while it ran. */
@@ -33,8 +46,8 @@ interface Level {
 
 /**
  * Delivers delayed messages: one queue of the schedule topic a level, its entries due in order. A level sleeps until its first entry is
- * due, or until one arrives (RocketMQ 5.3 `ScheduleMessageService`). Progress is saved after the message is stored, so a crash delivers
- * some twice and none never.
+ * due, or until one arrives (RocketMQ 5.3 `ScheduleMessageService`). Progress is saved once a delivery is on disk, so that none is lost;
+ * what a crash leaves unsaved is found in the log, for a delivery names the record that it came from, so that none comes twice.
  */
 export class ScheduleService {
   readonly #deps: ScheduleDeps
@@ -43,11 +56,15 @@ export class ScheduleService {
 
   constructor(deps: ScheduleDeps) {
     this.#deps = deps
+    const isClean = deps.metadata.get('kv', CLEAN_AT) === String(deps.store.maxPhysicalOffset)
     this.#levels = deps.delayLevelsMs.map((delayMs, queueId) => ({
       number: queueId + 1,
       queueId,
       delayMs,
       offset: Number(deps.metadata.get('delay', String(queueId + 1)) ?? 0),
+      unsaved: [],
+      doubtBelow: isClean ? 0 : deps.store.maxOffset(SCHEDULE_TOPIC, queueId),
+      needed: { offset: -1, position: 0 },
       timer: undefined,
       isRunning: false,
       isAsked: false,
@@ -60,6 +77,7 @@ export class ScheduleService {
       // A level with a timer waits for an earlier entry than the one that arrived.
       if (level !== undefined && level.timer === undefined) this.#look(level)
     })
+    this.#deps.store.retainFrom(() => Math.min(...this.#levels.map((level) => this.#neededFrom(level))))
     for (const level of this.#levels) {
       this.#clamp(level)
       this.#look(level)
@@ -69,6 +87,31 @@ export class ScheduleService {
   close(): void {
     this.#isClosed = true
     for (const level of this.#levels) level.timer?.cancel()
+  }
+
+  /** After the store has been closed: what was delivered is on disk now. */
+  finish(): void {
+    for (const level of this.#levels) this.#save(level)
+    if (this.#levels.every(({ unsaved }) => unsaved.length === 0)) {
+      this.#deps.metadata.set('kv', CLEAN_AT, String(this.#deps.store.maxPhysicalOffset))
+    }
+  }
+
+  /** Log position of the next entry; 0, which keeps everything, while it is not known. */
+  #neededFrom(level: Level): number {
+    const { store } = this.#deps
+    const { queueId, offset } = level
+    if (offset >= store.maxOffset(SCHEDULE_TOPIC, queueId)) return Number.POSITIVE_INFINITY
+    if (level.needed.offset === offset) return level.needed.position
+    const learn = ({ body, status, nextOffset }: ReadResult): number => {
+      const first = status === 'found' ? decodeRecords(body)[0] : undefined
+      if (first !== undefined && level.offset === offset) level.needed = { offset, position: first.physicalOffset }
+      return first?.physicalOffset ?? (nextOffset > offset ? Number.POSITIVE_INFINITY : 0)
+    }
+    const result = store.read({ topic: SCHEDULE_TOPIC, queueId, offset, maxMessages: 1, maxBytes: 1 })
+    if (!(result instanceof Promise)) return learn(result)
+    result.then(learn, () => undefined)
+    return 0
   }
 
   /** `[level, next offset, end of its queue]` */
@@ -91,7 +134,7 @@ export class ScheduleService {
       from: level.offset,
       to: offset,
     })
-    this.#advance(level, offset)
+    this.#advance(level, offset, -1)
   }
 
   #look(level: Level): void {
@@ -145,7 +188,7 @@ export class ScheduleService {
     if (isOutside || (result.status !== 'offset-overflow-one' && result.nextOffset > level.offset)) {
       if (isOutside)
         this.#deps.log.warn('the delivery of a delay level jumped', { level: level.number, from: level.offset, to: result.nextOffset })
-      this.#advance(level, result.nextOffset)
+      this.#advance(level, result.nextOffset, -1)
       this.#sleep(level, 1)
     } else if (level.isAsked) this.#look(level)
   }
@@ -176,7 +219,7 @@ export class ScheduleService {
       pending++
       this.#deps.store.append(target, this.#deps.isSync, (result) => {
         const isStored = result.status === 'ok' || result.status === 'flush-timeout'
-        if (isStored && failedAt === undefined) this.#advance(level, message.queueOffset + 1)
+        if (isStored && failedAt === undefined) this.#advance(level, message.queueOffset + 1, result.physicalOffset)
         if (!isStored && failedAt === undefined) {
           failedAt = message.queueOffset
           reason = result.reason ?? result.status
@@ -186,13 +229,13 @@ export class ScheduleService {
     }
     const last = messages[messages.length - 1] as StoredMessage
     const finish = (): void => {
-      if (failedAt === undefined) this.#advance(level, last.queueOffset + 1)
+      if (failedAt === undefined) this.#advance(level, last.queueOffset + 1, -1)
       done()
     }
     if (pending === 0) this.#deps.clock.afterTurn(finish)
   }
 
-  /** The message as it goes to its real topic. Properties stay as stored: consumers see DELAY, REAL_TOPIC and REAL_QID. */
+  /** The message as it goes to its real topic, and where it came from. Undefined: nothing is to be stored. Properties stay as stored: consumers see DELAY, REAL_TOPIC and REAL_QID. */
   #targetOf(level: Level, message: StoredMessage): MessageToStore | undefined {
     const topic = message.properties.get(PROPERTY.REAL_TOPIC) ?? ''
     const queueId = Number(message.properties.get(PROPERTY.REAL_QID) ?? Number.NaN)
@@ -210,6 +253,14 @@ export class ScheduleService {
       })
       return undefined
     }
+    const { store, topics, log } = this.#deps
+    const isDelivery = (found: StoredMessage): boolean =>
+      found.preparedTransactionOffset === message.physicalOffset || (found.preparedTransactionOffset === 0 && looksSame(found, message))
+    if (message.queueOffset < level.doubtBelow && wasDelivered(store, message, topic, isDelivery)) return undefined
+    if (!canDeliverTo(topics, topic, queueId)) {
+      log.warn('a delayed message is left out: its topic was deleted', { level: level.number, offset: message.queueOffset, topic })
+      return undefined
+    }
     const bornHost = hostToBytes(message.bornHost, message.bornPort)
     return {
       topic,
@@ -220,15 +271,25 @@ export class ScheduleService {
       bornHost,
       storeHost: message.storeHostBytes,
       reconsumeTimes: message.reconsumeTimes,
-      preparedTransactionOffset: message.preparedTransactionOffset,
+      preparedTransactionOffset: message.physicalOffset,
       body: message.body,
       properties: Buffer.from(message.propertiesText),
     }
   }
 
-  #advance(level: Level, offset: number): void {
+  #advance(level: Level, offset: number, position: number): void {
     level.offset = offset
-    this.#deps.metadata.set('delay', String(level.number), String(offset))
+    level.unsaved.push({ offset, position })
+    this.#save(level)
+  }
+
+  #save(level: Level): void {
+    const { store, metadata } = this.#deps
+    let count = 0
+    while (count < level.unsaved.length && (level.unsaved[count]?.position ?? 0) < store.flushedOffset) count++
+    if (count === 0) return
+    metadata.set('delay', String(level.number), String(level.unsaved[count - 1]?.offset))
+    level.unsaved = level.unsaved.slice(count)
   }
 
   #sleep(level: Level, ms: number): void {

@@ -16,8 +16,10 @@ import { ALLOWED_SYS_FLAG, STRIPPED_PROPERTIES, checkSend, isRefusal } from './s
 import type { SendHeader } from './send-checks.ts'
 import { acceptTopic, answer, bornHostOf, hostFlags, isSync, sendMessage, stampProperties } from './send-message.ts'
 import type { SendDeps, SendReply } from './send-message.ts'
+import { TIMER_REQUESTS } from '../timer/timer-request.ts'
 
 const TOPIC_MAX_LENGTH = 127
+const NOT_IN_A_BATCH = [PROPERTY.DELAY, PROPERTY.TRAN_MSG, ...TIMER_REQUESTS]
 
 /** Any send: the header's `batch` decides what the body holds, not the request code (RocketMQ 5.3 `SendMessageProcessor#processRequest`). */
 export function sendAny(deps: SendDeps) {
@@ -79,13 +81,7 @@ function messagesOf(
   }
   for (const [index, part] of parts.entries()) {
     const properties = parseProperties(Buffer.from(part.properties.buffer, part.properties.byteOffset, part.properties.length).toString())
-    const forbidden = [
-      PROPERTY.DELAY,
-      PROPERTY.TRAN_MSG,
-      PROPERTY.TIMER_DELAY_SEC,
-      PROPERTY.TIMER_DELAY_MS,
-      PROPERTY.TIMER_DELIVER_MS,
-    ].find((name) => isSet(properties.get(name)))
+    const forbidden = NOT_IN_A_BATCH.find((name) => isSet(properties.get(name)))
     if (forbidden !== undefined) {
       return refuse(
         'MESSAGE_ILLEGAL',

@@ -11,15 +11,14 @@ import { ALLOWED_SYS_FLAG, STRIPPED_PROPERTIES, isClosedToSends } from './send-c
 import { answer, bornHostOf, hostFlags, isSync } from './send-message.ts'
 import type { SendDeps } from './send-message.ts'
 import { SendReplyWriter } from './send-reply-writer.ts'
+import { TIMER_REQUESTS } from '../timer/timer-request.ts'
 
 /** Names that change what a send means, or that the broker writes itself. */
 const UNUSUAL_PROPERTIES: readonly string[] = [
   ...STRIPPED_PROPERTIES,
   PROPERTY.DELAY,
   PROPERTY.TRAN_MSG,
-  PROPERTY.TIMER_DELAY_SEC,
-  PROPERTY.TIMER_DELAY_MS,
-  PROPERTY.TIMER_DELIVER_MS,
+  ...TIMER_REQUESTS,
   PROPERTY.CLUSTER,
   PROPERTY.MSG_REGION,
   PROPERTY.TRACE_ON,

@@ -11,9 +11,11 @@ import type { ResponseOf, SendMessage, TopicConfig } from '@skylarkmq/remoting/p
 import type { Reply, RequestContext, ServerConnection } from '@skylarkmq/remoting'
 import type { Clock, Random } from '@skylarkmq/runtime'
 import type { AppendResult, MessageStore, MessageToStore } from '@skylarkmq/store'
-import { plain, refuse, shown } from '../answers.ts'
+import { refuse, shown } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
 import { delayLevelOf } from '../delay/delay-levels.ts'
+import { recallHandleOf } from '../timer/recall-handle.ts'
+import { OUT_PROPERTY_BYTES, ROLL_PROPERTY_BYTES, TIMER_QUEUE, TIMER_REQUESTS, TIMER_TOPIC, scheduleOf } from '../timer/timer-request.ts'
 import { ALLOWED_SYS_FLAG, STRIPPED_PROPERTIES, checkSend, isRefusal, resolveRetry, resolveTopicForSend } from './send-checks.ts'
 import type { RetryDeps, SendHeader, SendTopicDeps } from './send-checks.ts'
 
@@ -49,12 +51,13 @@ export function sendMessage(deps: SendDeps) {
     if (isRefusal(resolved)) return resolved
     const { properties } = resolved
     const message = messageOf(deps, header, context.connection, resolved, context.body)
-    const tooLong = checkSend(resolved.topic, context.body.length, message.properties.length, deps.settings.current.maxMessageSize)
+    const propertiesBytes = message.properties.length + timerRoomBytes(resolved)
+    const tooLong = checkSend(resolved.topic, context.body.length, propertiesBytes, deps.settings.current.maxMessageSize)
     if (tooLong !== undefined) return tooLong
     const waits = properties.get(PROPERTY.WAIT) !== 'false'
     return new Promise((resolve) => {
       deps.store.append(message, waits && isSync(deps), (result) =>
-        resolve(answer(deps, result, resolved.answeredQueueId, properties.get(PROPERTY.UNIQ_KEY))),
+        resolve(answer(deps, result, resolved.answeredQueueId, properties.get(PROPERTY.UNIQ_KEY), recallHandleOf(deps, resolved))),
       )
     })
   }
@@ -78,6 +81,8 @@ export function resolveSend(deps: SendDeps, header: SendHeader, topic: TopicConf
   const properties = parseProperties(header.properties ?? '')
   const isDeadLetter = topic.topicName !== header.topic
   const queueId = isDeadLetter || header.queueId < 0 ? deps.random.integer(Math.max(1, topic.writeQueueNums)) : header.queueId
+  // One that was delivered at its time and is sent on: not to be delayed again.
+  if (properties.has(PROPERTY.TIMER_OUT_MS) || isDeadLetter) for (const name of TIMER_REQUESTS) properties.delete(name)
   for (const name of STRIPPED_PROPERTIES) properties.delete(name)
   stampProperties(deps, properties)
   if (isDeadLetter) properties.set(PROPERTY.DELAY, '-1')
@@ -91,9 +96,7 @@ export function resolveSend(deps: SendDeps, header: SendHeader, topic: TopicConf
   if (properties.get(PROPERTY.TRAN_MSG)?.toLowerCase() === 'true' && !isDelayedRetry(header, level)) {
     return toHalfTopic(deps, topic.topicName, queueId, properties)
   }
-  const timer = level > 0 ? undefined : refuseTimer(deps.clock.now(), properties)
-  if (timer !== undefined) return timer
-  if (level === 0) return { topic: topic.topicName, queueId, properties, answeredQueueId: queueId }
+  if (level === 0) return toTimerTopic(deps, topic.topicName, queueId, properties)
   for (const name of TIMER_REQUESTS) properties.delete(name)
   properties.set(PROPERTY.DELAY, String(level))
   setReal(properties, topic.topicName, queueId)
@@ -110,9 +113,22 @@ function toHalfTopic(deps: SendDeps, topic: string, queueId: number, properties:
       `the broker [${deps.settings.current.brokerIP1}] sending transaction message is forbidden: rejectTransactionMessage=true`,
     )
   }
+  // A time of its own counts from the commit; one that is refused then would be too late.
+  const schedule = scheduleOf(properties, deps.clock.now(), deps.settings.current)
+  if (schedule !== undefined && isRefusal(schedule)) return schedule
   properties.delete(PROPERTY.DELAY)
   setReal(properties, topic, queueId)
   return { topic: HALF_TOPIC, queueId: 0, properties, answeredQueueId: queueId }
+}
+
+/** A message that asks for a time of its own waits in the timer topic; one whose time has come does not. */
+function toTimerTopic(deps: SendDeps, topic: string, queueId: number, properties: Map<string, string>): ResolvedSend | Refusal {
+  const schedule = scheduleOf(properties, deps.clock.now(), deps.settings.current)
+  if (schedule === undefined) return { topic, queueId, properties, answeredQueueId: queueId }
+  if (isRefusal(schedule)) return schedule
+  properties.set(PROPERTY.TIMER_OUT_MS, String(schedule.outMs))
+  setReal(properties, topic, queueId)
+  return { topic: TIMER_TOPIC, queueId: TIMER_QUEUE, properties, answeredQueueId: queueId }
 }
 
 function setReal(properties: Map<string, string>, topic: string, queueId: number): void {
@@ -120,21 +136,10 @@ function setReal(properties: Map<string, string>, topic: string, queueId: number
   properties.set(PROPERTY.REAL_QID, String(queueId))
 }
 
-const TIMER_REQUESTS = [PROPERTY.TIMER_DELAY_SEC, PROPERTY.TIMER_DELAY_MS, PROPERTY.TIMER_DELIVER_MS] as const
-
-/** A delivery time in the past means now; a later one is not kept yet, and delivering it early would be wrong. */
-function refuseTimer(now: number, properties: ReadonlyMap<string, string>): Refusal | undefined {
-  for (const name of TIMER_REQUESTS) {
-    const value = properties.get(name)
-    if (value === undefined) continue
-    const isPast = name === PROPERTY.TIMER_DELIVER_MS ? Number(value) <= now : Number(value) <= 0
-    if (isPast) return undefined
-    return refuse(
-      'MESSAGE_ILLEGAL',
-      `the message property ${name}=${plain(value)} asks for delivery at a time of its own, which this broker does not do yet; use a delay level (DELAY)`,
-    )
-  }
-  return undefined
+/** What the broker may have to add to the properties of a message that asks for a time of its own. */
+function timerRoomBytes({ topic, properties }: ResolvedSend): number {
+  if (topic === TIMER_TOPIC) return ROLL_PROPERTY_BYTES
+  return topic === HALF_TOPIC && TIMER_REQUESTS.some((name) => properties.has(name)) ? ROLL_PROPERTY_BYTES + OUT_PROPERTY_BYTES : 0
 }
 
 /** What the broker says of every message (RocketMQ 5.3 `SendMessageProcessor#preSend`): replies need CLUSTER, tracing the rest. */
@@ -183,7 +188,13 @@ export function bornHostOf(connection: ServerConnection): Uint8Array {
 }
 
 /** RocketMQ 5.3 `SendMessageProcessor#handlePutMessageResult`. */
-export function answer(deps: SendDeps, result: AppendResult, queueId: number, transactionId: string | undefined): SendReply {
+export function answer(
+  deps: SendDeps,
+  result: AppendResult,
+  queueId: number,
+  transactionId: string | undefined,
+  recallHandle?: string | undefined,
+): SendReply {
   const refusal = refusalOf(result)
   if (refusal !== undefined) return refusal
   const offsets = result.physicalOffsets ?? [result.physicalOffset]
@@ -195,6 +206,7 @@ export function answer(deps: SendDeps, result: AppendResult, queueId: number, tr
       queueId,
       queueOffset: result.queueOffset,
       transactionId,
+      recallHandle,
     },
     ext: { MSG_REGION: config.regionId, TRACE_ON: String(config.traceOn) },
     ...(result.status === 'ok'

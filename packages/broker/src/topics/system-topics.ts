@@ -9,6 +9,7 @@ import {
   SELF_TEST_TOPIC,
 } from '@skylarkmq/remoting/protocol'
 import type { BrokerConfig } from '../config.ts'
+import { TIMER_TOPIC } from '../timer/timer-request.ts'
 import type { TopicConfigs } from './topic-configs.ts'
 
 const READ_WRITE = PERM.READ | PERM.WRITE
@@ -30,5 +31,5 @@ export function addSystemTopics(topics: TopicConfigs, config: BrokerConfig, brok
   topics.addSystem(`rmq_sys_SYNC_BROKER_MEMBER_${brokerName}`, 1, PERM.INHERIT)
   topics.addSystem(HALF_TOPIC, 1)
   topics.addSystem(OP_HALF_TOPIC, 1)
-  topics.addSystem('rmq_sys_wheel_timer', 1)
+  topics.addSystem(TIMER_TOPIC, 1)
 }

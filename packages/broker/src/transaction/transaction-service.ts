@@ -4,7 +4,10 @@ import type { Reply } from '@skylarkmq/remoting'
 import type { AppendResult, MessageStore, MessageToStore } from '@skylarkmq/store'
 import { SUCCESS, plain, refuse, shown } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
+import { isRefusal } from '../processors/send-checks.ts'
 import { refusalOf } from '../processors/send-message.ts'
+import { waiting } from '../timer/timer-record.ts'
+import { TIMER_REQUESTS, TIMER_TOPIC, scheduleOf } from '../timer/timer-request.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
 import type { Settings } from '../config.ts'
 import type { TransactionLogDeps } from './transaction-log.ts'
@@ -125,7 +128,17 @@ export class TransactionService {
 
   async #deliver(half: HalfMessage): Promise<Refusal | undefined> {
     const waits = half.stored.properties.get(PROPERTY.WAIT) !== 'false'
-    return refusalOf(await this.#append(committed(half, this.#deps.storeHost), waits))
+    return refusalOf(await this.#append(this.#committed(half), waits))
+  }
+
+  /** A half message may ask for a time of its own; one that is relative counts from now on. */
+  #committed(half: HalfMessage): MessageToStore {
+    const { storeHost, settings, clock } = this.#deps
+    const message = committed(half, storeHost)
+    // What it asks for was accepted with the half message.
+    const anyTime = { ...settings.current, timerWheelEnable: true, timerMaxDelaySec: Number.MAX_SAFE_INTEGER }
+    const schedule = scheduleOf(half.stored.properties, clock.now(), anyTime)
+    return schedule === undefined || isRefusal(schedule) ? message : waiting(message, half.stored.properties, schedule)
   }
 
   #append(message: MessageToStore, waits: boolean): Promise<AppendResult> {
@@ -133,8 +146,14 @@ export class TransactionService {
     return new Promise((resolve) => this.#deps.store.append(message, waits && isSync, resolve))
   }
 
+  /** In its topic, or where it waits for its time. */
   #commitOf(half: HalfMessage): number | undefined {
-    return this.#find(half, half.realTopic, SYS_FLAG.TRANSACTION_COMMIT)
+    return this.#find(half, half.realTopic, SYS_FLAG.TRANSACTION_COMMIT) ?? this.#findWaiting(half)
+  }
+
+  #findWaiting(half: HalfMessage): number | undefined {
+    const isTimed = TIMER_REQUESTS.some((name) => half.stored.properties.has(name))
+    return isTimed ? this.#find(half, TIMER_TOPIC, SYS_FLAG.TRANSACTION_COMMIT) : undefined
   }
 
   /** Where the copy of this very half message lies in another topic. */
