@@ -12,8 +12,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['packages/*/test/**/*.test.ts', 'tidy/*.test.ts'],
+          include: ['packages/*/test/**/*.test.ts', 'simulator/test/*.test.ts', 'tidy/*.test.ts'],
           exclude: ['**/*.node.test.ts', '**/node_modules/**'],
+          // Nothing here waits; a slow and busy machine only computes longer.
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {
