@@ -7,8 +7,8 @@ const topic = fresh('reminders')
 const producer = client.producer({ group: 'example-producers' })
 const consumer = client.pushConsumer({ group: fresh('sleepers'), subscriptions: { [topic]: '*' }, consumeFrom: 'first' })
 
-await producer.send({ topic, body: 'wake up', delayLevel: 1 })
 const sentAt = Date.now()
+await producer.send({ topic, body: 'wake up', delayLevel: 1 })
 for await (const message of consumer.messages()) {
   const waited = Date.now() - sentAt
   console.log(`"${message.text}" came ${waited >= 900 ? 'after about a second' : `too early: ${waited} ms`}`)
