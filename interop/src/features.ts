@@ -15,7 +15,7 @@ export const SHORT_DELAYS = `1s 3s ${Array.from({ length: 16 }, () => '1s').join
 let serial = 0
 export const unique = (word: string): string => `${word}-${process.pid}-${++serial}`
 
-async function until(what: string, condition: () => boolean, seconds = 40): Promise<void> {
+async function until(what: string, condition: () => boolean, seconds = 90): Promise<void> {
   for (let i = 0; i < seconds * 20; i++) {
     if (condition()) return
     await pause(50)
