@@ -165,7 +165,7 @@ export function brokerRoutes(parts: BrokerParts, lanes: Lanes): Route[] {
     route(c.InvokeBrokerToGetConsumerStatus, lanes.admin, getConsumerStatus(parts)),
     route(c.GetConsumerRunningInfo, lanes.admin, getRunningInfo(parts)),
     route(c.ConsumeMessageDirectly, lanes.admin, consumeDirectly(parts)),
-  ]
-}
     route(c.CloneGroupOffset, lanes.admin, cloneGroupOffset(parts)),
     route(c.GetGroupHealth, lanes.admin, getGroupHealth(parts)),
+  ]
+}
