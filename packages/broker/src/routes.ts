@@ -6,14 +6,15 @@ import {
   getAllConsumerOffsets,
   getAllDelayOffsets,
   getBrokerConfig,
-  getRuntimeInfo,
   updateBrokerConfig,
 } from './processors/broker-admin.ts'
+import type { BrokerAdminDeps } from './processors/broker-admin.ts'
+import { getDeliveryFacts } from './explain/delivery-facts.ts'
+import type { FactsDeps } from './explain/delivery-facts.ts'
 import { getGroupHealth } from './guard/group-health.ts'
 import type { HealthDeps } from './guard/group-health.ts'
 import { cloneGroupOffset } from './offsets/clone-offsets.ts'
 import type { HousekeepingDeps } from './housekeeping.ts'
-import type { BrokerAdminDeps } from './processors/broker-admin.ts'
 import { checkClientConfig, getConsumerList, heartBeat, unregisterClient } from './processors/client-manage.ts'
 import type { ClientDeps } from './processors/client-manage.ts'
 import { deleteGroup, getAllGroups, getGroup, updateGroup } from './processors/group-admin.ts'
@@ -55,6 +56,12 @@ import { deleteTopic, getAllTopicConfig, getSystemTopics, getTopicConfig, update
 import type { TopicAdminDeps } from './processors/topic-admin.ts'
 import { getTimerCheckPoint, getTimerMetrics, listScheduledMessages } from './processors/timer-admin.ts'
 import type { TimerAdminDeps } from './processors/timer-admin.ts'
+import { popRoutes } from './pop/pop-routes.ts'
+import type { PopParts } from './pop/pop-routes.ts'
+import { getRuntimeInfo } from './operate/runtime-info.ts'
+import type { RuntimeInfoDeps } from './operate/runtime-info.ts'
+import { operateRoutes } from './operate/routes.ts'
+import type { OperateDeps } from './operate/routes.ts'
 import { sendReply } from './reply/send-reply.ts'
 import type { ReplyDeps } from './reply/send-reply.ts'
 import { consumerSendMsgBack } from './retry/send-back.ts'
@@ -77,9 +84,12 @@ export type BrokerParts = SendDeps &
   EndDeps &
   ReplyDeps &
   RecallDeps &
+  OperateDeps &
+  RuntimeInfoDeps &
   TimerAdminDeps &
   ResetDeps &
   HealthDeps &
+  FactsDeps &
   PopParts &
   HousekeepingDeps
 
@@ -121,6 +131,7 @@ export function brokerRoutes(parts: BrokerParts, lanes: Lanes): Route[] {
 
     route(c.PullMessage, lanes.pull, pull),
     route(c.LitePullMessage, lanes.pull, pull),
+    ...popRoutes(parts, lanes),
 
     route(c.HeartBeat, lanes.client, heartBeat(parts)),
     route(c.UnregisterClient, lanes.client, unregisterClient(parts)),
@@ -162,10 +173,12 @@ export function brokerRoutes(parts: BrokerParts, lanes: Lanes): Route[] {
     route(c.GetAllConsumerOffset, lanes.admin, getAllConsumerOffsets(parts)),
     route(c.GetAllDelayOffset, lanes.admin, getAllDelayOffsets(parts)),
     route(c.InvokeBrokerToResetOffset, lanes.admin, resetOffset(parts)),
+    route(c.CloneGroupOffset, lanes.admin, cloneGroupOffset(parts)),
+    route(c.GetGroupHealth, lanes.admin, getGroupHealth(parts)),
+    route(c.GetDeliveryFacts, lanes.admin, getDeliveryFacts(parts)),
     route(c.InvokeBrokerToGetConsumerStatus, lanes.admin, getConsumerStatus(parts)),
     route(c.GetConsumerRunningInfo, lanes.admin, getRunningInfo(parts)),
     route(c.ConsumeMessageDirectly, lanes.admin, consumeDirectly(parts)),
-    route(c.CloneGroupOffset, lanes.admin, cloneGroupOffset(parts)),
-    route(c.GetGroupHealth, lanes.admin, getGroupHealth(parts)),
+    ...operateRoutes(parts, lanes.admin),
   ]
 }

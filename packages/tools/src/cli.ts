@@ -18,9 +18,15 @@ export async function runCli(argv: readonly string[], world: CliWorld): Promise<
     .configureOutput({ writeOut: world.stdout, writeErr: world.stderr })
     .showHelpAfterError('(add --help for the options)')
   const nouns = new Map<string, Command>()
-  const run = (command: CliCommand) => async (options: Options) => {
-    exitCode = await runOne(command, options, world)
-  }
+  // commander gives the words without flags, then the options, then itself.
+  const run =
+    (command: CliCommand) =>
+    async (...given: unknown[]) => {
+      const options = given.at(-2) as Options
+      const word = given.length > 2 ? given[0] : undefined
+      const all = command.argument && typeof word === 'string' ? { ...options, [command.argument.option]: word } : options
+      exitCode = await runOne(command, all, world)
+    }
   for (const command of COMMANDS) {
     let noun = nouns.get(command.noun)
     if (!noun) nouns.set(command.noun, (noun = inherit(program.command(command.noun).description(`${command.noun} commands`), program)))
@@ -41,6 +47,7 @@ const inherit = (command: Command, from: Command): Command => command.copyInheri
 
 function declare(target: Command, command: CliCommand): Command {
   target.description(command.summary)
+  if (command.argument) target.argument(command.argument.declaration, 'see the options')
   for (const { flags, meaning, required, default: otherwise } of command.options) {
     const option = new Option(flags, meaning)
     if (required) option.makeOptionMandatory()

@@ -52,5 +52,7 @@ export interface CliCommand {
   readonly alias: string
   readonly summary: string
   readonly options: readonly OptionDeclaration[]
+  /** A first word without a flag, taken as this option: `skylark explain MESSAGE_ID`. */
+  readonly argument?: { readonly declaration: string; readonly option: string }
   run(context: CommandContext): Promise<Outcome>
 }

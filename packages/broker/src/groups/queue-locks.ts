@@ -46,6 +46,14 @@ export class QueueLocks {
     if (locks.size === 0) this.#groups.delete(group)
   }
 
+  /** Who holds a queue now. */
+  holder(group: string, queue: MessageQueue): { readonly clientId: string; readonly renewedMsAgo: number } | undefined {
+    const now = this.#clock.monotonic()
+    const lock = this.#groups.get(group)?.get(keyOf(queue))
+    if (lock === undefined || isExpired(lock, now)) return undefined
+    return { clientId: lock.clientId, renewedMsAgo: Math.round(now - lock.renewedAt) }
+  }
+
   /** Whether the group consumes in order now: any of its locks has not expired. */
   isHeldByAny(group: string): boolean {
     const now = this.#clock.monotonic()

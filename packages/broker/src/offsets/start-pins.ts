@@ -76,6 +76,12 @@ export class StartPins {
     return Math.max(pins.get(queueId) ?? 0, this.#deps.store.minOffset(topic, queueId))
   }
 
+  /** As it was decided, whatever has been deleted since; undefined when nothing was. */
+  pinned(group: string, topic: string, queueId: number): number | undefined {
+    const pins = this.#groups.get(group)?.get(topic)
+    return pins === undefined || pins === 'client' ? undefined : pins.get(queueId)
+  }
+
   /** The end of a queue as it was when this broadcasting member started. Told once: later questions are not about its start. */
   takeEnd(connection: ServerConnection, topic: string, queueId: number): number | undefined {
     const pins = this.#members.get(connection)

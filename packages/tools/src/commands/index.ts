@@ -3,6 +3,9 @@ import { clusterList } from './cluster.ts'
 import { consumeMessage } from './consume.ts'
 import { consumerProgress, deleteSubGroup, updateSubGroup } from './group.ts'
 import { queryMsgById, queryMsgByKey, sendMessage } from './message.ts'
+import { groupDoctor } from './doctor.ts'
+import { explain } from './explain.ts'
+import { cloneGroupOffset, resetOffsetByTime, skipAccumulated } from './offset.ts'
 import { deleteTopic, topicList, topicRoute, topicStatus, updateTopic } from './topic.ts'
 
 /** Every sub-command, in the order that help shows them. */
@@ -16,6 +19,11 @@ export const COMMANDS: readonly CliCommand[] = [
   updateSubGroup,
   deleteSubGroup,
   consumerProgress,
+  groupDoctor,
+  resetOffsetByTime,
+  skipAccumulated,
+  cloneGroupOffset,
+  explain,
   sendMessage,
   consumeMessage,
   queryMsgById,
