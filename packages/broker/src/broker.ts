@@ -18,6 +18,8 @@ import { HOUSEKEEPING_MS, forgetConnection, keepHouse } from './housekeeping.ts'
 import { ConsumerOffsets } from './offsets/consumer-offsets.ts'
 import { HeldPulls } from './pull/held-pulls.ts'
 import { Registration } from './registration.ts'
+import { PopService } from './pop/pop-service.ts'
+import { TopicRoutes } from './pop/topic-routes.ts'
 import { sendFastPath } from './processors/send-fast-path.ts'
 import { brokerRoutes, makeLanes } from './routes.ts'
 import type { BrokerParts } from './routes.ts'
@@ -169,7 +171,8 @@ class RunningBroker implements Broker {
       schedule: new ScheduleService({ store, metadata, clock, log, delayLevelsMs, topics, isSync }),
       timers: new TimerService({ store, timerIndex, clock, log, topics, settings }),
     }
-    this.#parts = { ...parts, ...makeGuards(parts), transactions: new TransactionService(parts) }
+    const services = { transactions: new TransactionService(parts), pop: new PopService(parts), topicRoutes: new TopicRoutes(parts) }
+    this.#parts = { ...parts, ...makeGuards(parts), ...services }
     addSystemTopics(topics, config, config.brokerName, delayLevelsMs.length)
     const recovered = topics.recover(store.queues(), CLIENT_QUEUES)
     if (recovered > 0) log.warn('topics whose settings a crash had lost were made again from their messages', { count: recovered })
@@ -185,6 +188,7 @@ class RunningBroker implements Broker {
     const parts = this.#parts
     const { offsets, heldPulls, schedule, transactions } = parts
     await transactions.open()
+    await parts.pop.open()
     await this.#listen()
     this.store.onArrival((topic, queueId, maxOffset, tagsCode) => heldPulls.arrived(topic, queueId, maxOffset, tagsCode))
     this.#stops.push(() => heldPulls.close())
@@ -192,6 +196,8 @@ class RunningBroker implements Broker {
     this.#stops.push(() => schedule.close())
     parts.timers.start()
     this.#stops.push(() => parts.timers.close())
+    parts.pop.start()
+    this.#stops.push(() => parts.pop.close())
     transactions.start()
     this.#stops.push(() => transactions.close())
     parts.throughput.sample(clock.monotonic())
@@ -217,7 +223,10 @@ class RunningBroker implements Broker {
       onClose: (connection) => forgetConnection(this.#parts, connection),
     })
     this.#stops.push(() => server.close())
-    server.beforeReplies(() => this.store.commitTurn())
+    server.beforeReplies(() => {
+      this.#parts.pop.flushTurn()
+      this.store.commitTurn()
+    })
     this.host = server.host
     this.port = server.port
     this.#settings.current = Object.freeze({ ...config, listenPort: server.port })
@@ -238,6 +247,7 @@ class RunningBroker implements Broker {
       brokerAddr: this.address,
       haServerAddr,
     }
+    this.#parts.topicRoutes.connect(client)
     const registration = new Registration({ client, topics, settings: this.#settings, clock, log, identity })
     this.#registration = registration
     this.#stops.push(() => registration.close())

@@ -15,6 +15,7 @@ import type { Refusal } from '../answers.ts'
 import type { Settings } from '../config.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
 import type { QueueLocks } from '../groups/queue-locks.ts'
+import { POP_LOG_TOPIC } from '../pop/pop-topic.ts'
 import { TIMER_TOPIC } from '../timer/timer-request.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
 
@@ -43,7 +44,7 @@ export const STRIPPED_PROPERTIES = [
 
 /** Topics that only the broker writes: Apache's list, and those with state of its own (timers, acknowledgements of POP). */
 export const isClosedToSends = (topic: string): boolean =>
-  isSendForbidden(topic) || topic === TIMER_TOPIC || topic.startsWith('rmq_sys_REVIVE_LOG_')
+  isSendForbidden(topic) || topic === TIMER_TOPIC || topic === POP_LOG_TOPIC || topic.startsWith('rmq_sys_REVIVE_LOG_')
 
 export interface SendTopicDeps {
   readonly topics: TopicConfigs

@@ -9,6 +9,7 @@ import {
   SELF_TEST_TOPIC,
 } from '@skylarkmq/remoting/protocol'
 import type { BrokerConfig } from '../config.ts'
+import { POP_LOG_TOPIC } from '../pop/pop-topic.ts'
 import { TIMER_TOPIC } from '../timer/timer-request.ts'
 import type { TopicConfigs } from './topic-configs.ts'
 
@@ -32,4 +33,5 @@ export function addSystemTopics(topics: TopicConfigs, config: BrokerConfig, brok
   topics.addSystem(HALF_TOPIC, 1)
   topics.addSystem(OP_HALF_TOPIC, 1)
   topics.addSystem(TIMER_TOPIC, 1)
+  topics.addSystem(POP_LOG_TOPIC, 1)
 }

@@ -42,6 +42,18 @@ export {
   normalizeTopicConfig,
   readByQueue,
 } from './bodies/codecs.ts'
+export type { BatchAck, BatchAckBody, MessageRequestMode, QueryAssignmentBody, QueueAssignment, RequestModeBody } from './bodies/pop.ts'
+export {
+  decodeAssignments,
+  decodeBatchAck,
+  decodeQueryAssignment,
+  decodeRequestMode,
+  encodeAssignments,
+  encodeBatchAck,
+  encodeQueryAssignment,
+  encodeRequestMode,
+  MESSAGE_REQUEST_MODES,
+} from './bodies/pop.ts'
 export type {
   BrokerData,
   ClientConnectionInfo,
@@ -74,8 +86,11 @@ export { CONSUME_FROM_WHERE } from './bodies/types.ts'
 export type { AnyCommand, Command, CommandServer, RequestOf, ResponseOf } from './command.ts'
 export { defineCommand, RPC_FIELD_NAMES } from './command.ts'
 export {
+  AckMessage,
   AddWritePermOfBroker,
+  BatchAckMessage,
   BrokerHeartbeat,
+  ChangeMessageInvisibletime,
   CheckClientConfig,
   CloneGroupOffset,
   CheckTransactionState,
@@ -129,10 +144,15 @@ export {
   ListScheduledMessages,
   LitePullMessage,
   LockBatchMq,
+  Notification,
   NotifyConsumerIdsChanged,
+  PeekMessage,
+  PollingInfo,
+  PopMessage,
   PullMessage,
   PushReplyMessageToClient,
   PutKvConfig,
+  QueryAssignment,
   QueryConsumerOffset,
   QueryDataVersion,
   QueryMessage,
@@ -148,6 +168,7 @@ export {
   SendMessageV2,
   SendReplyMessage,
   SendReplyMessageV2,
+  SetMessageRequestMode,
   UnlockBatchMq,
   UnregisterBroker,
   UnregisterClient,
@@ -188,6 +209,21 @@ export { addressBytes, formatAddress, hostFromBytes, hostToBytes } from './messa
 export type { OffsetMessageId } from './message/ids.ts'
 export { createUniqueIds, offsetMessageId, parseOffsetMessageId, parseUniqueId } from './message/ids.ts'
 export { asBuffer, readLong, writeLong } from './message/longs.ts'
+export type { PopExtraInfo, PoppedQueue } from './message/pop-info.ts'
+export {
+  formatExtraInfo,
+  formatMessageOffsets,
+  formatStartOffsets,
+  originOfPopRetryTopic,
+  parseExtraInfo,
+  parseMessageOffsets,
+  POP_ORDER_REVIVE_QUEUE,
+  popRetryTopicV1,
+  popRetryTopicV2,
+  realTopicOf,
+  RETRY_FLAG,
+  retryFlagOf,
+} from './message/pop-info.ts'
 export {
   formatProperties,
   isReservedProperty,
