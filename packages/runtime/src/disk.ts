@@ -18,6 +18,8 @@ export interface Disk {
   stat(path: string): { readonly sizeBytes: number; readonly modifiedMs: number; readonly isDirectory: boolean } | undefined
   /** Makes renames and removals in a folder durable. */
   syncDirectory(path: string): void
+  /** As `syncDirectory`, off the main thread. */
+  settleDirectory(path: string): Promise<void>
   /** Room on the file system that holds `path`. */
   space(path: string): { readonly totalBytes: number; readonly freeBytes: number }
   readText(path: string): string | undefined

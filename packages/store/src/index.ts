@@ -8,6 +8,7 @@ export type {
   AppendResult,
   AppendStatus,
   ArrivalListener,
+  CompactionRules,
   EntryFilter,
   MessageStore,
   MessageToStore,

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Runtime, Timer } from '@skylarkmq/runtime'
 import type { Capacity } from './admission.ts'
+import { COMPACTION_DEFAULTS, Compaction } from './compaction/compaction.ts'
 import { reasonAgainst, reasonAgainstBatch, reasonAgainstTopic } from './admission.ts'
 import { getInt64, javaHashOfText } from './bytes.ts'
 import type { CommitLog } from './commit-log/commit-log.ts'
@@ -52,6 +53,7 @@ export class LogMessageStore implements MessageStore {
   private readonly reader: StoreReader
   private readonly groupCommit: GroupCommit
   private readonly upkeep: Upkeep
+  private readonly compaction: Compaction
   private readonly listeners: ArrivalListener[] = []
   private readonly flushTimer: Timer
   private readonly capacity: Capacity
@@ -79,6 +81,11 @@ export class LogMessageStore implements MessageStore {
     })
     this.flushTimer = runtime.clock.every(LIMITS.flushIntervalMs, () => this.groupCommit.request())
     this.upkeep = new Upkeep(runtime, options, this.log, this.views, this.dispatcher, this.groupCommit)
+    this.compaction = new Compaction(runtime, options.rootDirectory, options.compaction ?? COMPACTION_DEFAULTS, {
+      ...{ log: this.log, queues: this.views.queues, reader: this.reader },
+      flush: () => this.upkeep.flush(),
+    })
+    this.upkeep.retainers.push(() => this.compaction.position)
     this.upkeep.start()
   }
 
@@ -291,7 +298,7 @@ export class LogMessageStore implements MessageStore {
   // ---- read ----
 
   read(request: ReadRequest): ReadResult | Promise<ReadResult> {
-    return this.reader.read(request)
+    return this.compaction.read(request) ?? this.reader.read(request)
   }
 
   readRecordAt(physicalOffset: number): Uint8Array | undefined {
@@ -303,22 +310,23 @@ export class LogMessageStore implements MessageStore {
   }
 
   minOffset(topic: string, queueId: number): number {
-    return this.views.queues.find(topic, queueId)?.minOffset ?? 0
+    return this.compaction.minOffset(topic, queueId) ?? this.views.queues.find(topic, queueId)?.minOffset ?? 0
   }
 
   storeTimestamp(topic: string, queueId: number, queueOffset: number): number {
     const queue = this.views.queues.find(topic, queueId)
-    return queue === undefined ? -1 : this.reader.storeTimestamp(queue, queueOffset)
+    if (queue === undefined) return -1
+    return this.compaction.storeTimestamp(topic, queueId, queueOffset) ?? this.reader.storeTimestamp(queue, queueOffset)
   }
 
   offsetByTime(topic: string, queueId: number, timestamp: number, boundary: 'lower' | 'upper'): number {
     const queue = this.views.queues.find(topic, queueId)
-    return queue === undefined ? 0 : this.reader.offsetByTime(queue, timestamp, boundary)
+    if (queue === undefined) return 0
+    return this.compaction.offsetByTime(topic, queueId, timestamp, boundary, this.reader.offsetByTime(queue, timestamp, boundary))
   }
 
   earliestStoreTime(topic: string, queueId: number): number {
-    const queue = this.views.queues.find(topic, queueId)
-    return queue === undefined ? -1 : this.reader.storeTimestamp(queue, queue.minOffset)
+    return this.storeTimestamp(topic, queueId, this.minOffset(topic, queueId))
   }
 
   queryByKey(topic: string, key: string, options: { max: number; beginMs: number; endMs: number }): number[] {
@@ -342,7 +350,16 @@ export class LogMessageStore implements MessageStore {
     return all
   }
 
+  compactTopic(topic: string): void {
+    this.compaction.add(topic)
+  }
+
+  get compactedTopics(): ReadonlySet<string> {
+    return this.compaction.names
+  }
+
   deleteTopic(name: string): void {
+    this.compaction.remove(name)
     const topic = this.views.queues.topics.get(name)
     if (topic === undefined) return
     this.views.deletions.add(name, this.log.endOffset, this.minPhysicalOffset)
@@ -386,6 +403,7 @@ export class LogMessageStore implements MessageStore {
 
   private async shutDown(): Promise<void> {
     this.flushTimer.cancel()
+    await this.compaction.stop()
     await this.groupCommit.drain()
     await this.upkeep.stop(this.failure === undefined)
     this.groupCommit.stop(this.notAvailable())

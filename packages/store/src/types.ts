@@ -107,6 +107,9 @@ export interface MessageStore {
   /** Topics with queues, and their queue ids. */
   queues(): ReadonlyMap<string, readonly number[]>
   deleteTopic(topic: string): void
+  /** From now on only the newest message of each key of this topic is kept, whatever its age. Until the topic is deleted. */
+  compactTopic(topic: string): void
+  readonly compactedTopics: ReadonlySet<string>
   onArrival(listener: ArrivalListener): void
   /** Asked before expired messages are removed: the log is kept from this position on. For messages that somebody still has to deliver. */
   retainFrom(position: () => number): void
@@ -146,8 +149,18 @@ export interface StoreOptions {
   readonly fileReservedHours: number
   /** Hours of the day (local time) at which expired files are deleted. */
   readonly deleteWhenHours: readonly number[]
+  readonly compaction?: CompactionRules
   /** What `abort` names, for whoever finds the store locked. Found by itself on Linux. */
   readonly processId?: number
+}
+
+/** How topics are compacted. */
+export interface CompactionRules {
+  readonly intervalMs: number
+  /** How long a deletion stays visible after it was first compacted: slower consumers may miss it. */
+  readonly tombstoneRetentionMs: number
+  /** Memory for the keys of one merge, at most; with more keys it looks at the files several times. */
+  readonly mapBytes: number
 }
 
 /** Small state that changes in place: topics, groups, offsets. Rows are text under (table, key). Writes are batched into one transaction. */

@@ -60,6 +60,13 @@ export class Upkeep {
     this.checkSpace()
   }
 
+  /** Makes what the views show now durable; the log position up to which that is, undefined when it cannot be. */
+  async flush(): Promise<number | undefined> {
+    const end = this.dispatcher.offset
+    await this.groupCommit.reach(end)
+    return this.log.flushedOffset >= end ? end : undefined
+  }
+
   /** The store has failed: its files are left as they are. */
   suspend(): void {
     this.suspended = true

@@ -42,6 +42,18 @@ const syncDirectory = (path: string): void => {
   }
 }
 
+const settleDirectory = async (path: string): Promise<void> => {
+  if (process.platform === 'win32') return
+  const handle = await fs.promises.open(path, 'r')
+  try {
+    await handle.sync()
+  } catch (error) {
+    throw withPath(error, path)
+  } finally {
+    await handle.close()
+  }
+}
+
 /** The file system's answer for the nearest folder that exists: a store asks before it has made its own. */
 const space = (path: string): { totalBytes: number; freeBytes: number } => {
   for (let at = path; ; at = dirname(at)) {
@@ -96,6 +108,7 @@ export const nodeDisk = (): Disk => ({
       return { sizeBytes: found.size, modifiedMs: found.mtimeMs, isDirectory: found.isDirectory() }
     }),
   syncDirectory,
+  settleDirectory,
   space,
   readText: (path) => missingIs<string | undefined>(undefined, () => fs.readFileSync(path, 'utf8')),
   writeTextAtomically,

@@ -83,6 +83,17 @@ export class SimDisk implements Disk {
     this.#machine.names.syncFolder(normal)
   }
 
+  async settleDirectory(path: string): Promise<void> {
+    const { scheduler, random, latencyMs } = this.#machine
+    const life = this.#life
+    await new Promise<void>((resolve) => {
+      scheduler.schedule(random.between(latencyMs.min, latencyMs.max), 'work', () => {
+        if (!life.over) resolve()
+      })
+    })
+    this.syncDirectory(path)
+  }
+
   space(): { totalBytes: number; freeBytes: number } {
     const { capacityBytes, usedBytes } = this.#machine
     return { totalBytes: capacityBytes, freeBytes: Math.max(0, capacityBytes - usedBytes) }

@@ -163,6 +163,13 @@ const folderConformance = (make: () => DiskHarness): void => {
     expect(disk.readText(`${folder}/old`)).toBe('NEW')
   })
 
+  it('makes names durable off the main thread; a missing folder is an error', async () => {
+    const { disk, folder, wait } = make()
+    disk.writeTextAtomically(`${folder}/file`, 'text')
+    await wait(disk.settleDirectory(folder))
+    await expect(wait(disk.settleDirectory(`${folder}/none`))).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
   it('renames a folder with all in it', () => {
     const { disk, folder } = make()
     disk.writeTextAtomically(`${folder}/from/a/file`, 'text')

@@ -88,6 +88,12 @@ export class ConsumeQueue {
     this.maxOffset = queueOffset
   }
 
+  /** Offsets go on at `queueOffset` at the earliest: what came before is kept elsewhere. */
+  resume(queueOffset: number): void {
+    if (queueOffset > this.maxOffset) this.skipTo(queueOffset)
+    this.nextOffset = Math.max(this.nextOffset, this.maxOffset)
+  }
+
   private tailEntries(): number {
     return this.maxOffset % CHUNK_ENTRIES
   }
