@@ -28,6 +28,8 @@ const step = fc.oneof(
   },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('ack' as const), which: fc.nat(30) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('change' as const), which: fc.nat(30), invisible }) },
+  // What a pop brings comes back and is acknowledged then.
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('fail once' as const), which: fc.nat(3) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('die' as const), afterMs: fc.double({ min: 0, max: 4, noNaN: true }) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 9000 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
@@ -138,13 +140,18 @@ for (const [flushDiskType, death] of [
           encodeJson(normalizeGroupConfig({ groupName: 'cg', retryMaxTimes: 1000 })),
         )
         for (const now of steps) {
-          const chosen = 'which' in now ? story.held[now.which % Math.max(1, story.held.length)] : undefined
+          const chosen = 'which' in now ? story.held.at(-1 - (now.which % Math.max(1, story.held.length))) : undefined
           if (now.kind === 'send') await story.send(now.queueId)
           else if (now.kind === 'pop') {
             void story.pop(now.max, now.invisible, now.pollTime)
             await scene.world.run(5)
           } else if (now.kind === 'ack' && chosen) void story.ack(chosen)
-          else if (now.kind === 'change' && chosen) await scene.world.until(story.change(chosen, now.invisible))
+          else if (now.kind === 'fail once') {
+            await scene.world.until(story.pop(4, 200, 0))
+            await scene.world.run(300)
+            await scene.world.until(story.pop(4, MAX_INVISIBLE_MS, 0))
+            for (const held of story.held.slice(-1 - now.which)) void story.ack(held)
+          } else if (now.kind === 'change' && chosen) await scene.world.until(story.change(chosen, now.invisible))
           else if (now.kind === 'wait') await scene.world.run(now.ms)
           else if (now.kind === 'restart') {
             await scene.restart()
