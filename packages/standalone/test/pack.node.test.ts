@@ -32,6 +32,17 @@ const consumer = client.pushConsumer({
 await consumer.start()
 `
 
+const COMMONJS = `const client = require('@skylarkmq/client')
+console.log(typeof client, typeof client.createClient, new client.RocketError('', { code: 'BAD_ARGUMENT' }).code)
+client.createClient({ namesrvAddr: process.argv[2] }).then(async (mq) => {
+  const { queue } = await mq.producer({ group: 'writers' }).send({ topic: 'hello-cjs', body: 'from CommonJS' })
+  const reader = mq.pullConsumer({ group: 'readers-cjs', consumeFrom: 'first' })
+  await reader.assign([queue])
+  console.log((await reader.poll())[0].text)
+  await mq.close()
+})
+`
+
 let project: string
 let server: ChildProcess | undefined
 
@@ -98,6 +109,11 @@ it('npx skylark dev starts a broker, ten lines send and consume, Ctrl-C stops it
   expect(SCRIPT.trim().split('\n').length).toBeLessThanOrEqual(10)
   const { stdout } = await run(process.execPath, ['hello.js', namesrvAddr], { cwd: project, timeout: 30_000 })
   expect(stdout).toBe('from a stranger\n')
+
+  // CommonJS callers: Node loads the client's ECMAScript modules by require, from 20.19 and 22.12 on.
+  writeFileSync(join(project, 'hello.cjs'), COMMONJS)
+  const common = await run(process.execPath, ['hello.cjs', namesrvAddr], { cwd: project, timeout: 30_000 })
+  expect(common.stdout).toBe('object function BAD_ARGUMENT\nfrom CommonJS\n')
 
   process.kill(-(server.pid as number), 'SIGINT')
   await closed
