@@ -9,6 +9,7 @@ export type {
   AppendStatus,
   ArrivalListener,
   CompactionRules,
+  DamagedPlace,
   EntryFilter,
   MessageStore,
   MessageToStore,

@@ -23,6 +23,12 @@ export const LIMITS = {
   shrinkIntervalMs: 1_000,
   /** Writes are refused when less than this, or than a twentieth of the file system, is free. */
   diskReserveBytes: 256 * 1024 * 1024,
+  /** So far behind a bad place at the log's end recovery looks for more: beyond what can have been under way to the disk. */
+  resumeBytes: 64 * 1024 * 1024,
+  /** Places of consume queues found again in one walk over the log. */
+  mendedEntries: 65_536,
+  /** Damaged places that are told of once each. */
+  reportedDamages: 10_000,
   recoveryWindowBytes: 4 * 1024 * 1024,
   /** RocketMQ: the properties' length is a signed short. */
   propertiesBytes: 32_767,

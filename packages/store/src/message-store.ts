@@ -8,6 +8,7 @@ import type { CommitLog } from './commit-log/commit-log.ts'
 import { GroupCommit } from './commit-log/group-commit.ts'
 import { AT, encodeRecord, entersQueue, recordBytes } from './commit-log/record.ts'
 import { plausibleSize } from './commit-log/record-check.ts'
+import { QueueMender } from './consume-queue/mender.ts'
 import type { Topic } from './consume-queue/topic.ts'
 import { bodyCrc } from './crc32.ts'
 import { describeError } from './describe-error.ts'
@@ -72,8 +73,9 @@ export class LogMessageStore implements MessageStore {
     this.views = parts.views
     this.recovery = parts.recovery
     this.capacity = { maxMessageBytes: options.maxMessageBytes, maxAppendBytes: this.log.maxAppendBytes }
-    this.dispatcher = new Dispatcher(this.log, this.views.parser, this.views.targets, this.log.endOffset)
-    this.reader = new StoreReader(this.log, this.views.queues, this.views.deletions, runtime.log)
+    this.dispatcher = new Dispatcher(this.log, this.views.parser, this.views.liveTargets, this.log.endOffset)
+    const mender = new QueueMender(this.log.segments, options.delayLevelsMs)
+    this.reader = new StoreReader(this.log, this.views.queues, this.views.deletions, mender, runtime.log)
     this.groupCommit = new GroupCommit(runtime.clock, this.log, {
       flushed: () => this.onFlushed(),
       failure: (error) => this.fail('fdatasync of the commit log failed', error),
@@ -226,6 +228,7 @@ export class LogMessageStore implements MessageStore {
     try {
       // Consumers see what is written, in sync mode only what is on disk (RocketMQ DefaultMessageStore#getConfirmOffset).
       this.dispatcher.advance(this.options.flush === 'sync' ? this.log.flushedOffset : this.log.writtenOffset)
+      this.views.journal.flush()
     } catch (error) {
       this.fail('writing the consume queues failed', error)
     }
@@ -326,7 +329,9 @@ export class LogMessageStore implements MessageStore {
   }
 
   earliestStoreTime(topic: string, queueId: number): number {
-    return this.storeTimestamp(topic, queueId, this.minOffset(topic, queueId))
+    const time = this.storeTimestamp(topic, queueId, this.minOffset(topic, queueId))
+    const queue = time < 0 ? this.views.queues.find(topic, queueId) : undefined
+    return queue === undefined ? time : this.reader.earliestTime(queue)
   }
 
   queryByKey(topic: string, key: string, options: { max: number; beginMs: number; endMs: number }): number[] {

@@ -2,7 +2,10 @@ import { dirname, join } from 'node:path'
 import type { Log, Runtime } from '@skylarkmq/runtime'
 import { HANDOVER_RECORD, hasApacheQueues } from './apache-handover.ts'
 import { CommitLog } from './commit-log/commit-log.ts'
-import { cutLog, scanLog, syncLog } from './commit-log/recovery.ts'
+import { containDamage } from './commit-log/damage.ts'
+import type { DamagedRange } from './commit-log/log-scanner.ts'
+import { LogScanner } from './commit-log/log-scanner.ts'
+import { cutLog, syncLog } from './commit-log/recovery.ts'
 import { Segments } from './commit-log/segments.ts'
 import { describeError } from './describe-error.ts'
 import { lockDirectory } from './directory-lock.ts'
@@ -11,6 +14,9 @@ import { LIMITS } from './limits.ts'
 import { LogMessageStore } from './message-store.ts'
 import type { MessageStore, RecoveryReport, StoreOptions } from './types.ts'
 import { Views } from './views.ts'
+
+/** Damaged places that the readable paragraph names one by one; the report's list has all. */
+const DAMAGES_IN_TEXT = 20
 
 /** Opens (or makes) the store in a folder, alone: recovers the log, brings the views up to it, reports what was done. */
 export async function openMessageStore(runtime: Runtime, options: StoreOptions): Promise<MessageStore> {
@@ -27,34 +33,19 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
     disk.syncDirectory(options.rootDirectory)
     disk.syncDirectory(dirname(options.rootDirectory))
     unlessFull(log, () => disk.writeTextAtomically(abortPath, String(options.processId ?? processIdOf(disk))))
-    const views = new Views(disk, clock, options.rootDirectory, segments, options.delayLevelsMs)
-
-    const checkedFrom = views.trustedTo ?? segments.minOffset
-    const scan = await scanLog(segments, checkedFrom, (bytes, view, at) => dispatchRecord(views.parser, views.targets, bytes, view, at))
-    const cut = cleanStop && scan.wrong === undefined ? 0 : await cutLog(segments, scan.end)
-    // What a killed process wrote may still be in memory only; from here on it counts as flushed.
-    if (!cleanStop) await syncLog(segments, checkedFrom, scan.end)
-    views.deletions.clampTo(scan.end)
+    const views = new Views(runtime, options.rootDirectory, segments, options.delayLevelsMs)
+    const found = await recover(runtime, options, { segments, views, cleanStop })
     await views.trimBefore(segments.minOffset)
-    const commitLog = await CommitLog.open(segments, scan.end, Math.max(LIMITS.ringBytes, 2 * (options.maxMessageBytes + 65_536)))
+    const ringBytes = Math.max(LIMITS.ringBytes, 2 * (options.maxMessageBytes + 65_536))
+    const commitLog = await CommitLog.open(segments, found.checkedTo, ringBytes)
 
-    const recovery = describeRecovery({
-      cleanStop,
-      checkedFrom,
-      checkedTo: scan.end,
-      recordsChecked: scan.recordsChecked,
-      cutAt: cut > 0 ? scan.end : undefined,
-      cutBytes: cut,
-      queuesRebuilt: views.trustedTo === undefined ? countQueues(views) : 0,
-      durationMs: Math.round(clock.monotonic() - startedMs),
-      wrong: scan.wrong,
-    })
+    const recovery = describeRecovery({ ...found, durationMs: Math.round(clock.monotonic() - startedMs) })
     log.info('the store is open', { ...recovery })
-    const reportPath = join(options.rootDirectory, 'recovery-report.json')
+    const reportPath = join(options.rootDirectory, 'skylark', 'recovery-report.json')
     unlessFull(log, () => disk.writeTextAtomically(reportPath, `${JSON.stringify(recovery, undefined, 2)}\n`))
     const store = new LogMessageStore(runtime, options, { lock, log: commitLog, views, recovery })
-    const weWroteLast = cleanStop && views.trustedTo === scan.end
-    if (scan.end > segments.minOffset && !weWroteLast && hasApacheQueues(disk, options.rootDirectory)) {
+    const weWroteLast = cleanStop && views.trustedTo === found.checkedTo
+    if (found.checkedTo > segments.minOffset && !weWroteLast && hasApacheQueues(disk, options.rootDirectory)) {
       store.append(HANDOVER_RECORD, false, () => {})
       store.commitTurn()
     }
@@ -63,6 +54,51 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
     await segments.close()
     lock.release()
     throw error
+  }
+}
+
+interface Recovering {
+  readonly segments: Segments
+  readonly views: Views
+  readonly cleanStop: boolean
+}
+
+/** Brings log and views into order: what is damaged is contained, a torn end is cut, the views learn of what came after their checkpoint. */
+async function recover({ disk }: Runtime, options: StoreOptions, { segments, views, cleanStop }: Recovering): Promise<Found> {
+  const checkedFrom = views.trustedTo ?? segments.minOffset
+  const known = views.journal.load(checkedFrom)
+  let knownEnd = 0
+  for (const [offset, { sizeBytes }] of known) knownEnd = Math.max(knownEnd, offset + sizeBytes)
+  const ranges: DamagedRange[] = []
+  const scan = await new LogScanner(segments, {
+    from: checkedFrom,
+    expected: (physicalOffset) => known.get(physicalOffset),
+    knownEnd,
+    looksBehindZeros: !cleanStop || views.trustedTo === undefined,
+    onRecord: (bytes, view, at) => dispatchRecord(views.parser, views.targets, bytes, view, at),
+    onDamage: (range) => ranges.push(range),
+  }).run()
+  const place = { folder: join(options.rootDirectory, 'skylark', 'damaged'), storeTimestamp: views.parser.record.storeTimestamp }
+  const damaged = ranges.map((range) => containDamage(disk, segments, range, place))
+  const cutBytes = cleanStop && scan.wrong === undefined && knownEnd <= scan.end ? 0 : await cutLog(segments, scan.end)
+  // What a killed process wrote may still be in memory only; from here on it counts as flushed.
+  if (!cleanStop || damaged.length > 0) await syncLog(segments, checkedFrom, scan.end)
+  for (const offset of known.keys()) {
+    if (offset >= scan.end || damaged.some((range) => offset >= range.offset && offset < range.offset + range.bytes)) known.delete(offset)
+  }
+  views.journal.restart(known)
+  views.deletions.clampTo(scan.end)
+  return {
+    cleanStop,
+    checkedFrom,
+    checkedTo: scan.end,
+    recordsChecked: scan.recordsChecked,
+    damaged,
+    cutAt: cutBytes > 0 || knownEnd > scan.end ? scan.end : undefined,
+    cutBytes,
+    queuesRebuilt: views.trustedTo === undefined ? countQueues(views) : 0,
+    rebuiltBecause: segments.minOffset < scan.end ? views.rebuiltBecause : undefined,
+    wrong: scan.wrong ?? (knownEnd > scan.end ? `records up to ${knownEnd} had been written, and are not there` : undefined),
   }
 }
 
@@ -88,19 +124,27 @@ function processIdOf(disk: Runtime['disk']): number {
   return Number.parseInt(stat ?? '0', 10) || 0
 }
 
-function describeRecovery(found: Omit<RecoveryReport, 'text'> & { readonly wrong: string | undefined }): RecoveryReport {
+type Found = Omit<RecoveryReport, 'text' | 'durationMs'> & { readonly wrong: string | undefined }
+
+function describeRecovery(found: Found & { readonly durationMs: number }): RecoveryReport {
   const { wrong, ...facts } = found
   const parts = [
     facts.cleanStop ? 'The last stop was clean.' : 'The last stop was not clean.',
     facts.checkedTo === facts.checkedFrom
       ? `The log ends at ${facts.checkedTo}, where the last checkpoint was; nothing behind it had to be checked.`
-      : `${facts.recordsChecked} records from log position ${facts.checkedFrom} to ${facts.checkedTo} were checked; all are whole.`,
+      : `From log position ${facts.checkedFrom} to ${facts.checkedTo} ${facts.recordsChecked} whole records were found.`,
   ]
+  for (const { offset, bytes, why, savedTo } of facts.damaged.slice(0, DAMAGES_IN_TEXT)) {
+    const saved = savedTo === undefined ? 'there was no room to keep them' : `they are kept in ${savedTo}`
+    parts.push(`At ${offset} ${bytes} bytes are damaged (${why}): ${saved}, and the log goes on behind them.`)
+  }
+  if (facts.damaged.length > DAMAGES_IN_TEXT) parts.push(`${facts.damaged.length - DAMAGES_IN_TEXT} more places are damaged.`)
   if (facts.cutAt !== undefined)
     parts.push(
       `At ${facts.cutAt} the log was cut: ${facts.cutBytes} bytes behind it were no whole record${wrong === undefined ? '' : ` (${wrong})`}.`,
     )
-  if (facts.queuesRebuilt > 0) parts.push(`${facts.queuesRebuilt} consume queues were rebuilt from the log.`)
+  if (facts.rebuiltBecause !== undefined)
+    parts.push(`${facts.queuesRebuilt} consume queues and the key index were derived anew from the log: ${facts.rebuiltBecause}.`)
   parts.push(`That took ${facts.durationMs} ms.`)
   return { ...facts, text: parts.join(' ') }
 }

@@ -1,12 +1,15 @@
 import type { Log } from '@skylarkmq/runtime'
 import { getInt64, utf8, viewOf } from './bytes.ts'
 import type { CommitLog } from './commit-log/commit-log.ts'
-import { AT, SYS_FLAG_BORN_HOST_V6 } from './commit-log/record.ts'
+import { AT, entersQueue, SYS_FLAG_BORN_HOST_V6 } from './commit-log/record.ts'
 import { checkRecord, plausibleSize } from './commit-log/record-check.ts'
 import type { Segment } from './commit-log/segments.ts'
-import { CHUNK_BYTES, CHUNK_ENTRIES, ENTRY_BYTES } from './consume-queue/chunk-file.ts'
+import { CHUNK_BYTES, CHUNK_ENTRIES } from './consume-queue/chunk-file.ts'
 import type { ConsumeQueue } from './consume-queue/consume-queue.ts'
 import type { ConsumeQueues } from './consume-queue/consume-queues.ts'
+import { digestAt, ENTRY_BYTES, physicalOffsetAt, sizeAt, tagsCodeAt } from './consume-queue/entry.ts'
+import type { QueueMender } from './consume-queue/mender.ts'
+import { recordDigest } from './digest.ts'
 import type { Deletions } from './dispatch/deletions.ts'
 import { topicRange } from './dispatch/record-parser.ts'
 import { LIMITS } from './limits.ts'
@@ -33,12 +36,18 @@ export class StoreReader {
   private readonly entriesView = viewOf(this.entries)
   private readonly head = new Uint8Array(HEAD_BYTES)
   private readonly headView = viewOf(this.head)
+  /** End of the log when it was opened: what this process wrote since is believed as long as it is surely in memory. */
+  private readonly openedAt: number
+  private readonly mender: QueueMender
+  private readonly reported = new Set<number>()
 
-  constructor(log: CommitLog, queues: ConsumeQueues, deletions: Deletions, logger: Log) {
+  constructor(log: CommitLog, queues: ConsumeQueues, deletions: Deletions, mender: QueueMender, logger: Log) {
     this.log = log
     this.queues = queues
     this.deletions = deletions
+    this.mender = mender
     this.logger = logger
+    this.openedAt = log.endOffset
   }
 
   read(request: ReadRequest): ReadResult | Promise<ReadResult> {
@@ -51,18 +60,41 @@ export class StoreReader {
     if (request.offset === queue.maxOffset) return empty('offset-overflow-one', request.offset, queue)
     if (request.offset > queue.maxOffset) return empty('offset-overflow-badly', queue.maxOffset, queue)
     const steps = this.steps(queue, request)
-    let step = steps.next()
-    while (step.done !== true) {
-      const { segment, target, length, logOffset } = step.value
-      if (!this.log.isRecent(logOffset)) return finish(steps, step.value)
-      step = steps.next(segment.readNow(target, 0, length, logOffset))
+    try {
+      let step = steps.next()
+      while (step.done !== true) {
+        const { segment, target, length, logOffset } = step.value
+        if (!this.log.isRecent(logOffset)) return this.mended(queue, request, finish(steps, step.value))
+        step = steps.next(segment.readNow(target, 0, length, logOffset))
+      }
+      return step.value
+    } catch (error) {
+      if (error instanceof BadEntry) return this.mended(queue, request, Promise.reject(error))
+      throw error
     }
-    return step.value
+  }
+
+  /** Reads again when what belongs into a damaged place of the queue has been found in the log. */
+  private async mended(queue: ConsumeQueue, request: ReadRequest, result: Promise<ReadResult>): Promise<ReadResult> {
+    try {
+      return await result
+    } catch (error) {
+      if (!(error instanceof BadEntry)) throw error
+      const found = await this.mender.mend(queue, error.queueOffset, this.log.writtenOffset)
+      this.queues.touch(queue)
+      this.logger.warn('places of a consume queue were missing or damaged, and were looked for in the log', {
+        topic: request.topic,
+        queueId: request.queueId,
+        queueOffset: error.queueOffset,
+        messagesFound: found,
+      })
+      return this.read(request)
+    }
   }
 
   private *steps(queue: ConsumeQueue, request: ReadRequest): Generator<FileRead, ReadResult, number> {
     const scanEnd = Math.min(queue.maxOffset, request.offset + Math.max(request.scanEntries ?? LIMITS.scanEntries, request.maxMessages))
-    const found: Found = { queueOffsets: [], offsets: [], sizes: [], totalBytes: 0 }
+    const found: Found = { queueOffsets: [], offsets: [], sizes: [], digests: [], totalBytes: 0 }
     const bodies: Uint8Array[] = []
     let messageCount = 0
     let bodyBytes = 0
@@ -73,6 +105,7 @@ export class StoreReader {
       found.queueOffsets.length = 0
       found.offsets.length = 0
       found.sizes.length = 0
+      found.digests.length = 0
       found.totalBytes = 0
       const before = { count: messageCount, bytes: bodyBytes }
       next = this.select(queue, request, next, scanEnd, before, found)
@@ -110,10 +143,14 @@ export class StoreReader {
       if (count === 0) break
       for (let i = 0; i < count; i++) {
         const at = i * ENTRY_BYTES
-        const size = view.getInt32(at + 8)
-        const physicalOffset = getInt64(view, at)
+        if (!queue.isSound(view, at, next)) {
+          if (before.count + found.offsets.length > 0) return next
+          throw new BadEntry(next)
+        }
+        const size = sizeAt(view, at)
+        const physicalOffset = physicalOffsetAt(view, at)
         const wanted =
-          size > 0 && physicalOffset >= this.log.segments.minOffset && (entryFilter === undefined || entryFilter(getInt64(view, at + 12)))
+          size > 0 && physicalOffset >= this.log.segments.minOffset && (entryFilter === undefined || entryFilter(tagsCodeAt(view, at)))
         if (wanted) {
           const messages = before.count + found.offsets.length
           // RocketMQ DefaultMessageStore#isTheBatchFull: the first message always goes.
@@ -121,6 +158,7 @@ export class StoreReader {
           found.queueOffsets.push(next)
           found.offsets.push(physicalOffset)
           found.sizes.push(size)
+          found.digests.push(digestAt(view, at))
           found.totalBytes += size
         }
         next++
@@ -197,15 +235,11 @@ export class StoreReader {
         plausibleSize(view, from, size) === size &&
         getInt64(view, from + AT.physicalOffset) === physicalOffset &&
         getInt64(view, from + AT.queueOffset) === found.queueOffsets[i] &&
-        view.getInt32(from + AT.queueId) === request.queueId
+        view.getInt32(from + AT.queueId) === request.queueId &&
+        (this.isBelieved(physicalOffset) || this.isAsWritten(body, view, from, physicalOffset, found.digests[i] as number))
       if (!good) {
         lost++
-        this.logger.error('a consume queue points at a place of the log that holds no such record', {
-          topic: request.topic,
-          queueId: request.queueId,
-          physicalOffset,
-          sizeBytes: size,
-        })
+        this.report(physicalOffset, { topic: request.topic, queueId: request.queueId, queueOffset: found.queueOffsets[i], sizeBytes: size })
       } else if (filter === undefined || filter(body.subarray(from, from + size))) {
         if (to !== from) body.copyWithin(to, from, from + size)
         to += size
@@ -214,6 +248,33 @@ export class StoreReader {
       from += size
     }
     return { body: to === body.length ? body : body.subarray(0, to), count, lost }
+  }
+
+  /** What this process wrote a moment ago cannot have changed on the disk. */
+  private isBelieved(physicalOffset: number): boolean {
+    return physicalOffset >= this.openedAt && this.log.isRecent(physicalOffset)
+  }
+
+  private isAsWritten(bytes: Uint8Array, view: DataView, at: number, physicalOffset: number, digest: number): boolean {
+    return checkRecord(bytes, view, at, physicalOffset, true) === undefined && recordDigest(view, at) === digest
+  }
+
+  private report(physicalOffset: number, place: Record<string, unknown>): void {
+    if (this.reported.has(physicalOffset) || this.reported.size >= LIMITS.reportedDamages) return
+    this.reported.add(physicalOffset)
+    const hint = 'stop the broker and run `skylark store salvage` to put the damaged bytes aside'
+    this.logger.error('a record of the log is damaged: it is not served', { physicalOffset, ...place, hint })
+  }
+
+  /** What the consume queue knows of the record that says of itself that it is message `queueOffset`. */
+  private digestKnown(record: Uint8Array, view: DataView, physicalOffset: number): number | undefined {
+    const range = topicRange(record, view, 0)
+    const topic = range === undefined ? undefined : this.queues.topics.find(record, range.start, range.end)
+    const queue = topic?.queues.get(view.getInt32(AT.queueId))
+    const queueOffset = getInt64(view, AT.queueOffset)
+    if (queue === undefined || queue.readEntries(queueOffset, 1, this.entries) === 0) return undefined
+    if (!queue.isSound(this.entriesView, 0, queueOffset) || physicalOffsetAt(this.entriesView, 0) !== physicalOffset) return undefined
+    return digestAt(this.entriesView, 0)
   }
 
   readRecordAt(physicalOffset: number): Uint8Array | undefined {
@@ -226,6 +287,11 @@ export class StoreReader {
     if (!this.log.readRecent(record, 0, physicalOffset, size)) return undefined
     const view = viewOf(record)
     if (checkRecord(record, view, 0, physicalOffset, true) !== undefined) return undefined
+    // A record that is in a queue must be the one that the queue knows; else its topic, queue or offset may be what is damaged.
+    if (!this.isBelieved(physicalOffset) && entersQueue(view.getInt32(AT.sysFlag))) {
+      const digest = this.digestKnown(record, view, physicalOffset)
+      if (digest !== recordDigest(view, 0)) return undefined
+    }
     if (!this.deletions.isEmpty) {
       const range = topicRange(record, view, 0)
       if (range !== undefined && this.deletions.covers(utf8.decode(record.subarray(range.start, range.end)), physicalOffset))
@@ -234,25 +300,53 @@ export class StoreReader {
     return record
   }
 
+  /** Store time of a message, or -1 when it is lost, damaged or not there. */
   storeTimestamp(queue: ConsumeQueue, queueOffset: number): number {
-    if (queue.readEntries(queueOffset, 1, this.entries) === 0 || this.entriesView.getInt32(8) <= 0) return -1
-    const physicalOffset = getInt64(this.entriesView, 0)
-    if (!this.log.readRecent(this.head, 0, physicalOffset, HEAD_BYTES)) return -1
-    if (getInt64(this.headView, AT.physicalOffset) !== physicalOffset) return -1
-    return getInt64(this.headView, AT.bornHost + (this.headView.getInt32(AT.sysFlag) & SYS_FLAG_BORN_HOST_V6 ? 20 : 8))
+    if (queue.readEntries(queueOffset, 1, this.entries) === 0) return -1
+    if (!queue.isSound(this.entriesView, 0, queueOffset) || sizeAt(this.entriesView, 0) === 0) return -1
+    return this.timeOf(0) ?? -1
+  }
+
+  /** Store time of the message whose entry lies at `at` of `entries`. */
+  private timeOf(at: number): number | undefined {
+    const physicalOffset = physicalOffsetAt(this.entriesView, at)
+    if (!this.log.readRecent(this.head, 0, physicalOffset, HEAD_BYTES)) return undefined
+    if (getInt64(this.headView, AT.physicalOffset) !== physicalOffset) return undefined
+    const time = getInt64(this.headView, AT.bornHost + (this.headView.getInt32(AT.sysFlag) & SYS_FLAG_BORN_HOST_V6 ? 20 : 8))
+    if (this.isBelieved(physicalOffset)) return time
+    const record = Buffer.allocUnsafe(sizeAt(this.entriesView, at))
+    if (!this.log.readRecent(record, 0, physicalOffset, record.length)) return undefined
+    return this.isAsWritten(record, viewOf(record), 0, physicalOffset, digestAt(this.entriesView, at)) ? time : undefined
   }
 
   offsetByTime(queue: ConsumeQueue, timestamp: number, boundary: 'lower' | 'upper'): number {
     // First offset whose time is ≥ timestamp ('lower') or > timestamp ('upper').
-    let low = queue.minOffset
-    let high = queue.maxOffset
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      const time = this.storeTimestamp(queue, middle)
-      if (boundary === 'lower' ? time < timestamp : time <= timestamp) low = middle + 1
-      else high = middle
-    }
-    return boundary === 'lower' ? low : Math.max(queue.minOffset, low - 1)
+    const first = queue.firstThat(this.entries, (at) => {
+      const time = this.timeOf(at)
+      return time === undefined ? undefined : boundary === 'lower' ? time >= timestamp : time > timestamp
+    })
+    return boundary === 'lower' ? first : Math.max(queue.minOffset, first - 1)
+  }
+
+  /** Store time of the oldest message that is there, or -1. */
+  earliestTime(queue: ConsumeQueue): number {
+    let time = -1
+    queue.firstThat(this.entries, (at) => {
+      const found = this.timeOf(at)
+      time = found ?? time
+      return found === undefined ? undefined : true
+    })
+    return time
+  }
+}
+
+/** A place of a queue that says nothing: damaged, or never filled. */
+class BadEntry extends Error {
+  readonly queueOffset: number
+
+  constructor(queueOffset: number) {
+    super(`place ${queueOffset} of a consume queue is damaged`)
+    this.queueOffset = queueOffset
   }
 }
 
@@ -260,6 +354,7 @@ interface Found {
   readonly queueOffsets: number[]
   readonly offsets: number[]
   readonly sizes: number[]
+  readonly digests: number[]
   totalBytes: number
 }
 

@@ -124,15 +124,28 @@ export interface MessageStore {
   close(): Promise<void>
 }
 
+/** A damaged place of the log. What follows it is kept. */
+export interface DamagedPlace {
+  readonly offset: number
+  readonly bytes: number
+  readonly why: string
+  /** Where the damaged bytes are kept; undefined when the disk had no room. */
+  readonly savedTo: string | undefined
+}
+
 /** What a start found and did. */
 export interface RecoveryReport {
   readonly cleanStop: boolean
   readonly checkedFrom: number
   readonly checkedTo: number
   readonly recordsChecked: number
+  /** Places that hold no whole record, between such as do. */
+  readonly damaged: readonly DamagedPlace[]
   readonly cutAt: number | undefined
   readonly cutBytes: number
   readonly queuesRebuilt: number
+  /** Why the consume queues and the key index were derived anew from the whole log; undefined when they were taken over. */
+  readonly rebuiltBecause: string | undefined
   readonly durationMs: number
   /** One readable paragraph. */
   readonly text: string

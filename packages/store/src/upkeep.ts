@@ -87,13 +87,12 @@ export class Upkeep {
 
   private async checkpoint(): Promise<void> {
     const end = this.dispatcher.offset
-    const { indexPosition } = this.views
-    const { lastRecordOffset } = this.views.parser
     if (end === this.checkpointEnd) return
     try {
+      const last = this.views.lastSeen()
       await this.groupCommit.reach(end)
       if (this.log.flushedOffset < end) return
-      await this.views.writeCheckpoint(end, indexPosition, this.log.segments, lastRecordOffset)
+      await this.views.writeCheckpoint(end, last, this.log.segments)
       writeApacheCheckpoint(this.checkpointFile, this.lastTimestamp, this.log.flushedOffset)
       this.checkpointEnd = end
     } catch (error) {

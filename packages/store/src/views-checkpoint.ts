@@ -5,15 +5,24 @@ import { crc32OfRange } from './crc32.ts'
 
 const SLOT_BYTES = 512
 const USED_BYTES = 64
-const MAGIC = 0x534b_4c31
+/** Another format of the views' files has another number, and they are derived anew. */
+const MAGIC = 0x534b_4c32
 
 /** What the views' files vouch for. */
 export interface ViewsPosition {
   /** All views are on disk up to here. */
   readonly logEnd: number
-  /** The last record before `logEnd`, by which a log that was changed behind our back is noticed; -1 when there is none. */
+  /**
+   * The last two records before `logEnd` (-1 when there is none), by which a log that was changed behind our back is noticed. Two,
+   * because one that does not match may be damaged.
+   */
   readonly lastRecordOffset: number
   readonly lastRecordCrc: number
+  readonly secondLastRecordOffset: number
+  readonly secondLastRecordCrc: number
+  /** Bytes of the topics' file, and chunks of the queues' file, that are on disk. */
+  readonly topicsEnd: number
+  readonly slots: number
   readonly indexSequence: number
   readonly indexEntries: number
 }
@@ -43,6 +52,10 @@ export class ViewsCheckpoint {
         lastRecordCrc: view.getUint32(at + 32),
         indexSequence: view.getUint32(at + 36),
         indexEntries: view.getUint32(at + 40),
+        secondLastRecordOffset: getInt64(view, at + 44),
+        secondLastRecordCrc: view.getUint32(at + 52),
+        topicsEnd: view.getUint32(at + 56),
+        slots: view.getUint32(at + 60),
       }
     }
     return best
@@ -59,6 +72,10 @@ export class ViewsCheckpoint {
     view.setUint32(32, position.lastRecordCrc)
     view.setUint32(36, position.indexSequence)
     view.setUint32(40, position.indexEntries)
+    setInt64(view, 44, position.secondLastRecordOffset)
+    view.setUint32(52, position.secondLastRecordCrc)
+    view.setUint32(56, position.topicsEnd)
+    view.setUint32(60, position.slots)
     view.setUint32(4, crc32OfRange(bytes, 8, USED_BYTES))
     this.file.write(bytes, 0, bytes.length, (this.sequence % 2) * SLOT_BYTES)
     await this.file.sync()

@@ -1,12 +1,14 @@
 import { dirname, join } from 'node:path'
-import type { Clock, Disk } from '@skylarkmq/runtime'
+import type { Clock, Disk, Log } from '@skylarkmq/runtime'
 import { viewOf } from './bytes.ts'
 import { AT } from './commit-log/record.ts'
 import { plausibleSize } from './commit-log/record-check.ts'
 import type { Segments } from './commit-log/segments.ts'
+import { TailJournal } from './commit-log/tail-journal.ts'
 import { ConsumeQueues } from './consume-queue/consume-queues.ts'
 import { Deletions } from './dispatch/deletions.ts'
 import type { DispatchTarget } from './dispatch/dispatch-target.ts'
+import { keysInLog } from './dispatch/keys-in-log.ts'
 import { RecordParser } from './dispatch/record-parser.ts'
 import type { IndexPosition } from './index/key-index.ts'
 import { KeyIndex } from './index/key-index.ts'
@@ -18,61 +20,98 @@ import { ViewsCheckpoint } from './views-checkpoint.ts'
 export class Views {
   readonly queues: ConsumeQueues
   readonly index: KeyIndex
+  readonly journal: TailJournal
   readonly parser: RecordParser
   readonly deletions: Deletions
+  /** While the log is recovered, and while it is written. */
   readonly targets: readonly DispatchTarget[]
+  readonly liveTargets: readonly DispatchTarget[]
   /** Position up to which the views were taken from their files; undefined when they are built from the whole log. */
   readonly trustedTo: number | undefined
+  /** Why they are built from the whole log. */
+  readonly rebuiltBecause: string | undefined
   private readonly checkpoint: ViewsCheckpoint
   private readonly clock: Clock
 
-  constructor(disk: Disk, clock: Clock, rootDirectory: string, segments: Segments, delayLevelsMs: readonly number[]) {
+  constructor(
+    { disk, clock, log }: { readonly disk: Disk; readonly clock: Clock; readonly log: Log },
+    rootDirectory: string,
+    segments: Segments,
+    delayLevelsMs: readonly number[],
+  ) {
     const directory = join(rootDirectory, 'skylark', 'views')
     this.clock = clock
     this.deletions = new Deletions(disk, join(rootDirectory, 'skylark', 'deleted-topics.json'))
+    const open = (): ViewFiles => openFiles(disk, directory, segments, log)
     const position = loadPosition(disk, directory, segments)
-    const files = (position && this.takeOver(disk, directory, position)) ?? makeAnew(disk, directory)
+    const taken = typeof position === 'string' ? position : this.takeOver(open, position)
+    const isTaken = typeof taken !== 'string'
+    const files = isTaken ? taken : makeAnew(disk, directory, open)
     this.queues = files.queues
     this.index = files.index
+    this.journal = files.journal
     this.checkpoint = files.checkpoint
-    this.trustedTo = files.trustedTo
+    this.trustedTo = isTaken ? (position as ViewsPosition).logEnd : undefined
+    this.rebuiltBecause = isTaken ? undefined : taken
     this.parser = new RecordParser(this.queues.topics, delayLevelsMs, this.deletions)
-    if (files.trustedTo !== undefined) this.parser.lastRecordOffset = position?.lastRecordOffset ?? -1
+    if (typeof position !== 'string' && isTaken) {
+      this.parser.lastRecordOffset = position.lastRecordOffset
+      this.parser.secondLastRecordOffset = position.secondLastRecordOffset
+    }
     this.targets = [this.queues, this.index]
+    this.liveTargets = [...this.targets, this.journal]
   }
 
-  private takeOver(disk: Disk, directory: string, position: ViewsPosition): ViewFiles | undefined {
-    const files = openFiles(disk, directory, position.logEnd)
+  /** The files, or in words why they cannot be believed. */
+  private takeOver(open: () => ViewFiles, position: ViewsPosition): ViewFiles | string {
+    const files = open()
     files.checkpoint.load()
     // A topic that appeared behind the checkpoint is met again in the log, perhaps at another place than before the crash.
-    files.queues.load(position.logEnd, (name, createdAt) => this.deletions.covers(name, createdAt) || createdAt > position.logEnd)
-    if (files.index.load({ sequence: position.indexSequence, entries: position.indexEntries })) return files
+    const isDeleted = (name: string, createdAt: number) => this.deletions.covers(name, createdAt) || createdAt > position.logEnd
+    const index = { sequence: position.indexSequence, entries: position.indexEntries }
+    const wrong =
+      files.queues.load(position, isDeleted) ?? (files.index.load(index) ? undefined : 'a file of the key index is missing or short')
+    if (wrong === undefined) return files
     files.queues.close()
     files.index.close()
+    files.journal.close()
     files.checkpoint.close()
-    return undefined
+    return wrong
   }
 
-  get indexPosition(): IndexPosition {
-    return this.index.position
+  /** What the views have seen at this moment: for a checkpoint that begins now. */
+  lastSeen(): LastSeen {
+    const { lastRecordOffset: recordOffset, secondLastRecordOffset: secondRecordOffset } = this.parser
+    return { recordOffset, secondRecordOffset, index: this.index.position, journalDone: this.journal.beginCheckpoint() }
   }
 
   /**
    * Puts on file what the views have learned, a few tails a turn so that no turn is long, then vouches for log positions before `logEnd`
    * (which the views have seen and which is on disk).
    */
-  async writeCheckpoint(logEnd: number, indexPosition: IndexPosition, segments: Segments, lastRecordOffset: number): Promise<void> {
+  async writeCheckpoint(logEnd: number, last: LastSeen, segments: Segments): Promise<void> {
     const dirty = this.queues.takeDirty()
     for (let i = 0; i < dirty.length; i++) {
       if (i > 0 && i % LIMITS.tailsPerTurn === 0) await this.nextTurn()
       dirty[i]?.writeTail()
     }
     this.index.write()
+    const { chunkCount } = this.queues
     await this.queues.sync()
+    const { topicsEnd } = this.queues
     await this.index.sync()
-    const lastRecordCrc = fingerprint(segments, lastRecordOffset)
-    const { sequence, entries } = indexPosition
-    await this.checkpoint.write({ logEnd, lastRecordOffset, lastRecordCrc, indexSequence: sequence, indexEntries: entries })
+    await this.checkpoint.write({
+      logEnd,
+      lastRecordOffset: last.recordOffset,
+      lastRecordCrc: fingerprint(segments, last.recordOffset),
+      secondLastRecordOffset: last.secondRecordOffset,
+      secondLastRecordCrc: fingerprint(segments, last.secondRecordOffset),
+      indexSequence: last.index.sequence,
+      indexEntries: last.index.entries,
+      topicsEnd,
+      slots: chunkCount,
+    })
+    last.journalDone()
   }
 
   /** The log now begins at this position. */
@@ -88,45 +127,64 @@ export class Views {
   close(): void {
     this.queues.close()
     this.index.close()
+    this.journal.close()
     this.checkpoint.close()
   }
+}
+
+export interface LastSeen {
+  readonly recordOffset: number
+  readonly secondRecordOffset: number
+  readonly index: IndexPosition
+  readonly journalDone: () => void
 }
 
 interface ViewFiles {
   readonly queues: ConsumeQueues
   readonly index: KeyIndex
+  readonly journal: TailJournal
   readonly checkpoint: ViewsCheckpoint
-  readonly trustedTo: number | undefined
 }
 
-function openFiles(disk: Disk, directory: string, trustedTo: number | undefined): ViewFiles {
-  const queues = new ConsumeQueues(disk, directory)
-  const index = new KeyIndex(disk, join(directory, 'index'))
-  return { queues, index, checkpoint: new ViewsCheckpoint(disk, directory), trustedTo }
+function openFiles(disk: Disk, directory: string, segments: Segments, log: Log): ViewFiles {
+  const onDamage = (where: string) => log.error('the key index is damaged; the key is looked for in the log', { where })
+  return {
+    queues: new ConsumeQueues(disk, directory),
+    index: new KeyIndex(disk, join(directory, 'index'), (physicalOffset) => keysInLog(segments, physicalOffset), onDamage),
+    journal: new TailJournal(disk, directory),
+    checkpoint: new ViewsCheckpoint(disk, directory),
+  }
 }
 
-function makeAnew(disk: Disk, directory: string): ViewFiles {
+function makeAnew(disk: Disk, directory: string, open: () => ViewFiles): ViewFiles {
   disk.remove(directory)
   disk.makeDirectory(directory)
-  const files = openFiles(disk, directory, undefined)
+  const files = open()
   files.index.load(undefined)
   for (const path of [directory, dirname(directory), dirname(dirname(directory))]) disk.syncDirectory(path)
   return files
 }
 
-/** The checkpoint's word, if the log is still the one that it was about. */
-function loadPosition(disk: Disk, directory: string, segments: Segments): ViewsPosition | undefined {
+/** The checkpoint's word, if the log is still the one that it was about; else in words why not. */
+function loadPosition(disk: Disk, directory: string, segments: Segments): ViewsPosition | string {
   for (const needed of ['checkpoint', 'topics', 'chunks.data', 'chunks.headers']) {
-    if (!disk.exists(join(directory, needed))) return undefined
+    if (!disk.exists(join(directory, needed))) return `${needed} is missing`
   }
   const checkpoint = new ViewsCheckpoint(disk, directory)
   try {
     const position = checkpoint.load()
-    if (position === undefined) return undefined
-    const { lastRecordOffset, lastRecordCrc, logEnd } = position
-    if (segments.all.length === 0 || logEnd < segments.minOffset || logEnd > (segments.all.at(-1)?.endOffset ?? 0)) return undefined
-    if (lastRecordOffset >= segments.minOffset && fingerprint(segments, lastRecordOffset) !== lastRecordCrc) return undefined
-    return position
+    if (position === undefined) return 'the checkpoint is damaged, or of another version'
+    const { logEnd } = position
+    if (segments.all.length === 0 || logEnd < segments.minOffset || logEnd > (segments.all.at(-1)?.endOffset ?? 0)) {
+      return `the checkpoint speaks of log position ${logEnd}, which the log does not have`
+    }
+    const anchors = [
+      { offset: position.lastRecordOffset, crc: position.lastRecordCrc },
+      { offset: position.secondLastRecordOffset, crc: position.secondLastRecordCrc },
+    ].filter(({ offset }) => offset >= segments.minOffset)
+    // One that differs may be a damaged record, which the scan or a read will find; both: another log.
+    const isSame = anchors.length === 0 || anchors.some(({ offset, crc }) => fingerprint(segments, offset) === crc)
+    return isSame ? position : `the log has other records before position ${logEnd} than the checkpoint says`
   } finally {
     checkpoint.close()
   }

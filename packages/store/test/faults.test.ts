@@ -85,14 +85,14 @@ describe('sync flush', () => {
         await bench.open()
         const found = new Map<string, number>()
         for (let queueId = 0; queueId < 3; queueId++) {
-          const texts = await bench.readAll('orders', queueId)
-          const first = bench.store.minOffset('orders', queueId)
-          for (const [i, text] of texts.entries()) found.set(text, first + i)
+          const places = await bench.readPlaces('orders', queueId)
+          for (const [offset, text] of places) found.set(text, offset)
+          const texts = [...places.values()]
           // Nothing invented, nothing out of order.
           const known = sent.get(queueId) ?? []
-          const places = texts.map((text) => known.indexOf(text))
-          expect(places).not.toContain(-1)
-          expect(places).toEqual([...places].sort((a, b) => a - b))
+          const sendOrder = texts.map((text) => known.indexOf(text))
+          expect(sendOrder).not.toContain(-1)
+          expect(sendOrder).toEqual([...sendOrder].sort((a, b) => a - b))
         }
         for (const [text, result] of acknowledged) expect(found.get(text), `message ${text.slice(0, 6)}`).toBe(result.queueOffset)
       }

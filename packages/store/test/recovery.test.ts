@@ -81,7 +81,7 @@ describe('a torn tail', () => {
     expect(bench.store.recovery).toMatchObject({ cleanStop: false, cutAt: third, recordsChecked: 2, checkedTo: third })
     expect(bench.store.recovery.cutBytes).toBeGreaterThan(90)
     expect(bench.store.recovery.text).toContain(`At ${third} the log was cut`)
-    const report: unknown = JSON.parse(bench.node.disk.readText(`${ROOT}/recovery-report.json`) ?? '')
+    const report: unknown = JSON.parse(bench.node.disk.readText(`${ROOT}/skylark/recovery-report.json`) ?? '')
     expect(report).toEqual(bench.store.recovery)
     await bench.close()
   })

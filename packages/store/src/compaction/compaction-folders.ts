@@ -54,10 +54,18 @@ export class CompactionFolders {
       // Missing or damaged: the records know.
     }
     const topic = this.topicOfRecords(path)
-    if (topic === undefined) return undefined
+    if (topic === undefined) {
+      // Made by a process that died before it had a name, or empty anyway.
+      if (this.isEmpty(path)) this.disk.remove(path)
+      return undefined
+    }
     this.log.error('a compacted topic had lost its name; it is taken from its messages', { path, topic })
     this.write(path, topic)
     return topic
+  }
+
+  private isEmpty(path: string): boolean {
+    return this.disk.list(path).every((name) => this.disk.list(join(path, name)).length === 0)
   }
 
   private topicOfRecords(path: string): string | undefined {

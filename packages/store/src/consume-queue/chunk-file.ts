@@ -1,13 +1,17 @@
 import { join } from 'node:path'
 import type { Disk, DiskFile } from '@skylarkmq/runtime'
-import { viewOf } from '../bytes.ts'
+import { getInt64, setInt64, viewOf } from '../bytes.ts'
 import { crc32OfRange } from '../crc32.ts'
+import { ENTRY_BYTES } from './entry.ts'
 
-export const ENTRY_BYTES = 20
 export const CHUNK_ENTRIES = 256
 export const CHUNK_BYTES = CHUNK_ENTRIES * ENTRY_BYTES
-/** u32 topic id + 1 (0: free) · u32 queue id · u32 chunk number · u16 first entry · u16 entries · u32 CRC of these 16 bytes. */
-const HEADER_BYTES = 20
+/**
+ * u32 topic id + 1 (0: free) · u32 queue id · u32 chunk number · u16 first entry · u16 entries · u64 end of the newest entry's record ·
+ * u32 CRC of these 24 bytes · 4 unused, so that no header straddles two sectors and a crash leaves it old or new.
+ */
+const HEADER_BYTES = 32
+const CRC_AT = 24
 
 export interface ChunkHeader {
   readonly slot: number
@@ -18,6 +22,8 @@ export interface ChunkHeader {
   /** Places `[start, count)` hold entries. */
   readonly start: number
   readonly count: number
+  /** All entries are of records before this position of the log. */
+  readonly logEnd: number
 }
 
 /**
@@ -30,6 +36,7 @@ export class ChunkFile {
   private readonly free: number[] = []
   private freed: number[] = []
   private slots = 0
+  private headersEnd = 0
   private readonly headerBytes = new Uint8Array(HEADER_BYTES)
   private readonly headerView = viewOf(this.headerBytes)
 
@@ -38,10 +45,17 @@ export class ChunkFile {
     this.headers = disk.open(join(directory, 'chunks.headers'), { create: true })
   }
 
-  /** All chunks on file. The caller frees those that it does not want. */
-  load(): ChunkHeader[] {
+  /** At least so many headers are in the file. */
+  get headerCount(): number {
+    return this.headersEnd
+  }
+
+  /** All chunks on file, or in words why the file cannot be believed. The caller frees those that it does not want. */
+  load(slotsAtLeast: number): ChunkHeader[] | string {
     const size = this.headers.sizeBytes()
     this.slots = Math.floor(size / HEADER_BYTES)
+    this.headersEnd = this.slots
+    if (this.slots < slotsAtLeast) return `chunks.headers has ${this.slots} headers, ${slotsAtLeast} were written`
     const bytes = new Uint8Array(this.slots * HEADER_BYTES)
     const view = viewOf(bytes)
     this.headers.readNow(bytes, 0, bytes.length, 0)
@@ -49,14 +63,16 @@ export class ChunkFile {
     for (let slot = 0; slot < this.slots; slot++) {
       const at = slot * HEADER_BYTES
       const topicId = view.getUint32(at) - 1
-      const valid = topicId >= 0 && view.getUint32(at + 16) === crc32OfRange(bytes, at, at + 16)
-      if (!valid) {
+      if (view.getUint32(at + CRC_AT) !== crc32OfRange(bytes, at, at + CRC_AT)) {
+        if (bytes.subarray(at, at + HEADER_BYTES).some((byte) => byte !== 0)) return `header ${slot} in chunks.headers is damaged`
         this.free.push(slot)
-        continue
+      } else if (topicId < 0) this.free.push(slot)
+      else {
+        const queueId = view.getUint32(at + 4)
+        const chunkNo = view.getUint32(at + 8)
+        const logEnd = getInt64(view, at + 16)
+        found.push({ slot, topicId, queueId, chunkNo, start: view.getUint16(at + 12), count: view.getUint16(at + 14), logEnd })
       }
-      const queueId = view.getUint32(at + 4)
-      const chunkNo = view.getUint32(at + 8)
-      found.push({ slot, topicId, queueId, chunkNo, start: view.getUint16(at + 12), count: view.getUint16(at + 14) })
     }
     return found
   }
@@ -79,8 +95,10 @@ export class ChunkFile {
     view.setUint32(8, header.chunkNo)
     view.setUint16(12, header.start)
     view.setUint16(14, header.count)
-    view.setUint32(16, crc32OfRange(this.headerBytes, 0, 16))
+    setInt64(view, 16, header.logEnd)
+    view.setUint32(CRC_AT, crc32OfRange(this.headerBytes, 0, CRC_AT))
     this.headers.write(this.headerBytes, 0, HEADER_BYTES, header.slot * HEADER_BYTES)
+    this.headersEnd = Math.max(this.headersEnd, header.slot + 1)
   }
 
   /** Writes places `[from, to)` of a chunk from `entries`, which holds the chunk from its first place on. */

@@ -1,14 +1,17 @@
-import { getInt64, setInt64, viewOf } from '../bytes.ts'
-import type { ChunkFile } from './chunk-file.ts'
-import { CHUNK_ENTRIES, ENTRY_BYTES } from './chunk-file.ts'
+import { viewOf } from '../bytes.ts'
+import { digestOfWords } from '../digest.ts'
+import type { ChunkFile, ChunkHeader } from './chunk-file.ts'
+import { CHUNK_BYTES, CHUNK_ENTRIES } from './chunk-file.ts'
+import type { QueueEntry } from './entry.ts'
+import { ENTRY_BYTES, isSound, LOST_ENTRY, physicalOffsetAt, sizeAt, writeEntry } from './entry.ts'
 import type { Topic } from './topic.ts'
 
 const FIRST_TAIL_ENTRIES = 16
 const HOLE = -1
 
 /**
- * One consume queue: entry k (RocketMQ ConsumeQueue: int64 physical offset, int32 size, int64 tags code) tells where message k is.
- * Full chunks are on file, the last one is in memory, growing 16 → 64 → 256 entries, since most queues are short.
+ * One consume queue: entry k tells where message k is. Full chunks are on file, the last one is in memory, growing 16 → 64 → 256
+ * entries, since most queues are short.
  */
 export class ConsumeQueue {
   readonly topic: Topic
@@ -33,34 +36,56 @@ export class ConsumeQueue {
   private tailStart = 0
   private tailWritten = 0
   private released = false
+  /** End of the newest entry's record. */
+  private logEnd = 0
+  /** Full chunks that the disk had no room for, by number. */
+  private unwritten: Map<number, Uint8Array> | undefined
+  private readonly placeSeed: number
 
   constructor(topic: Topic, queueId: number, chunks: ChunkFile) {
     this.topic = topic
     this.queueId = queueId
     this.chunks = chunks
+    this.placeSeed = digestOfWords(topic.id, queueId, 0)
+  }
+
+  private placeOf(queueOffset: number): number {
+    return (this.placeSeed + queueOffset) | 0
+  }
+
+  /** Is the entry of message `queueOffset`, which was read to `at`, what was once written there? */
+  isSound(view: DataView, at: number, queueOffset: number): boolean {
+    return isSound(view, at, this.placeOf(queueOffset))
   }
 
   /** Puts the entry of message `queueOffset`. Offsets may jump (what lies between was lost), never go back: that is a repetition. */
-  append(queueOffset: number, physicalOffset: number, sizeBytes: number, tagsCode: number): boolean {
+  append(queueOffset: number, entry: QueueEntry): boolean {
     if (queueOffset < this.maxOffset) return false
     if (queueOffset > this.maxOffset) this.skipTo(queueOffset)
     const place = queueOffset % CHUNK_ENTRIES
     if (this.tail === undefined || place >= this.tail.length / ENTRY_BYTES) this.growTail(place)
-    const view = this.tailView as DataView
-    const at = place * ENTRY_BYTES
-    setInt64(view, at, physicalOffset)
-    view.setInt32(at + 8, sizeBytes)
-    setInt64(view, at + 12, tagsCode)
+    writeEntry(this.tailView as DataView, place * ENTRY_BYTES, this.placeOf(queueOffset), entry)
     this.maxOffset = queueOffset + 1
-    this.lastTagsCode = tagsCode
-    if (place === CHUNK_ENTRIES - 1) {
-      this.writeThrough(this.tailChunkNo() - 1, CHUNK_ENTRIES)
-      this.tailStart = 0
-      this.tailWritten = 0
-      // Zeros again, for places that a jump leaves out. A queue that filled a chunk will fill the next.
-      ;(this.tail as Uint8Array).fill(0)
-    }
+    this.logEnd = entry.physicalOffset + entry.sizeBytes
+    this.lastTagsCode = entry.tagsCode
+    if (place === CHUNK_ENTRIES - 1) this.finishTail(this.tailChunkNo() - 1)
     return true
+  }
+
+  /** The tail is complete: it goes to its file, and the next begins. */
+  private finishTail(chunkNo: number): void {
+    try {
+      this.writeThrough(chunkNo, CHUNK_ENTRIES)
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'ENOSPC') throw error
+      // The message is in the log and must be found: its entry waits in memory for room.
+      this.unwritten ??= new Map()
+      this.unwritten.set(chunkNo, Uint8Array.from(this.tail as Uint8Array))
+    }
+    this.tailStart = 0
+    this.tailWritten = 0
+    // Zeros again, for places that a jump leaves out. A queue that filled a chunk will fill the next.
+    ;(this.tail as Uint8Array).fill(0)
   }
 
   private skipTo(queueOffset: number): void {
@@ -77,9 +102,8 @@ export class ConsumeQueue {
     const chunk = Math.floor(queueOffset / CHUNK_ENTRIES)
     if (chunk > lastChunk) {
       if (this.tailEntries() > 0) {
-        if ((this.tail as Uint8Array).length < CHUNK_ENTRIES * ENTRY_BYTES) this.growTail(CHUNK_ENTRIES - 1)
-        this.writeThrough(lastChunk, CHUNK_ENTRIES)
-        ;(this.tail as Uint8Array).fill(0)
+        if ((this.tail as Uint8Array).length < CHUNK_BYTES) this.growTail(CHUNK_ENTRIES - 1)
+        this.finishTail(lastChunk)
       }
       while (this.firstChunkNo + this.slots.length < chunk) this.slots.push(HOLE)
       this.tailStart = 0
@@ -113,26 +137,47 @@ export class ConsumeQueue {
 
   /** Puts the tail's new entries on file. */
   writeTail(): void {
+    for (const [chunkNo, bytes] of this.unwritten ?? []) {
+      this.writeChunk(chunkNo, bytes)
+      this.unwritten?.delete(chunkNo)
+    }
+    this.unwritten = undefined
     const end = this.tailEntries()
     if (end > 0) this.writeThrough(this.tailChunkNo(), end)
   }
 
   private writeThrough(chunkNo: number, end: number): void {
     if (end <= this.tailWritten || this.tail === undefined || this.released) return
-    const index = chunkNo - this.firstChunkNo
-    let slot = this.slots[index]
-    if (slot === undefined || slot === HOLE) {
-      slot = this.chunks.takeSlot()
-      this.slots[index] = slot
-    }
+    const slot = this.slotOf(chunkNo)
     this.chunks.writeEntries(slot, this.tail, this.tailWritten, end)
+    this.chunks.writeHeader(this.headerOf(slot, chunkNo, this.tailStart, end))
     this.tailWritten = end
-    this.chunks.writeHeader({ slot, topicId: this.topic.id, queueId: this.queueId, chunkNo, start: this.tailStart, count: end })
+  }
+
+  private writeChunk(chunkNo: number, bytes: Uint8Array): void {
+    if (chunkNo < this.firstChunkNo || this.released) return
+    const slot = this.slotOf(chunkNo)
+    this.chunks.writeEntries(slot, bytes, 0, CHUNK_ENTRIES)
+    this.chunks.writeHeader(this.headerOf(slot, chunkNo, chunkNo === this.firstChunkNo ? this.minOffset % CHUNK_ENTRIES : 0, CHUNK_ENTRIES))
+  }
+
+  private slotOf(chunkNo: number): number {
+    const index = chunkNo - this.firstChunkNo
+    while (this.slots.length < index) this.slots.push(HOLE)
+    const present = this.slots[index] ?? HOLE
+    if (present !== HOLE) return present
+    const slot = this.chunks.takeSlot()
+    this.slots[index] = slot
+    return slot
+  }
+
+  private headerOf(slot: number, chunkNo: number, start: number, count: number): ChunkHeader {
+    return { slot, topicId: this.topic.id, queueId: this.queueId, chunkNo, start, count, logEnd: this.logEnd }
   }
 
   /**
    * Copies entries from `queueOffset` on into `target`: those of one chunk, at most `max`. Returns how many; 0 at the end.
-   * An entry of size 0 is a place whose message was lost.
+   * Ask `isSound` of each: an entry may be damaged, or was never known.
    */
   readEntries(queueOffset: number, max: number, target: Uint8Array): number {
     if (queueOffset >= this.maxOffset || queueOffset < this.minOffset) return 0
@@ -144,13 +189,54 @@ export class ConsumeQueue {
       return to - from
     }
     const slot = this.slots[chunkNo - this.firstChunkNo] ?? HOLE
-    if (slot === HOLE) target.fill(0, 0, (to - from) * ENTRY_BYTES)
+    const waiting = this.unwritten?.get(chunkNo)
+    if (waiting !== undefined) target.set(waiting.subarray(from * ENTRY_BYTES, to * ENTRY_BYTES))
+    else if (slot === HOLE) target.fill(0, 0, (to - from) * ENTRY_BYTES)
     else this.chunks.readEntries(slot, from, to, target, 0)
     return to - from
   }
 
+  /** Puts what was found in the log for places `[queueOffset, queueOffset + entries.length)`; `undefined` is lost for good. */
+  mend(queueOffset: number, entries: readonly (QueueEntry | undefined)[]): void {
+    const bytes = new Uint8Array(CHUNK_BYTES)
+    const view = viewOf(bytes)
+    for (let i = 0; i < entries.length; ) {
+      const first = queueOffset + i
+      const chunkNo = Math.floor(first / CHUNK_ENTRIES)
+      const from = first % CHUNK_ENTRIES
+      const to = Math.min(CHUNK_ENTRIES, from + entries.length - i)
+      if (first < this.minOffset || this.released) {
+        i++
+        continue
+      }
+      const isTail = chunkNo === this.tailChunkNo()
+      if (!isTail) {
+        bytes.fill(0)
+        this.readChunk(chunkNo, bytes)
+      }
+      for (let place = from; place < to; place++, i++) {
+        writeEntry(
+          isTail ? (this.tailView as DataView) : view,
+          place * ENTRY_BYTES,
+          this.placeOf(queueOffset + i),
+          entries[i] ?? LOST_ENTRY,
+        )
+      }
+      if (isTail) this.tailWritten = Math.min(this.tailWritten, from)
+      else this.writeChunk(chunkNo, bytes)
+    }
+  }
+
+  private readChunk(chunkNo: number, target: Uint8Array): void {
+    const waiting = this.unwritten?.get(chunkNo)
+    const slot = this.slots[chunkNo - this.firstChunkNo] ?? HOLE
+    if (waiting !== undefined) target.set(waiting)
+    else if (slot !== HOLE) this.chunks.readEntries(slot, 0, CHUNK_ENTRIES, target, 0)
+  }
+
   /** Takes over a chunk that was found on file; in ascending order. */
-  adopt(slot: number, chunkNo: number, start: number, count: number): void {
+  adopt({ slot, chunkNo, start, count, logEnd }: ChunkHeader): void {
+    this.logEnd = logEnd
     if (this.slots.length === 0) {
       this.firstChunkNo = chunkNo
       this.minOffset = chunkNo * CHUNK_ENTRIES + start
@@ -163,10 +249,14 @@ export class ConsumeQueue {
     this.tailStart = count === CHUNK_ENTRIES ? 0 : start
   }
 
-  /** Ends adoption: drops entries of log positions ≥ `logEnd`, which the checkpoint does not vouch for, and loads the tail. */
+  /**
+   * Ends adoption: drops entries of log positions ≥ `logEnd`, which the checkpoint does not vouch for, and loads the tail. Where the
+   * header says that all entries are older, they count, also damaged ones: those are found again in the log when somebody reads them.
+   */
   settle(logEnd: number): void {
-    const entry = new Uint8Array(CHUNK_ENTRIES * ENTRY_BYTES)
+    const entry = new Uint8Array(CHUNK_BYTES)
     const view = viewOf(entry)
+    let isVouchedFor = this.logEnd <= logEnd
     while (this.maxOffset > this.minOffset) {
       const last = this.maxOffset - 1
       const chunkNo = Math.floor(last / CHUNK_ENTRIES)
@@ -177,7 +267,12 @@ export class ConsumeQueue {
         entry.fill(0)
         this.chunks.readEntries(slot, 0, count, entry, 0)
         let keep = count
-        while (keep > 0 && chunkNo * CHUNK_ENTRIES + keep > this.minOffset && !isBefore(view, (keep - 1) * ENTRY_BYTES, logEnd)) keep--
+        while (!isVouchedFor && keep > 0 && chunkNo * CHUNK_ENTRIES + keep > this.minOffset) {
+          const at = (keep - 1) * ENTRY_BYTES
+          const isOld = sizeAt(view, at) > 0 && physicalOffsetAt(view, at) < logEnd
+          if (isOld && this.isSound(view, at, chunkNo * CHUNK_ENTRIES + keep - 1)) break
+          keep--
+        }
         const wanted = keep > 0 && chunkNo * CHUNK_ENTRIES + keep > this.minOffset
         if (wanted) {
           this.maxOffset = chunkNo * CHUNK_ENTRIES + keep
@@ -196,9 +291,12 @@ export class ConsumeQueue {
         }
         this.chunks.freeSlot(slot)
       }
+      // Chunks before one that has entries behind `logEnd` may have some, too, at their ends: each is looked at.
+      isVouchedFor = false
       this.slots.length = index
       this.maxOffset = Math.max(this.minOffset, chunkNo * CHUNK_ENTRIES)
     }
+    this.logEnd = Math.min(this.logEnd, logEnd)
     if (this.maxOffset === this.minOffset) this.restart()
     this.nextOffset = this.maxOffset
   }
@@ -216,22 +314,32 @@ export class ConsumeQueue {
   /** First offset whose message is at or behind this log position, or `maxOffset` (RocketMQ ConsumeQueue#correctMinOffset). */
   firstAtOrAfter(physicalOffset: number, scratch: Uint8Array): number {
     const view = viewOf(scratch)
+    return this.firstThat(scratch, (at) => physicalOffsetAt(view, at) >= physicalOffset)
+  }
+
+  /**
+   * First offset whose entry, given in `scratch`, passes; or `maxOffset`. Passing must be monotonous; `undefined`, and places of lost
+   * messages, tell nothing: the next one does.
+   */
+  firstThat(scratch: Uint8Array, passes: (at: number) => boolean | undefined): number {
+    const view = viewOf(scratch)
     let low = this.minOffset
     let high = this.maxOffset
     while (low < high) {
       const middle = Math.floor((low + high) / 2)
-      // Places of lost messages tell nothing: the next one that has an entry does.
       let at = middle
-      let position = -1
-      while (at < high && position < 0) {
+      let verdict: boolean | undefined
+      while (at < high && verdict === undefined) {
         const count = this.readEntries(at, high - at, scratch)
         let i = 0
-        while (i < count && view.getInt32(i * ENTRY_BYTES + 8) === 0) i++
-        if (i < count) position = getInt64(view, i * ENTRY_BYTES)
-        at += position < 0 ? Math.max(1, count) : i
+        for (; i < count && verdict === undefined; i++) {
+          if (!this.isSound(view, i * ENTRY_BYTES, at + i) || sizeAt(view, i * ENTRY_BYTES) === 0) continue
+          verdict = passes(i * ENTRY_BYTES)
+        }
+        at += Math.max(1, i)
       }
-      if (position < 0 || position >= physicalOffset) high = middle
-      else low = at + 1
+      if (verdict === undefined || verdict) high = middle
+      else low = at
     }
     return low
   }
@@ -252,11 +360,7 @@ export class ConsumeQueue {
   release(): void {
     for (const slot of this.slots) if (slot !== HOLE) this.chunks.freeSlot(slot)
     this.slots = []
+    this.unwritten = undefined
     this.released = true
   }
-}
-
-function isBefore(view: DataView, at: number, logEnd: number): boolean {
-  const size = view.getInt32(at + 8)
-  return size > 0 && getInt64(view, at) < logEnd
 }

@@ -8,6 +8,14 @@ import { ConsumeQueue } from './consume-queue.ts'
 import type { Topic } from './topic.ts'
 import { TopicTable } from './topic-table.ts'
 
+/** What a checkpoint says of the queues' files. */
+export interface VouchedQueues {
+  /** Entries of log positions before this are there. */
+  readonly logEnd: number
+  readonly topicsEnd: number
+  readonly slots: number
+}
+
 /** All consume queues: a view of the log. */
 export class ConsumeQueues implements DispatchTarget {
   readonly topics: TopicTable
@@ -20,10 +28,12 @@ export class ConsumeQueues implements DispatchTarget {
     this.chunks = new ChunkFile(disk, directory)
   }
 
-  /** Takes over from the files what the checkpoint vouches for: entries of log positions before `logEnd`. */
-  load(logEnd: number, isDeleted: (name: string, createdAt: number) => boolean): void {
-    const byId = this.topics.load(isDeleted)
-    const headers = this.chunks.load()
+  /** Takes over from the files what the checkpoint vouches for; tells in words why they cannot be believed. */
+  load(vouched: VouchedQueues, isDeleted: (name: string, createdAt: number) => boolean): string | undefined {
+    const byId = this.topics.load(vouched.topicsEnd, isDeleted)
+    if (typeof byId === 'string') return byId
+    const headers = this.chunks.load(vouched.slots)
+    if (typeof headers === 'string') return headers
     headers.sort((a, b) => a.topicId - b.topicId || a.queueId - b.queueId || a.chunkNo - b.chunkNo)
     const queues: ConsumeQueue[] = []
     let queue: ConsumeQueue | undefined
@@ -42,9 +52,20 @@ export class ConsumeQueues implements DispatchTarget {
         continue
       }
       chunkNo = header.chunkNo
-      queue.adopt(header.slot, header.chunkNo, header.start, header.count)
+      queue.adopt(header)
     }
-    for (const loaded of queues) loaded.settle(logEnd)
+    for (const loaded of queues) loaded.settle(vouched.logEnd)
+    return undefined
+  }
+
+  /** Chunks whose headers are written; on disk after `sync`. */
+  get chunkCount(): number {
+    return this.chunks.headerCount
+  }
+
+  /** End of the topics' file; after `sync` on disk. */
+  get topicsEnd(): number {
+    return this.topics.endBytes
   }
 
   find(topic: string, queueId: number): ConsumeQueue | undefined {
@@ -63,16 +84,20 @@ export class ConsumeQueues implements DispatchTarget {
   dispatch(record: DispatchRecord): void {
     if (!entersQueue(record.sysFlag)) return
     const queue = record.topic.queues.get(record.queueId) ?? this.obtain(record.topic, record.queueId)
-    if (!queue.append(record.queueOffset, record.physicalOffset, record.sizeBytes, record.tagsCode)) return
+    if (!queue.append(record.queueOffset, record)) return
     if (queue.nextOffset < queue.maxOffset) queue.nextOffset = queue.maxOffset
     if (queue.announced) {
       queue.announced = false
       this.arrivals.push(queue)
     }
-    if (!queue.queuedForCheckpoint) {
-      queue.queuedForCheckpoint = true
-      this.dirty.push(queue)
-    }
+    this.touch(queue)
+  }
+
+  /** The queue's tail has something that is not on file. */
+  touch(queue: ConsumeQueue): void {
+    if (queue.queuedForCheckpoint) return
+    queue.queuedForCheckpoint = true
+    this.dirty.push(queue)
   }
 
   /** Tells of each queue that got messages since the last call, once. */

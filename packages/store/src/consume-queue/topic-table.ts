@@ -23,8 +23,16 @@ export class TopicTable {
     this.file = disk.open(join(directory, 'topics'), { create: true })
   }
 
-  /** Reads the file; the newest entry of a name counts. `isDeleted` tells of names whose entry is of a deleted topic. */
-  load(isDeleted: (name: string, createdAt: number) => boolean): Map<number, Topic> {
+  /** Bytes of the file that are written. */
+  get endBytes(): number {
+    return this.fileEnd
+  }
+
+  /**
+   * Reads the file; the newest entry of a name counts. `isDeleted` tells of names whose entry is of a deleted topic. In words why the
+   * file cannot be believed: less than `endAtLeast` bytes of it are whole.
+   */
+  load(endAtLeast: number, isDeleted: (name: string, createdAt: number) => boolean): Map<number, Topic> | string {
     const size = this.file.sizeBytes()
     const bytes = new Uint8Array(size)
     const view = viewOf(bytes)
@@ -43,6 +51,7 @@ export class TopicTable {
       this.nextId = Math.max(this.nextId, id + 1)
       at = end
     }
+    if (at < endAtLeast) return `the entry at ${at} in topics is damaged`
     this.fileEnd = at
     const byId = new Map<number, Topic>()
     for (const topic of this.byName.values()) byId.set(topic.id, topic)

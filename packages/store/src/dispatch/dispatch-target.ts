@@ -14,6 +14,8 @@ export interface DispatchRecord {
   storeTimestamp: number
   /** As it stands in the consume queue: hash of the tag, or delivery time in the schedule topic. */
   tagsCode: number
+  /** Of all but the body. */
+  digest: number
   /** Ranges of `bytes`; empty when the property is missing. */
   uniqKeyStart: number
   uniqKeyEnd: number

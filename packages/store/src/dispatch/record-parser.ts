@@ -1,8 +1,7 @@
 import { getInt64, javaHashOfUtf8, utf8 } from '../bytes.ts'
 import { AT, MAGIC_V2, SYS_FLAG_BORN_HOST_V6, SYS_FLAG_STORE_HOST_V6 } from '../commit-log/record.ts'
 import { Topic } from '../consume-queue/topic.ts'
-import type { TopicTable } from '../consume-queue/topic-table.ts'
-import type { Deletions } from './deletions.ts'
+import { recordDigest } from '../digest.ts'
 import type { DispatchRecord } from './dispatch-target.ts'
 
 const NAME_END = 1
@@ -44,17 +43,27 @@ export function topicRange(
   return { start: at, end: at + topicLength, propertiesAt: at + topicLength }
 }
 
+export interface TopicLookup {
+  find(bytes: Uint8Array, start: number, end: number): Topic | undefined
+  obtain(name: string, createdAt: number): Topic
+}
+
+export interface DeletedTopics {
+  covers(topic: string, physicalOffset: number): boolean
+}
+
 /** Reads from stored records what views need, without a string or an object per record. */
 export class RecordParser {
   readonly record: DispatchRecord
   /** The newest record seen, also when it belongs to no view. */
   lastRecordOffset = -1
-  private readonly topics: TopicTable
+  secondLastRecordOffset = -1
+  private readonly topics: TopicLookup
   private readonly delayLevelsMs: readonly number[]
-  private readonly deletions: Deletions
+  private readonly deletions: DeletedTopics
   private delayLevel = 0
 
-  constructor(topics: TopicTable, delayLevelsMs: readonly number[], deletions: Deletions) {
+  constructor(topics: TopicLookup, delayLevelsMs: readonly number[], deletions: DeletedTopics) {
     this.topics = topics
     this.deletions = deletions
     this.delayLevelsMs = delayLevelsMs
@@ -69,6 +78,7 @@ export class RecordParser {
       sysFlag: 0,
       storeTimestamp: 0,
       tagsCode: 0,
+      digest: 0,
       uniqKeyStart: 0,
       uniqKeyEnd: 0,
       keysStart: 0,
@@ -85,7 +95,9 @@ export class RecordParser {
     record.queueId = view.getInt32(start + AT.queueId)
     record.queueOffset = getInt64(view, start + AT.queueOffset)
     record.physicalOffset = getInt64(view, start + AT.physicalOffset)
+    this.secondLastRecordOffset = this.lastRecordOffset
     this.lastRecordOffset = record.physicalOffset
+    record.digest = recordDigest(view, start)
     const sysFlag = view.getInt32(start + AT.sysFlag)
     record.sysFlag = sysFlag
     let at = start + AT.bornHost + (sysFlag & SYS_FLAG_BORN_HOST_V6 ? 20 : 8)

@@ -1,26 +1,29 @@
 import type { Disk, DiskFile } from '@skylarkmq/runtime'
 import { getInt64, viewOf } from '../bytes.ts'
 import { crc32OfRange } from '../crc32.ts'
+import { digestOfRange, digestOfWords } from '../digest.ts'
 
-export const INDEX_ENTRY_BYTES = 20
+export const INDEX_ENTRY_BYTES = 24
+const CHECK_AT = 20
+/** i32 number of the newest entry · i32 check */
+const SLOT_BYTES = 8
 const HEADER_BYTES = 64
-const MAGIC = 0x534b_4958
+const MAGIC = 0x534b_4959
 /** Slots are written in such pieces: a table of megabytes at once would stall the turn. */
 const SLOT_PIECE = 16_384
 const PIECE_ENTRIES = 50_000
 
-export interface IndexFileHead {
-  readonly slotCount: number
-  readonly entryCount: number
-  readonly beginOffset: number
-  readonly endOffset: number
-  readonly beginTime: number
-  readonly endTime: number
+/** What an entry says of a key: where the message is, when it was stored, and the entry before in the same slot. */
+export interface IndexEntry {
+  readonly hash: number
+  readonly previous: number
+  readonly physicalOffset: number
+  readonly storeTime: number
 }
 
 /**
- * One hash file: header, slots (number of the newest entry of each, 0: none), entries of 20 bytes:
- * u32 hash · u32 previous entry of the slot · u48 physical offset · u48 store time in ms.
+ * One hash file: header, slots (number of the newest entry of each, 0: none), entries of 24 bytes:
+ * u32 hash · u32 previous entry of the slot · u48 physical offset · u48 store time in ms · i32 check.
  * As RocketMQ's IndexFile in principle; the slots stay in memory until the file is full, so that adding a key is one append.
  */
 export class IndexFile {
@@ -35,9 +38,14 @@ export class IndexFile {
   /** In memory while the file grows and until all of it is on file. */
   slots: Int32Array | undefined
   private readonly file: DiskFile
+  /** Entries of a file taken over that are not what was written. */
+  readonly damaged: number[] = []
   private slotsWritten = 0
-  private readonly scratch = new Uint8Array(INDEX_ENTRY_BYTES)
-  private readonly scratchView = viewOf(this.scratch)
+  private piece = new Uint8Array(0)
+  private pieceView = viewOf(this.piece)
+  /** First entry in `piece`, and how many. */
+  private pieceFirst = 1
+  private pieceCount = 0
 
   private constructor(path: string, sequence: number, file: DiskFile, slotCount: number) {
     this.path = path
@@ -99,13 +107,18 @@ export class IndexFile {
     const slots = this.slots as Int32Array
     for (let i = 0; i < count; i++) {
       const at = i * INDEX_ENTRY_BYTES
+      const number = ++this.entryCount
+      if (!this.isSound(view, at, number)) {
+        this.damaged.push(number)
+        continue
+      }
       this.cover(get48(view, at + 8), get48(view, at + 14))
-      slots[view.getUint32(at) % this.slotCount] = ++this.entryCount
+      slots[view.getUint32(at) % this.slotCount] = number
     }
   }
 
   get entriesAt(): number {
-    return HEADER_BYTES + this.slotCount * 4
+    return HEADER_BYTES + this.slotCount * SLOT_BYTES
   }
 
   /** Whether log positions and times are within; for entries that are about to be written by `writeEntries`. */
@@ -119,25 +132,68 @@ export class IndexFile {
     if (storeTime < this.beginTime) this.beginTime = storeTime
   }
 
+  /** Writes an entry to `at`; it will be entry `number` of this file. */
+  encode(view: DataView, at: number, number: number, entry: IndexEntry): void {
+    view.setUint32(at, entry.hash)
+    view.setUint32(at + 4, entry.previous)
+    set48(view, at + 8, entry.physicalOffset)
+    set48(view, at + 14, entry.storeTime)
+    view.setInt32(at + CHECK_AT, digestOfRange(view, at, at + CHECK_AT, this.placeOf(number)))
+  }
+
   /** Entries `first`, `first + 1`, … (from 1 on) from `bytes`. */
   writeEntries(bytes: Uint8Array, count: number, first: number): void {
     this.file.write(bytes, 0, count * INDEX_ENTRY_BYTES, this.entriesAt + (first - 1) * INDEX_ENTRY_BYTES)
+    this.pieceCount = 0
   }
 
-  /** Reads an entry into `scratch`; its fields are then given by the getters below. */
-  load(number: number): boolean {
-    return this.file.readNow(this.scratch, 0, INDEX_ENTRY_BYTES, this.entriesAt + (number - 1) * INDEX_ENTRY_BYTES) === INDEX_ENTRY_BYTES
+  /** An entry on file; undefined when it is not what was written. With `readBack` entries before it are read along, for a walk down. */
+  entry(number: number, readBack = 1): IndexEntry | undefined {
+    if (number < this.pieceFirst || number >= this.pieceFirst + this.pieceCount) this.loadPiece(number, readBack)
+    if (number < this.pieceFirst || number >= this.pieceFirst + this.pieceCount) return undefined
+    return this.decode(this.pieceView, (number - this.pieceFirst) * INDEX_ENTRY_BYTES, number)
   }
 
-  get entryBytes(): DataView {
-    return this.scratchView
+  /** What `encode` wrote; undefined when it is not there. */
+  decode(view: DataView, at: number, number: number): IndexEntry | undefined {
+    if (!this.isSound(view, at, number)) return undefined
+    return {
+      hash: view.getUint32(at),
+      previous: view.getUint32(at + 4),
+      physicalOffset: get48(view, at + 8),
+      storeTime: get48(view, at + 14),
+    }
   }
 
-  newestOf(hash: number): number {
+  private loadPiece(number: number, readBack: number): void {
+    const first = Math.max(1, number - readBack + 1)
+    const bytes = (number - first + 1) * INDEX_ENTRY_BYTES
+    if (this.piece.length < bytes) {
+      this.piece = new Uint8Array(bytes)
+      this.pieceView = viewOf(this.piece)
+    }
+    const got = this.file.readNow(this.piece, 0, bytes, this.entriesAt + (first - 1) * INDEX_ENTRY_BYTES)
+    this.pieceFirst = first
+    this.pieceCount = Math.floor(got / INDEX_ENTRY_BYTES)
+  }
+
+  private isSound(view: DataView, at: number, number: number): boolean {
+    return view.getInt32(at + CHECK_AT) === digestOfRange(view, at, at + CHECK_AT, this.placeOf(number))
+  }
+
+  private placeOf(number: number): number {
+    return (Math.imul(this.sequence, 0x1000_0001) + number) | 0
+  }
+
+  /** The newest entry of the hash's slot, 0 for none; undefined when the slot is not what was written. */
+  newestOf(hash: number): number | undefined {
     const slot = hash % this.slotCount
     if (this.slots !== undefined) return this.slots[slot] as number
-    if (this.file.readNow(this.scratch, 0, 4, HEADER_BYTES + slot * 4) < 4) return 0
-    return this.scratchView.getInt32(0)
+    const bytes = new Uint8Array(SLOT_BYTES)
+    const view = viewOf(bytes)
+    this.file.readNow(bytes, 0, SLOT_BYTES, HEADER_BYTES + slot * SLOT_BYTES)
+    const number = view.getInt32(0)
+    return view.getInt32(4) === digestOfWords(number, slot, this.sequence) ? number : undefined
   }
 
   /** Puts a piece of the slots of a full file on disk; true when all are, and the header with them. */
@@ -145,10 +201,14 @@ export class IndexFile {
     if (this.slots === undefined) return true
     const from = this.slotsWritten
     const to = Math.min(this.slotCount, from + SLOT_PIECE)
-    const bytes = new Uint8Array((to - from) * 4)
+    const bytes = new Uint8Array((to - from) * SLOT_BYTES)
     const view = viewOf(bytes)
-    for (let i = from; i < to; i++) view.setInt32((i - from) * 4, this.slots[i] as number)
-    this.file.write(bytes, 0, bytes.length, HEADER_BYTES + from * 4)
+    for (let i = from; i < to; i++) {
+      const number = this.slots[i] as number
+      view.setInt32((i - from) * SLOT_BYTES, number)
+      view.setInt32((i - from) * SLOT_BYTES + 4, digestOfWords(number, i, this.sequence))
+    }
+    this.file.write(bytes, 0, bytes.length, HEADER_BYTES + from * SLOT_BYTES)
     this.slotsWritten = to
     return to === this.slotCount
   }

@@ -3,7 +3,8 @@ import type { Disk } from '@skylarkmq/runtime'
 import { javaHashOfUtf8, viewOf } from '../bytes.ts'
 import { isRollback } from '../commit-log/record.ts'
 import type { DispatchRecord, DispatchTarget } from '../dispatch/dispatch-target.ts'
-import { get48, INDEX_ENTRY_BYTES, IndexFile, set48 } from './index-file.ts'
+import type { IndexEntry } from './index-file.ts'
+import { INDEX_ENTRY_BYTES, IndexFile } from './index-file.ts'
 
 const SPACE = 32
 /** The first file is small, since most stores are; each next one is larger, up to 4 MiB of slots. */
@@ -12,11 +13,25 @@ const LARGEST_SLOTS = 1_048_576
 const ENTRIES_PER_SLOT = 4
 /** Entries that wait in memory for one write. */
 const PENDING_ENTRIES = 1_024
+/** Read at once where a damaged entry breaks the chain and the entries are walked one by one. */
+const WALK_ENTRIES = 4_096
+/** Keys looked at in the log to find a damaged entry's. */
+const REDERIVED_KEYS = 65_536
 
 export interface IndexPosition {
   readonly sequence: number
   readonly entries: number
 }
+
+/** One key of a stored message, as it enters the index. */
+export interface StoredKey {
+  readonly hash: number
+  readonly physicalOffset: number
+  readonly storeTime: number
+}
+
+/** The keys of the messages from a position of the log on, in the order in which they entered the index. */
+export type KeysInLog = (physicalOffset: number) => Iterable<StoredKey>
 
 /** Finds messages by KEYS and UNIQ_KEY: a view of the log in hash files. */
 export class KeyIndex implements DispatchTarget {
@@ -26,16 +41,20 @@ export class KeyIndex implements DispatchTarget {
   /** Oldest first; the last one grows. */
   private files: IndexFile[] = []
   private growing!: IndexFile
-  private readonly pending = new Uint8Array(PENDING_ENTRIES * INDEX_ENTRY_BYTES)
-  private readonly pendingView = viewOf(this.pending)
+  private pending = new Uint8Array(PENDING_ENTRIES * INDEX_ENTRY_BYTES)
+  private pendingView = viewOf(this.pending)
   private pendingCount = 0
+  private readonly keysInLog: KeysInLog
+  private readonly onDamage: (where: string) => void
   /** Full files whose slots are not all on file yet. */
   private sealing: IndexFile[] = []
   private sealed: IndexFile | undefined
   private syncedSequence = 0
 
-  constructor(disk: Disk, directory: string, firstSlots = FIRST_SLOTS) {
+  constructor(disk: Disk, directory: string, keysInLog: KeysInLog, onDamage: (where: string) => void, firstSlots = FIRST_SLOTS) {
     this.disk = disk
+    this.keysInLog = keysInLog
+    this.onDamage = onDamage
     this.directory = directory
     this.firstSlots = firstSlots
     disk.makeDirectory(directory)
@@ -72,6 +91,15 @@ export class KeyIndex implements DispatchTarget {
     if (growing === undefined) return false
     this.growing = growing
     this.files.push(growing)
+    for (const file of [...this.sealing, growing]) {
+      for (const number of file.damaged) {
+        const entry = this.rederive(file, number)
+        const slots = file.slots as Int32Array
+        if (entry === undefined) continue
+        file.cover(entry.physicalOffset, entry.storeTime)
+        if ((slots[entry.hash % file.slotCount] as number) < number) slots[entry.hash % file.slotCount] = number
+      }
+    }
     return true
   }
 
@@ -95,19 +123,11 @@ export class KeyIndex implements DispatchTarget {
     return join(this.directory, `${String(sequence).padStart(8, '0')}.index`)
   }
 
-  /** RocketMQ IndexService#buildIndex: the unique key, and each of the words in KEYS; rolled back messages have none. */
   dispatch(record: DispatchRecord): void {
-    if (isRollback(record.sysFlag)) return
-    if (record.uniqKeyEnd > record.uniqKeyStart) this.add(record, record.uniqKeyStart, record.uniqKeyEnd)
-    let start = record.keysStart
-    for (let i = start; i <= record.keysEnd; i++) {
-      if (i < record.keysEnd && record.bytes[i] !== SPACE) continue
-      if (i > start) this.add(record, start, i)
-      start = i + 1
-    }
+    forEachKey(record, (hash) => this.add(record, hash))
   }
 
-  private add(record: DispatchRecord, start: number, end: number): void {
+  private add(record: DispatchRecord, hash: number): void {
     let file = this.growing
     if (file.entryCount >= file.slotCount * ENTRIES_PER_SLOT) {
       this.writePending()
@@ -115,18 +135,34 @@ export class KeyIndex implements DispatchTarget {
       this.begin(file.sequence + 1)
       file = this.growing
     }
-    const hash = positive(javaHashOfUtf8(record.bytes, start, end, record.topic.keyHashSeed))
     const slot = hash % file.slotCount
     const slots = file.slots as Int32Array
-    const view = this.pendingView
-    const at = this.pendingCount * INDEX_ENTRY_BYTES
-    view.setUint32(at, hash)
-    view.setUint32(at + 4, slots[slot] as number)
-    set48(view, at + 8, record.physicalOffset)
-    set48(view, at + 14, record.storeTimestamp)
-    file.cover(record.physicalOffset, record.storeTimestamp)
-    slots[slot] = ++file.entryCount
-    if (++this.pendingCount === PENDING_ENTRIES) this.writePending()
+    const { physicalOffset, storeTimestamp: storeTime } = record
+    const number = file.entryCount + 1
+    if (this.pendingCount * INDEX_ENTRY_BYTES === this.pending.length) this.makeRoom()
+    file.encode(this.pendingView, this.pendingCount * INDEX_ENTRY_BYTES, number, {
+      hash,
+      previous: slots[slot] as number,
+      physicalOffset,
+      storeTime,
+    })
+    file.cover(physicalOffset, storeTime)
+    slots[slot] = number
+    file.entryCount = number
+    this.pendingCount++
+  }
+
+  /** On a full disk the entries wait in memory: their messages are in the log and must be found. */
+  private makeRoom(): void {
+    try {
+      this.writePending()
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'ENOSPC') throw error
+      const larger = new Uint8Array(this.pending.length * 2)
+      larger.set(this.pending)
+      this.pending = larger
+      this.pendingView = viewOf(larger)
+    }
   }
 
   private writePending(): void {
@@ -137,25 +173,100 @@ export class KeyIndex implements DispatchTarget {
 
   /** Positions of messages whose key has this hash, newest first. `hash` is Java's of `topic#key`. */
   query(hash: number, max: number, beginMs: number, endMs: number, accept: (physicalOffset: number) => boolean): number[] {
-    this.writePending()
     const wanted = positive(hash)
     const found: number[] = []
     for (let f = this.files.length - 1; f >= 0 && found.length < max; f--) {
       const file = this.files[f] as IndexFile
       if (file.entryCount === 0 || file.beginTime > endMs || file.endTime < beginMs) continue
-      let number = file.newestOf(wanted)
-      while (number > 0 && found.length < max && file.load(number)) {
-        const entry = file.entryBytes
-        const time = get48(entry, 14)
-        const physicalOffset = get48(entry, 8)
+      for (const { physicalOffset, storeTime } of this.chain(file, wanted)) {
         const isNew = physicalOffset !== found[found.length - 1]
-        if (entry.getUint32(0) === wanted && time >= beginMs && time <= endMs && isNew && accept(physicalOffset)) found.push(physicalOffset)
-        const previous = entry.getUint32(4)
-        if (previous >= number) break
-        number = previous
+        if (storeTime >= beginMs && storeTime <= endMs && isNew && accept(physicalOffset)) found.push(physicalOffset)
+        if (found.length >= max) break
       }
     }
     return found
+  }
+
+  /** The entries of one hash in one file, newest first. Where the chain is broken, all entries are walked. */
+  private *chain(file: IndexFile, hash: number): Generator<IndexEntry> {
+    const newest = file.newestOf(hash)
+    if (newest === undefined) this.onDamage(`a slot in ${file.path}`)
+    let isWhole = newest !== undefined && newest <= file.entryCount
+    let number = isWhole ? (newest as number) : file.entryCount
+    while (number > 0) {
+      let entry = this.entryOf(file, number, isWhole ? 1 : WALK_ENTRIES)
+      if (entry === undefined) {
+        entry = this.rederive(file, number)
+        isWhole = false
+      }
+      if (entry?.hash === hash) yield entry
+      const previous = isWhole ? (entry?.previous ?? 0) : number - 1
+      if (previous >= number) return
+      number = previous
+    }
+  }
+
+  /**
+   * A damaged entry, from the log: it belongs to the keys behind those of the entries before it. Written back, so that this happens
+   * once. Undefined when the log does not tell: its message has expired, or is damaged itself.
+   */
+  private rederive(file: IndexFile, number: number): IndexEntry | undefined {
+    this.onDamage(`entry ${number} in ${file.path}`)
+    // The sound entries before it, back to the beginning of a message's keys.
+    const known: IndexEntry[] = []
+    for (let n = number - 1; n > 0 && known.length < REDERIVED_KEYS; n--) {
+      const entry = this.entryOf(file, n, WALK_ENTRIES)
+      if (entry === undefined) return undefined
+      if (known.length > 0 && entry.physicalOffset !== known[0]?.physicalOffset) break
+      known.unshift(entry)
+    }
+    const from = known[0]?.physicalOffset ?? this.beginOf(file)
+    const next = number < file.entryCount ? this.entryOf(file, number + 1) : undefined
+    const window: StoredKey[] = []
+    let count = 0
+    for (const key of this.keysInLog(from)) {
+      window.push(key)
+      // The keys before, the wanted one, the one behind it.
+      if (window.length > known.length + 2) window.shift()
+      const wanted = window[known.length]
+      const behind = window[known.length + 1]
+      const isPlaced = known.every((entry, i) => isSame(entry, window[i])) && (known.length > 0 || next !== undefined || from === 0)
+      if (isPlaced && wanted !== undefined && (next === undefined || isSame(next, behind))) return this.writeBack(file, number, wanted)
+      if (++count > REDERIVED_KEYS) break
+    }
+    return undefined
+  }
+
+  private writeBack(file: IndexFile, number: number, key: StoredKey): IndexEntry {
+    const { hash, physicalOffset, storeTime } = key
+    const entry = { hash, physicalOffset, storeTime, previous: this.newestBefore(file, number, hash % file.slotCount) }
+    const bytes = new Uint8Array(INDEX_ENTRY_BYTES)
+    file.encode(viewOf(bytes), 0, number, entry)
+    try {
+      file.writeEntries(bytes, 1, number)
+    } catch {
+      // It is found again the next time.
+    }
+    return entry
+  }
+
+  /** Where the keys of a file's first entry may lie: in the newest message of the file before, or behind it. */
+  private beginOf(file: IndexFile): number {
+    return this.files[this.files.indexOf(file) - 1]?.endOffset ?? 0
+  }
+
+  /** An entry, on file or on its way there. */
+  private entryOf(file: IndexFile, number: number, readBack = 1): IndexEntry | undefined {
+    const waiting = file === this.growing ? number - 1 - (file.entryCount - this.pendingCount) : -1
+    return waiting < 0 ? file.entry(number, readBack) : file.decode(this.pendingView, waiting * INDEX_ENTRY_BYTES, number)
+  }
+
+  private newestBefore(file: IndexFile, number: number, slot: number): number {
+    for (let n = number - 1; n > 0; n--) {
+      const entry = this.entryOf(file, n, WALK_ENTRIES)
+      if (entry !== undefined && entry.hash % file.slotCount === slot) return n
+    }
+    return 0
   }
 
   /** How much there is; on disk after `write` and `sync`. */
@@ -208,6 +319,24 @@ export class KeyIndex implements DispatchTarget {
 
   close(): void {
     for (const file of this.files) file.close()
+  }
+}
+
+function isSame(entry: IndexEntry, key: StoredKey | undefined): boolean {
+  return entry.hash === key?.hash && entry.physicalOffset === key.physicalOffset
+}
+
+/** RocketMQ IndexService#buildIndex: the unique key, and each of the words in KEYS; rolled back messages have none. */
+export function forEachKey(record: DispatchRecord, visit: (hash: number) => void): void {
+  if (isRollback(record.sysFlag)) return
+  const { bytes } = record
+  const seed = record.topic.keyHashSeed
+  if (record.uniqKeyEnd > record.uniqKeyStart) visit(positive(javaHashOfUtf8(bytes, record.uniqKeyStart, record.uniqKeyEnd, seed)))
+  let start = record.keysStart
+  for (let i = start; i <= record.keysEnd; i++) {
+    if (i < record.keysEnd && bytes[i] !== SPACE) continue
+    if (i > start) visit(positive(javaHashOfUtf8(bytes, start, i, seed)))
+    start = i + 1
   }
 }
 

@@ -99,14 +99,19 @@ export class Bench {
   }
 
   async readAll(topic = 'orders', queueId = 0): Promise<string[]> {
-    const texts: string[] = []
+    return [...(await this.readPlaces(topic, queueId)).values()]
+  }
+
+  /** Queue offset → text. Offsets are missing where a message was lost. */
+  async readPlaces(topic = 'orders', queueId = 0): Promise<Map<number, string>> {
+    const texts = new Map<number, string>()
     let offset = this.store.minOffset(topic, queueId)
     for (;;) {
       const request = { topic, queueId, offset, maxMessages: 32, maxBytes: 262_144 }
       const result = await this.run(Promise.resolve(this.store.read(request)))
-      if (result.status !== 'found') return texts
+      if (result.nextOffset === offset) return texts
       const { decodeRecords } = await import('@skylarkmq/remoting/protocol')
-      for (const record of decodeRecords(result.body)) texts.push(Buffer.from(record.body).toString())
+      for (const record of decodeRecords(result.body)) texts.set(record.queueOffset, Buffer.from(record.body).toString())
       offset = result.nextOffset
     }
   }

@@ -1,0 +1,115 @@
+import { join } from 'node:path'
+import type { Disk } from '@skylarkmq/runtime'
+import { viewOf } from '../bytes.ts'
+import { bodyCrc } from '../crc32.ts'
+import type { MessageToStore } from '../types.ts'
+import type { DamagedRange } from './log-scanner.ts'
+import { BLANK_MARKER_BYTES, encodeRecord, MAGIC_BLANK, recordBytes } from './record.ts'
+import type { Segments } from './segments.ts'
+
+const ROLLED_BACK = 0xc
+const LOOPBACK = new Uint8Array([127, 0, 0, 1, 0, 0, 0, 0])
+const TOPIC = new TextEncoder().encode('RMQ_SYS_SKYLARK_DAMAGED')
+const PIECE_BYTES = 1024 * 1024
+/** What a record takes beside topic, body and properties. */
+const OVERHEAD_BYTES = recordBytes(filler(new Uint8Array(0)), new Uint8Array(0))
+
+/** A damaged place of the log, and the file to which its bytes were saved. */
+export interface ContainedDamage extends DamagedRange {
+  readonly savedTo: string | undefined
+}
+
+/**
+ * Puts something readable where the log is damaged: records that no view takes up, or the marker of a segment's end. So whoever walks
+ * the log, Apache's broker too, comes past; it would drop all that follows. The damaged bytes are saved first.
+ */
+export function containDamage(
+  disk: Disk,
+  segments: Segments,
+  range: DamagedRange,
+  options: { readonly folder: string; readonly storeTimestamp: number },
+): ContainedDamage {
+  const savedTo = save(disk, segments, range, options.folder)
+  const end = range.offset + range.bytes
+  for (let offset = range.offset; offset < end; ) {
+    const segment = segments.find(offset)
+    if (segment === undefined) break
+    const stop = Math.min(end, segment.endOffset)
+    if (stop - offset <= OVERHEAD_BYTES && stop !== segment.endOffset) break
+    const isRest = stop === segment.endOffset
+    const bytes = isRest ? blankMarker(stop - offset) : fillerRecord(pieceOf(stop - offset), offset, options.storeTimestamp)
+    segment.file.write(bytes, 0, bytes.length, offset - segment.startOffset)
+    offset = isRest ? stop : offset + bytes.length
+  }
+  return { ...range, savedTo }
+}
+
+/** How much of `rest` one record fills: what remains must have room for another. */
+function pieceOf(rest: number): number {
+  return rest <= PIECE_BYTES + OVERHEAD_BYTES + TOPIC.length ? rest : PIECE_BYTES
+}
+
+function blankMarker(room: number): Uint8Array {
+  const bytes = new Uint8Array(BLANK_MARKER_BYTES)
+  viewOf(bytes).setInt32(0, room)
+  viewOf(bytes).setInt32(4, MAGIC_BLANK)
+  return bytes
+}
+
+function filler(body: Uint8Array): MessageToStore {
+  return {
+    topic: '',
+    queueId: 0,
+    flag: 0,
+    sysFlag: ROLLED_BACK,
+    bornTimestamp: 0,
+    bornHost: LOOPBACK,
+    storeHost: LOOPBACK,
+    reconsumeTimes: 0,
+    preparedTransactionOffset: 0,
+    body,
+    properties: new Uint8Array(0),
+  }
+}
+
+function fillerRecord(sizeBytes: number, physicalOffset: number, storeTimestamp: number): Uint8Array {
+  // What was one record has room for one; a name of one character is enough, since it enters no queue.
+  const topic = TOPIC.subarray(0, Math.max(1, Math.min(TOPIC.length, sizeBytes - OVERHEAD_BYTES)))
+  const message = filler(new Uint8Array(Math.max(0, sizeBytes - OVERHEAD_BYTES - topic.length)))
+  const bytes = new Uint8Array(sizeBytes)
+  encodeRecord(bytes, viewOf(bytes), 0, message, topic, {
+    sizeBytes,
+    bodyCrc: bodyCrc(message.body),
+    queueOffset: 0,
+    physicalOffset,
+    storeTimestamp,
+  })
+  return bytes
+}
+
+function save(disk: Disk, segments: Segments, range: DamagedRange, folder: string): string | undefined {
+  const path = join(folder, `${String(range.offset).padStart(20, '0')}.bytes`)
+  try {
+    disk.makeDirectory(folder)
+    const file = disk.open(path, { create: true })
+    try {
+      const piece = new Uint8Array(PIECE_BYTES)
+      for (let done = 0; done < range.bytes; ) {
+        const segment = segments.find(range.offset + done)
+        if (segment === undefined) break
+        const length = Math.min(PIECE_BYTES, range.bytes - done, segment.endOffset - range.offset - done)
+        const got = segment.readNow(piece, 0, length, range.offset + done)
+        file.write(piece, 0, got, done)
+        done += length
+      }
+      file.syncNow()
+    } finally {
+      file.close()
+    }
+    return path
+  } catch (error) {
+    // A full disk keeps nobody from opening the store.
+    if ((error as { code?: unknown }).code !== 'ENOSPC') throw error
+    return undefined
+  }
+}
