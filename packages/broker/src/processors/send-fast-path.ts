@@ -3,27 +3,16 @@
  * second definition: whatever is unusual (a topic not met before, a delay, a transaction, a retry topic, a property that the broker sets)
  * is declined and takes the declared route. A test holds the records and answers of both equal.
  */
-import { PROPERTIES_MAX_BYTES, PROPERTY, RETRY_PREFIX, SEND_FIELD, SendHeaderScanner } from '@skylarkmq/remoting/protocol'
+import { PROPERTIES_MAX_BYTES, RETRY_PREFIX, SEND_FIELD, SendHeaderScanner } from '@skylarkmq/remoting/protocol'
 import type { FastPath, FrameView, ServerConnection } from '@skylarkmq/remoting'
 import type { AppendResult, MessageStore } from '@skylarkmq/store'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
-import { ALLOWED_SYS_FLAG, STRIPPED_PROPERTIES, isClosedToSends } from './send-checks.ts'
+import { equalBytes, PROPERTIES_COUNT_MAX, PropertyNames, sameRange, stampText, UNIQ_KEY, UNUSUAL, WAIT } from './plain-properties.ts'
+import { ALLOWED_SYS_FLAG, isClosedToSends } from './send-checks.ts'
 import { answer, bornHostOf, hostFlags, isSync } from './send-message.ts'
 import type { SendDeps } from './send-message.ts'
 import { SendReplyWriter } from './send-reply-writer.ts'
-import { TIMER_REQUESTS } from '../timer/timer-request.ts'
 
-/** Names that change what a send means, or that the broker writes itself. */
-const UNUSUAL_PROPERTIES: readonly string[] = [
-  ...STRIPPED_PROPERTIES,
-  PROPERTY.DELAY,
-  PROPERTY.TRAN_MSG,
-  ...TIMER_REQUESTS,
-  PROPERTY.CLUSTER,
-  PROPERTY.MSG_REGION,
-  PROPERTY.TRACE_ON,
-]
-const PROPERTIES_COUNT_MAX = 24
 const TOPICS_MAX = 65_536
 const UNIQ_KEY_BYTES_MAX = 128
 
@@ -89,7 +78,7 @@ class SendFastPath {
   readonly #maxInFlight: number
   readonly #scanner = new SendHeaderScanner()
   readonly #topics: KnownTopics
-  readonly #names = new PropertyNames(UNUSUAL_PROPERTIES)
+  readonly #names = new PropertyNames()
   readonly #replies: SendReplyWriter
   readonly #free: PendingSend[] = []
   #inFlight = 0
@@ -209,47 +198,6 @@ class SendFastPath {
     send.connection = undefined
     this.#free.push(send)
   }
-}
-
-const stampText = (config: { readonly brokerClusterName: string; readonly regionId: string; readonly traceOn: boolean }): string =>
-  `${PROPERTY.CLUSTER}\u0001${config.brokerClusterName}\u0002${PROPERTY.MSG_REGION}\u0001${config.regionId}\u0002${PROPERTY.TRACE_ON}\u0001${config.traceOn}\u0002`
-
-const USUAL = 0
-const UNUSUAL = 1
-const UNIQ_KEY = 2
-const WAIT = 3
-
-/** Recognises the few names that matter by their bytes. */
-class PropertyNames {
-  readonly #byLength: { readonly bytes: Uint8Array; readonly kind: number }[][] = []
-
-  constructor(unusual: readonly string[]) {
-    for (const name of unusual) this.#add(name, UNUSUAL)
-    this.#add(PROPERTY.UNIQ_KEY, UNIQ_KEY)
-    this.#add(PROPERTY.WAIT, WAIT)
-  }
-
-  #add(name: string, kind: number): void {
-    const bytes = Buffer.from(name)
-    this.#byLength[bytes.length] = [...(this.#byLength[bytes.length] ?? []), { bytes, kind }]
-  }
-
-  kindOf(bytes: Uint8Array, start: number, end: number): number {
-    const candidates = this.#byLength[end - start]
-    if (candidates !== undefined) for (const name of candidates) if (equalBytes(name.bytes, bytes, start, end)) return name.kind
-    return USUAL
-  }
-}
-
-function equalBytes(name: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
-  if (name.length !== end - start) return false
-  for (let i = 0; i < name.length; i++) if (name[i] !== bytes[start + i]) return false
-  return true
-}
-
-function sameRange(bytes: Uint8Array, a: number, b: number, length: number): boolean {
-  for (let i = 0; i < length; i++) if (bytes[a + i] !== bytes[b + i]) return false
-  return true
 }
 
 /** True for all that is not clearly false or absent. */

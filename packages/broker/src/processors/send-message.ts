@@ -14,6 +14,7 @@ import type { AppendResult, MessageStore, MessageToStore } from '@skylarkmq/stor
 import { refuse, shown } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
 import { delayLevelOf } from '../delay/delay-levels.ts'
+import { queueByPriority } from '../pop/priority.ts'
 import { recallHandleOf } from '../timer/recall-handle.ts'
 import { OUT_PROPERTY_BYTES, ROLL_PROPERTY_BYTES, TIMER_QUEUE, TIMER_REQUESTS, TIMER_TOPIC, scheduleOf } from '../timer/timer-request.ts'
 import { ALLOWED_SYS_FLAG, STRIPPED_PROPERTIES, checkSend, isRefusal, resolveRetry, resolveTopicForSend } from './send-checks.ts'
@@ -80,7 +81,8 @@ export function acceptTopic(deps: SendDeps, header: SendHeader, version: number)
 export function resolveSend(deps: SendDeps, header: SendHeader, topic: TopicConfig): ResolvedSend | Refusal {
   const properties = parseProperties(header.properties ?? '')
   const isDeadLetter = topic.topicName !== header.topic
-  const queueId = isDeadLetter || header.queueId < 0 ? deps.random.integer(Math.max(1, topic.writeQueueNums)) : header.queueId
+  const anyQueueId = isDeadLetter || header.queueId < 0 ? deps.random.integer(Math.max(1, topic.writeQueueNums)) : header.queueId
+  const queueId = isDeadLetter ? anyQueueId : queueByPriority(properties, anyQueueId, topic.writeQueueNums)
   // One that was delivered at its time and is sent on: not to be delayed again.
   if (properties.has(PROPERTY.TIMER_OUT_MS) || isDeadLetter) for (const name of TIMER_REQUESTS) properties.delete(name)
   for (const name of STRIPPED_PROPERTIES) properties.delete(name)
@@ -143,7 +145,7 @@ function timerRoomBytes({ topic, properties }: ResolvedSend): number {
 }
 
 /** What the broker says of every message (RocketMQ 5.3 `SendMessageProcessor#preSend`): replies need CLUSTER, tracing the rest. */
-export function stampProperties(deps: SendDeps, properties: Map<string, string>): void {
+export function stampProperties(deps: Pick<SendDeps, 'settings' | 'uniqueId'>, properties: Map<string, string>): void {
   const config = deps.settings.current
   if (!properties.has(PROPERTY.UNIQ_KEY)) properties.set(PROPERTY.UNIQ_KEY, deps.uniqueId())
   properties.set(PROPERTY.CLUSTER, config.brokerClusterName)

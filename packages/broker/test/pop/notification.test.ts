@@ -104,8 +104,11 @@ test('of a topic for priorities the most urgent queue is popped first', async ()
   const attributes = '+message.type=PRIORITY'
   const config = { topic: 'urgent', defaultTopic: 'TBW102', readQueueNums: 4, writeQueueNums: 4, perm: 6, topicFilterType: 'SINGLE_TAG' }
   await client.invoke(UpdateAndCreateTopic, { ...config, topicSysFlag: 0, order: false, attributes })
-  for (const queueId of [1, 3, 0, 2]) await client.send('urgent', `p${queueId}`, { queueId })
+  for (const priority of ['1', '7', '0', '2']) await client.send('urgent', `p${priority}`, { queueId: 0 }, { _SYS_MSG_PRIORITY_: priority })
   const seen: string[] = []
   for (let i = 0; i < 4; i++) seen.push(...bodiesOf(await pop(client, { topic: 'urgent', maxMsgNums: 1 })))
-  expect(seen).toEqual(['p3', 'p2', 'p1', 'p0'])
+  expect(seen).toEqual(['p7', 'p2', 'p1', 'p0'])
+  // In order there are no priorities, and a delayed message has none.
+  const ordered = await client.send('urgent', 'later', { queueId: 1 }, { _SYS_MSG_PRIORITY_: '3', __SHARDINGKEY: 'k' })
+  expect(ordered.header().queueId).toBe(1)
 })

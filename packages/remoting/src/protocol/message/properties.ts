@@ -62,6 +62,8 @@ export const PROPERTY = Object.freeze({
   BORN_TIMESTAMP: 'BORN_TIMESTAMP',
   DLQ_ORIGIN_TOPIC: 'DLQ_ORIGIN_TOPIC',
   DLQ_ORIGIN_MESSAGE_ID: 'DLQ_ORIGIN_MESSAGE_ID',
+  /** How urgent the message is, from 0 on (RocketMQ 5.4). */
+  PRIORITY: '_SYS_MSG_PRIORITY_',
   CRC32: '__CRC32#',
   /** Absolute delivery time in ms, of the Aliyun clients (JavaScript `ali-ons`). */
   START_DELIVER_TIME: '__STARTDELIVERTIME',
@@ -77,6 +79,7 @@ export const PROPERTIES_MAX_BYTES = 32767
 /** Names that an application may not set itself: every one above but these, which are its own to choose. */
 const OPEN_TO_APPLICATIONS: ReadonlySet<string> = new Set([
   PROPERTY.MSG_REGION,
+  PROPERTY.PRIORITY,
   PROPERTY.SHARDING_KEY,
   PROPERTY.START_DELIVER_TIME,
   PROPERTY.TRACE_CONTEXT,
