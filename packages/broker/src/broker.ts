@@ -17,7 +17,7 @@ import { Compensations, FilterCache } from './groups/subscriptions.ts'
 import { HOUSEKEEPING_MS, forgetConnection, keepHouse } from './housekeeping.ts'
 import { ConsumerOffsets } from './offsets/consumer-offsets.ts'
 import { HeldPulls } from './pull/held-pulls.ts'
-import { Registration } from './registration.ts'
+import { Registration, parseNamesrvAddr } from './registration.ts'
 import { PopService } from './pop/pop-service.ts'
 import { TopicRoutes } from './pop/topic-routes.ts'
 import { sendFastPath } from './processors/send-fast-path.ts'
@@ -220,6 +220,7 @@ class RunningBroker implements Broker {
       port: config.listenPort,
       routes: brokerRoutes(this.#parts, makeLanes(config)),
       fastPath: sendFastPath(this.#parts, config.sendThreadPoolQueueCapacity),
+      onOpen: ({ remoteHost }) => this.#parts.reachability.connected(remoteHost),
       onClose: (connection) => forgetConnection(this.#parts, connection),
     })
     this.#stops.push(() => server.close())
@@ -252,6 +253,8 @@ class RunningBroker implements Broker {
     this.#registration = registration
     this.#stops.push(() => registration.close())
     await registration.start()
+    this.#stops.push(() => this.#parts.reachability.close())
+    this.#parts.reachability.start(client, this.address, parseNamesrvAddr(config.namesrvAddr))
   }
 
   async createTopicOnDemand(topic: string): Promise<boolean> {

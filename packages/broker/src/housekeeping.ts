@@ -1,6 +1,7 @@
 import type { ServerConnection } from '@skylarkmq/remoting'
 import type { Clock } from '@skylarkmq/runtime'
 import type { Settings } from './config.ts'
+import type { Reachability } from './guard/reachability.ts'
 import type { StalledQueues } from './guard/stalled-queues.ts'
 import type { ConsumerGroups } from './groups/consumer-groups.ts'
 import type { ProducerGroups } from './groups/producer-groups.ts'
@@ -21,6 +22,7 @@ export interface HousekeepingDeps {
   readonly settings: Settings
   readonly startPins: StartPins
   readonly stalledQueues: StalledQueues
+  readonly reachability: Reachability
 }
 
 /** How often clients that went silent are looked for (RocketMQ 5.3 `ClientHousekeepingService`). */

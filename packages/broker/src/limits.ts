@@ -34,6 +34,8 @@ export const LIMITS = Object.freeze({
   journalEntries: 500_000,
   /** Things that are wrong at a time. */
   findings: 10_000,
+  /** Hosts that have connected. */
+  hostsSeen: 50_000,
   /** Members of a group that are asked which queues they own. */
   membersAsked: 64,
   /** Groups whose members are asked at a time. */

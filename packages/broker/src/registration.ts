@@ -150,7 +150,9 @@ class NamesrvLink {
 
   async #register(topics: readonly string[] | undefined): Promise<boolean> {
     const { client, identity, settings } = this.#deps
-    const header = { ...identity, compressed: false, bodyCrc32: 0, enableActingMaster: false }
+    const { advertisedAddresses: skylarkAdvertised } = settings.current
+    const more = skylarkAdvertised === '' ? {} : { skylarkAdvertised }
+    const header = { ...identity, compressed: false, bodyCrc32: 0, enableActingMaster: false, ...more }
     const options = { body: this.#body(topics), timeoutMs: settings.current.registerBrokerTimeoutMills }
     try {
       const answer = await client.invoke(this.address, RegisterBroker, header, options)

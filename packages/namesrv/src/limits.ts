@@ -10,3 +10,10 @@ export const TOPIC_CREATIONS_AT_ONCE = 64
 export const TOPIC_CREATION_MS = 2_000
 /** How often it looks whether the brokers have registered the topic. */
 export const REGISTRATION_POLL_MS = 10
+/** Brokers with addresses by network. */
+export const ADVERTISED_BROKERS = 10_000
+/** Connections whose route queries are remembered, and topics of each. */
+export const ROUTE_READERS = 50_000
+export const ROUTE_READER_TOPICS = 32
+/** Clients that one answer names. */
+export const ROUTE_READERS_TOLD = 1_000

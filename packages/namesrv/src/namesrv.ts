@@ -33,6 +33,7 @@ export async function startNamesrv(runtime: Runtime, config: Partial<NamesrvConf
     limits: { idleMs: serverChannelMaxIdleTimeSeconds * 1000 },
     // A broker whose connection is gone is gone (RocketMQ 5.3 `BrokerHousekeepingService`): clients stop being sent to it.
     onClose: (connection) => {
+      state.readers.drop(connection)
       if (isClosing) return
       for (const broker of state.routes.channelClosed(connection)) runtime.log.warn('broker left: its connection closed', { ...broker })
     },

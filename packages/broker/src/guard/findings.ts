@@ -63,6 +63,11 @@ export class Findings {
     for (const key of this.#open.keys()) if (key.startsWith(prefix) && !keep.has(key)) this.clear(key)
   }
 
+  /** The open ones whose key begins so. */
+  keys(prefix: string): string[] {
+    return [...this.#open.keys()].filter((key) => key.startsWith(prefix))
+  }
+
   has(key: string): boolean {
     return this.#open.has(key)
   }

@@ -2,6 +2,7 @@ import type { Log } from '@skylarkmq/runtime'
 import type { MetadataStore } from '@skylarkmq/store'
 import { StartPins } from '../offsets/start-pins.ts'
 import { Findings } from './findings.ts'
+import { Reachability } from './reachability.ts'
 import { StalledQueues } from './stalled-queues.ts'
 import type { StalledQueuesDeps } from './stalled-queues.ts'
 import { SubscriptionGuard } from './subscription-guard.ts'
@@ -16,6 +17,7 @@ export function makeGuards(deps: GuardDeps) {
     findings,
     startPins: new StartPins(own),
     subscriptionGuard: new SubscriptionGuard(own),
+    reachability: new Reachability(own),
     stalledQueues: new StalledQueues(own),
   }
 }

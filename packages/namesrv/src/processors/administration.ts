@@ -6,6 +6,7 @@ import {
   GetHasUnitSubTopicList,
   GetHasUnitSubUnunitTopicList,
   GetSystemTopicListFromNs,
+  GetRouteReaders,
   GetTopicsByCluster,
   GetUnitTopicList,
   RegisterTopicInNamesrv,
@@ -13,10 +14,12 @@ import {
   WipeWritePermOfBroker,
   decodeTopicRoute,
   encodeClusterInfo,
+  encodeJson,
   encodeTopicList,
 } from '@skylarkmq/remoting/protocol'
 import { route } from '@skylarkmq/remoting'
 import type { Lane, Reply, Route } from '@skylarkmq/remoting'
+import type { RouteReader } from '../route-readers.ts'
 import type { NamesrvState } from '../state.ts'
 
 // RocketMQ 5.3 `TopicSysFlag`.
@@ -29,7 +32,14 @@ export function administrationRoutes(state: NamesrvState, lane: Lane): Route[] {
   const bySysFlag = (condition: (sysFlag: number) => boolean): Reply =>
     topicList(state.config.enableTopicList, () => routes.topicsBySysFlag(condition))
   return [
-    route(GetBrokerClusterInfo, lane, () => ({ code: ResponseCode.SUCCESS, body: encodeClusterInfo(clusterInfo(state)) })),
+    route(GetBrokerClusterInfo, lane, (_, { connection }) => ({
+      code: ResponseCode.SUCCESS,
+      body: encodeClusterInfo(clusterInfo(state, connection.remoteHost)),
+    })),
+    route(GetRouteReaders, lane, ({ brokerName, minAgeMs }) => ({
+      code: ResponseCode.SUCCESS,
+      body: encodeJson({ readers: routeReaders(state, brokerName, minAgeMs ?? 0) }),
+    })),
     route(GetAllTopicListFromNameserver, lane, () => topicList(state.config.enableAllTopicList, () => routes.topicNames())),
     route(GetTopicsByCluster, lane, ({ cluster }) => topicList(state.config.enableTopicList, () => routes.topicsOfCluster(cluster))),
     route(GetSystemTopicListFromNs, lane, () => systemTopics(state)),
@@ -52,9 +62,28 @@ export function administrationRoutes(state: NamesrvState, lane: Lane): Route[] {
   ]
 }
 
-function clusterInfo({ routes }: NamesrvState) {
+function routeReaders(
+  { routes, readers, advertised, runtime }: NamesrvState,
+  brokerName: string,
+  minAgeMs: number,
+): readonly RouteReader[] {
+  const master = routes.brokers().get(brokerName)?.brokerAddrs[0]
+  if (master === undefined) return []
+  // Brokers ask for routes, too, and have no reason to connect.
+  const brokers = new Set([...routes.liveBrokers()].map(({ channel }) => channel.address))
+  const isHere = new Map<string, boolean>()
+  const told = (topic: string, host: string): string | undefined => {
+    let here = isHere.get(topic)
+    if (here === undefined)
+      isHere.set(topic, (here = routes.route(topic)?.queueDatas.some((queue) => queue.brokerName === brokerName) ?? false))
+    return here ? advertised.addressFor(master, host) : undefined
+  }
+  return readers.readers(runtime.clock.monotonic(), minAgeMs, told).filter(({ address }) => !brokers.has(address))
+}
+
+function clusterInfo({ routes, advertised }: NamesrvState, host: string) {
   return {
-    brokerAddrTable: Object.fromEntries(routes.brokers()),
+    brokerAddrTable: Object.fromEntries([...routes.brokers()].map(([name, broker]) => [name, advertised.seenFrom(host, broker)])),
     clusterAddrTable: Object.fromEntries([...routes.clusters()].map(([name, brokers]) => [name, [...brokers]])),
   }
 }

@@ -47,6 +47,7 @@ function registerBroker(state: NamesrvState): Processor<typeof RegisterBroker> {
       return failure(`crc32 not match: the header field bodyCrc32 is ${crc}, the body has ${found}; send the registration again`)
     }
     const body = decodeRegisterBroker(context.body)
+    state.advertised.set(request.brokerAddr, request.skylarkAdvertised)
     const { topicConfigTable, dataVersion } = body.topicConfigSerializeWrapper
     const isKnown = routes.dataVersion(request.clusterName, request.brokerAddr) !== undefined
     const result = routes.register(

@@ -11,7 +11,7 @@ const ZONE_NAME = '__ZONE_NAME'
 
 /** GET_ROUTEINFO_BY_TOPIC: RocketMQ 5.3 `ClientRequestProcessor`. */
 export function topicRoute(state: NamesrvState): Processor<typeof GetRouteinfoByTopic> {
-  return ({ topic, acceptStandardJsonOnly }, { frame }: RequestContext) => {
+  return ({ topic, acceptStandardJsonOnly }, { frame, connection }: RequestContext) => {
     const waitMs = state.config.needWaitForService ? state.config.waitSecondsForService * 1000 : 0
     if (waitMs > 0 && state.runtime.clock.monotonic() - state.startedMs < waitMs) {
       const sentence = `brokers have ${waitMs / 1000} s from its start to register (needWaitForService); ask again later`
@@ -19,7 +19,10 @@ export function topicRoute(state: NamesrvState): Processor<typeof GetRouteinfoBy
     }
     const zone = zoneOf(frame.ext)
     const answer = (): Reply | undefined => {
-      const body = zone === undefined ? cachedRoute(state, topic, frame.version, acceptStandardJsonOnly) : zoneRoute(state, topic, zone)
+      const host = connection.remoteHost
+      const body =
+        zone === undefined ? plainRoute(state, topic, frame.version, acceptStandardJsonOnly, host) : zoneRoute(state, topic, zone, host)
+      if (body !== undefined) state.readers.note(connection, topic, state.runtime.clock.monotonic())
       return body === undefined ? undefined : { code: ResponseCode.SUCCESS, body }
     }
     const notFound: Reply = { code: ResponseCode.TOPIC_NOT_EXIST, remark: noRoute(topic) }
@@ -32,6 +35,19 @@ export function topicRoute(state: NamesrvState): Processor<typeof GetRouteinfoBy
 function isOnAllMasters({ routes }: NamesrvState, topic: string): boolean {
   const names = new Set(routes.route(topic)?.queueDatas.map(({ brokerName }) => brokerName))
   return [...routes.brokers().values()].every(({ brokerAddrs, brokerName }) => brokerAddrs[0] === undefined || names.has(brokerName))
+}
+
+/** As the client's network is to see it, or as everybody. */
+function plainRoute(state: NamesrvState, topic: string, version: number, standardOnly: boolean | undefined, host: string) {
+  const found = state.advertised.isEmpty ? undefined : completeRoute(state, topic)
+  const own = found && seenFrom(state, found, host)
+  if (own === found || own === undefined) return cachedRoute(state, topic, version, standardOnly)
+  return encodeTopicRoute(own, version >= QUOTED_KEYS_VERSION || standardOnly === true)
+}
+
+function seenFrom({ advertised }: NamesrvState, route: TopicRouteData, host: string): TopicRouteData {
+  const brokerDatas = route.brokerDatas.map((broker) => advertised.seenFrom(host, broker))
+  return brokerDatas.every((broker, i) => broker === route.brokerDatas[i]) ? route : { ...route, brokerDatas }
 }
 
 function cachedRoute(state: NamesrvState, topic: string, version: number, standardOnly: boolean | undefined): Buffer | undefined {
@@ -57,9 +73,10 @@ function zoneOf(ext: ExtFields | undefined): string | undefined {
 }
 
 /** Brokers of the client's zone, and those without a master; always with unquoted keys (RocketMQ 5.3 `ZoneRouteRPCHook`). */
-function zoneRoute(state: NamesrvState, topic: string, zone: string): Buffer | undefined {
-  const whole = completeRoute(state, topic)
-  if (whole === undefined) return undefined
+function zoneRoute(state: NamesrvState, topic: string, zone: string, host: string): Buffer | undefined {
+  const found = completeRoute(state, topic)
+  if (found === undefined) return undefined
+  const whole = seenFrom(state, found, host)
   const brokerDatas = whole.brokerDatas.filter(
     ({ zoneName, brokerAddrs }) => zoneName?.toLowerCase() === zone.toLowerCase() || brokerAddrs[0] === undefined,
   )

@@ -180,6 +180,8 @@ export {
   ViewMessageById,
   WipeWritePermOfBroker,
 } from './commands/index.ts'
+export type { AddressRule } from './networks.ts'
+export { addressFor, isLoopback, parseAddressRules } from './networks.ts'
 export { javaStringHash, pairsOf, parseFastjson, parseFastjsonBytes, stringifyFastjson } from './fastjson.ts'
 export type { DecodeFrameOptions } from './frame.ts'
 export { decodeFrame, encodeFrame, encodeFrameHead, isResponse, MAX_EXT_FIELDS, MAX_HEADER_BYTES, responseSerializeType } from './frame.ts'

@@ -49,6 +49,8 @@ export const RegisterBroker = defineCommand({
     enableActingMaster: optional(boolean()),
     compressed: optional(boolean()),
     bodyCrc32: optional(int()),
+    /** SkylarkMQ only: other addresses for clients of some networks. */
+    skylarkAdvertised: optional(string()),
   },
   response: { haServerAddr: optional(string()), masterAddr: optional(string()) },
   requestBody: 'RegisterBrokerBody',
