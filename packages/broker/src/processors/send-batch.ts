@@ -12,12 +12,14 @@ import type { MessageToStore } from '@skylarkmq/store'
 import { refuse, shown } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
 import { LIMITS } from '../limits.ts'
+import { PlainProperties, stampText } from './plain-properties.ts'
 import { ALLOWED_SYS_FLAG, STRIPPED_PROPERTIES, checkSend, isRefusal } from './send-checks.ts'
 import type { SendHeader } from './send-checks.ts'
 import { acceptTopic, answer, bornHostOf, hostFlags, isSync, sendMessage, stampProperties } from './send-message.ts'
 import type { SendDeps, SendReply } from './send-message.ts'
 import { TIMER_REQUESTS } from '../timer/timer-request.ts'
 
+const plain = new PlainProperties()
 const TOPIC_MAX_LENGTH = 127
 const NOT_IN_A_BATCH = [PROPERTY.DELAY, PROPERTY.TRAN_MSG, ...TIMER_REQUESTS]
 
@@ -79,19 +81,12 @@ function messagesOf(
   if (parts.length > LIMITS.batchMessages) {
     return refuse('MESSAGE_ILLEGAL', `the batch has ${parts.length} messages; at most ${LIMITS.batchMessages} are allowed`)
   }
+  const config = deps.settings.current
+  const stamp = Buffer.from(stampText(config))
   for (const [index, part] of parts.entries()) {
-    const properties = parseProperties(Buffer.from(part.properties.buffer, part.properties.byteOffset, part.properties.length).toString())
-    const forbidden = NOT_IN_A_BATCH.find((name) => isSet(properties.get(name)))
-    if (forbidden !== undefined) {
-      return refuse(
-        'MESSAGE_ILLEGAL',
-        `message ${index + 1} of the batch has the property ${forbidden}; delayed and transactional messages are sent alone`,
-      )
-    }
-    for (const name of STRIPPED_PROPERTIES) properties.delete(name)
-    stampProperties(deps, properties)
-    const bytes = Buffer.from(formatProperties(properties))
-    const wrong = checkSend(topic, part.body.length, bytes.length, deps.settings.current.maxMessageSize)
+    const bytes = plain.stamped(part.properties, stamp) ?? declaredProperties(deps, part.properties, index)
+    if ('code' in bytes) return bytes
+    const wrong = checkSend(topic, part.body.length, bytes.length, config.maxMessageSize)
     if (wrong !== undefined) return { ...wrong, remark: `message ${index + 1} of the batch: ${wrong.remark}` }
     messages.push({
       topic,
@@ -108,6 +103,21 @@ function messagesOf(
     })
   }
   return messages
+}
+
+/** The properties that are stored of a message in a batch, by the rules; `PlainProperties` is a short cut to the same. */
+export function declaredProperties(deps: Pick<SendDeps, 'settings' | 'uniqueId'>, text: Uint8Array, index: number): Buffer | Refusal {
+  const properties = parseProperties(Buffer.from(text.buffer, text.byteOffset, text.length).toString())
+  const forbidden = NOT_IN_A_BATCH.find((name) => isSet(properties.get(name)))
+  if (forbidden !== undefined) {
+    return refuse(
+      'MESSAGE_ILLEGAL',
+      `message ${index + 1} of the batch has the property ${forbidden}; delayed and transactional messages are sent alone`,
+    )
+  }
+  for (const name of STRIPPED_PROPERTIES) properties.delete(name)
+  stampProperties(deps, properties)
+  return Buffer.from(formatProperties(properties))
 }
 
 const isSet = (value: string | undefined): boolean => value !== undefined && value !== '0' && value !== 'false'
