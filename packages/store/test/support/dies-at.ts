@@ -1,13 +1,29 @@
 import type { DiskFile } from '@skylarkmq/runtime'
 import type { SimDisk } from '@skylarkmq/runtime/sim'
 
-const CHANGES = new Set(['write', 'truncate', 'allocate', 'sync', 'syncNow', 'rename', 'remove', 'syncDirectory', 'settleDirectory', 'writeTextAtomically'])
+const CHANGES = new Set([
+  'write',
+  'truncate',
+  'allocate',
+  'sync',
+  'syncNow',
+  'rename',
+  'remove',
+  'syncDirectory',
+  'settleDirectory',
+  'writeTextAtomically',
+])
 
 /**
  * A disk whose process dies right before its nth change of a file that `counts`, also in the middle of a turn: from then on no call
  * comes back. `onDeath` hears of it; the caller then kills or crashes the node.
  */
-export function diesAt(disk: SimDisk, n: number, counts: (path: string) => boolean, onDeath: () => void): { disk: SimDisk; steps: () => number } {
+export function diesAt(
+  disk: SimDisk,
+  n: number,
+  counts: (path: string) => boolean,
+  onDeath: () => void,
+): { disk: SimDisk; steps: () => number } {
   let steps = 0
   let isDead = false
   const guarded = <T extends object>(target: T, pathOf: (args: readonly unknown[]) => string): T =>
