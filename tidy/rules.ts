@@ -29,7 +29,7 @@ const matches = (file: SourceFile, pattern: RegExp, text = file.code): number[] 
   text.split('\n').flatMap((line, index) => (pattern.test(line) ? [index + 1] : []))
 
 const packageOf = (path: string): string | undefined => /^packages\/([^/]+)\//.exec(path)?.[1]
-const isSource = (path: string): boolean => /^packages\/[^/]+\/(src|bin)\//.test(path)
+const isSource = (path: string): boolean => /^packages\/[^/]+\/(src|bin)\//.test(path) || path.startsWith('simulator/src/')
 const isTest = (path: string): boolean => /^packages\/[^/]+\/test\//.test(path) || /^tidy\/.*\.test\.ts$/.test(path)
 const isUnitTest = (path: string): boolean => isTest(path) && !/\.node\.(test\.)?ts$/.test(path)
 

@@ -20,7 +20,7 @@ export interface Import {
   readonly isLazy: boolean
 }
 
-const FOLDERS = ['packages', 'tidy', 'scripts', 'examples', 'interop', 'benchmarks', 'distribution']
+const FOLDERS = ['packages', 'tidy', 'scripts', 'examples', 'interop', 'benchmarks', 'distribution', 'simulator']
 const NOT_OURS = new Set(['node_modules', 'dist', 'golden', 'gen', 'target', '.cache'])
 
 const walk = (folder: string): string[] =>

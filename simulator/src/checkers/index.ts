@@ -1,0 +1,23 @@
+import type { Checker } from '../evidence.ts'
+import { everyMessageEnds } from './every-message-ends.ts'
+import { noAckedLoss } from './no-acked-loss.ts'
+import { noInvented } from './no-invented.ts'
+import { nothingStuck } from './nothing-stuck.ts'
+import { offsets } from './offsets.ts'
+import { payloadUnaltered } from './payload-unaltered.ts'
+import { queueOrder } from './queue-order.ts'
+import { rebalance } from './rebalance.ts'
+import { viewsEqualLog } from './views-equal-log.ts'
+
+/** In the order in which a person should read what they found. */
+export const CHECKERS: readonly Checker[] = [
+  nothingStuck,
+  noAckedLoss,
+  payloadUnaltered,
+  noInvented,
+  queueOrder,
+  everyMessageEnds,
+  offsets,
+  rebalance,
+  viewsEqualLog,
+]

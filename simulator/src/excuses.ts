@@ -1,0 +1,35 @@
+import type { History, Sent } from './history.ts'
+
+/** Asynchronous flush promises nothing over a power loss about what was acknowledged so shortly before. */
+const ASYNC_FLUSH_MS = 2000
+/** The same on a disk that is slow. */
+const SLOW_ASYNC_FLUSH_MS = 30_000
+
+/** Why an acknowledged message may be gone; undefined when nothing excuses it. */
+export function excuseFor(sent: Sent, history: History, flush: 'sync' | 'async'): string | undefined {
+  if (sent.ack === undefined) return 'it was never acknowledged'
+  const { brokerName, atMs } = sent.ack
+  if (sent.isShortLived) {
+    const deletion = history.deletions.find((each) => each.topic === sent.topic && (each.atMs > sent.atMs || !each.isDone))
+    if (deletion !== undefined) return 'its topic was deleted'
+  }
+  if (flush === 'sync') return undefined
+  const faults = history.faults.filter(({ node }) => node === brokerName)
+  const wasSlow = faults.some((fault) => fault.kind === 'slow-disk' && fault.atMs <= atMs + SLOW_ASYNC_FLUSH_MS)
+  const allowanceMs = wasSlow ? SLOW_ASYNC_FLUSH_MS : ASYNC_FLUSH_MS
+  const isNear = (eventMs: number): boolean => eventMs >= atMs && eventMs - atMs < allowanceMs
+  if (faults.some(({ kind, atMs: lostMs }) => kind === 'power-loss' && isNear(lostMs)))
+    return 'power was lost before the asynchronous flush'
+  // A failed sync comes some time after it was ordered, and what it covered is gone with the next power loss, however late.
+  const failed = faults.find((fault) => fault.kind === 'sync-error' && atMs <= fault.atMs + 20_000 && atMs >= fault.atMs - allowanceMs)
+  return failed === undefined ? undefined : 'the asynchronous flush failed'
+}
+
+/** Whether the broker's queues may have lost their ends between two moments, so that offsets were given twice. */
+export const mayHaveShrunk = (history: History, flush: 'sync' | 'async', brokerName: string, fromMs: number, toMs: number): boolean =>
+  flush === 'async' &&
+  history.faults.some(({ node, kind, atMs }) => node === brokerName && kind === 'power-loss' && atMs >= fromMs && atMs <= toMs)
+
+/** The number of records that rot may have taken from a broker. */
+export const bitFlips = (history: History, brokerName: string): number =>
+  history.faults.filter(({ node, kind }) => node === brokerName && kind === 'bit-flip').length

@@ -1,0 +1,205 @@
+/** What happened in a run, as those outside of the servers saw it. Checkers judge by it alone, and by what the stores hold at the end. */
+
+/** Where a broker said that it had put a message. */
+export interface Acknowledgement {
+  readonly atMs: number
+  readonly brokerName: string
+  readonly queueId: number
+  readonly queueOffset: number
+}
+
+export interface Sent {
+  readonly id: string
+  readonly topic: string
+  readonly atMs: number
+  readonly orderKey: string | undefined
+  readonly tags: string
+  /** Its place in the log is the schedule topic's at first. */
+  readonly isDelayed: boolean
+  /** The topic is deleted and made again during the run. */
+  readonly isShortLived: boolean
+  ack: Acknowledgement | undefined
+  error: string | undefined
+}
+
+/** A handler has said yes to a message. */
+export interface Consumption {
+  readonly atMs: number
+  readonly id: string
+  readonly group: string
+  readonly member: string
+  readonly topic: string
+  readonly brokerName: string
+  /** The topic of the queue: another one than `topic` for a retry. */
+  readonly queueTopic: string
+  readonly queueId: number
+  readonly queueOffset: number
+}
+
+/** What a handler was given, and what is wrong with it. */
+export interface Alteration {
+  readonly atMs: number
+  readonly id: string
+  readonly member: string
+  readonly what: string
+}
+
+export type FaultKind =
+  | 'power-loss'
+  | 'kill'
+  | 'start'
+  | 'partition'
+  | 'heal'
+  | 'stall'
+  | 'cut'
+  | 'slow-disk'
+  | 'fast-disk'
+  | 'full-disk'
+  | 'roomy-disk'
+  | 'sync-error'
+  | 'clock-jump'
+  | 'bit-flip'
+  | 'client-killed'
+  | 'client-started'
+
+export interface Fault {
+  readonly atMs: number
+  readonly kind: FaultKind
+  readonly node: string
+  readonly detail: string
+}
+
+/** A committed offset as the broker saved it. */
+export interface SavedOffset {
+  readonly atMs: number
+  readonly brokerName: string
+  /** Counts the starts of the broker. */
+  readonly life: number
+  readonly group: string
+  readonly topic: string
+  readonly queueId: number
+  readonly offset: number
+  /** It was read back at a start, not written. */
+  readonly isLoaded: boolean
+}
+
+/** The end of a call that deletes a topic. One that failed may still be carried out, later. */
+export interface Deletion {
+  readonly atMs: number
+  readonly beganMs: number
+  readonly topic: string
+  readonly isDone: boolean
+  /** Those that the NameServers knew then: nobody asked the others. */
+  readonly brokerNames: readonly string[]
+}
+
+/** The first time that a handler of a group was done with a place of a queue, whether it said yes or no. */
+export interface Handled {
+  readonly atMs: number
+  readonly id: string
+}
+
+export interface Line {
+  readonly atMs: number
+  readonly text: string
+  /** Message ids and nodes that the line is about. */
+  readonly about: readonly string[]
+}
+
+export interface Place {
+  readonly group: string
+  readonly brokerName: string
+  readonly topic: string
+  readonly queueId: number
+  readonly queueOffset: number
+}
+
+export const handledKey = ({ group, brokerName, topic, queueId, queueOffset }: Place): string =>
+  `${group} ${brokerName} ${topic} ${queueId} ${queueOffset}`
+
+export class History {
+  readonly sent = new Map<string, Sent>()
+  readonly consumed: Consumption[] = []
+  readonly alterations: Alteration[] = []
+  readonly faults: Fault[] = []
+  /** By group, queue and offset: `handledKey`. */
+  readonly handled = new Map<string, Handled[]>()
+  readonly savedOffsets: SavedOffset[] = []
+  readonly lines: Line[] = []
+  readonly deletions: Deletion[] = []
+  readonly #nowMs: () => number
+  #fingerprint = 0x811c9dc5
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs
+  }
+
+  get nowMs(): number {
+    return this.#nowMs()
+  }
+
+  /** FNV-1a of all lines: the second half of a run's identity, beside that of the world's events. */
+  get fingerprint(): number {
+    return this.#fingerprint >>> 0
+  }
+
+  note(text: string, about: readonly string[]): void {
+    const line = { atMs: this.nowMs, text, about }
+    this.lines.push(line)
+    const whole = `${line.atMs.toFixed(6)} ${text}`
+    for (let i = 0; i < whole.length; i++) this.#fingerprint = Math.imul(this.#fingerprint ^ whole.charCodeAt(i), 0x01000193)
+  }
+
+  sending(message: Omit<Sent, 'atMs' | 'ack' | 'error'>): void {
+    this.sent.set(message.id, { ...message, atMs: this.nowMs, ack: undefined, error: undefined })
+    this.note(`${message.id} is sent to ${message.topic}`, [message.id])
+  }
+
+  acknowledged(id: string, place: Omit<Acknowledgement, 'atMs'>): void {
+    const sent = this.sent.get(id) as Sent
+    sent.ack = { ...place, atMs: this.nowMs }
+    this.note(`${id} is acknowledged: ${place.brokerName}, queue ${place.queueId}, offset ${place.queueOffset}`, [id, place.brokerName])
+  }
+
+  failed(id: string, error: string): void {
+    const sent = this.sent.get(id) as Sent
+    sent.error = error
+    this.note(`${id} is not acknowledged: ${error}`, [id])
+  }
+
+  consume(consumption: Omit<Consumption, 'atMs'>): void {
+    this.consumed.push({ ...consumption, atMs: this.nowMs })
+    const { id, group, member, queueTopic, queueId, queueOffset, brokerName } = consumption
+    this.note(`${id} is consumed by ${member} of ${group}: ${brokerName}, ${queueTopic}, queue ${queueId}, offset ${queueOffset}`, [
+      id,
+      brokerName,
+    ])
+  }
+
+  handle(place: Place, id: string): void {
+    const key = handledKey(place)
+    const known = this.handled.get(key)
+    if (known === undefined) this.handled.set(key, [{ atMs: this.nowMs, id }])
+    else if (!known.some((each) => each.id === id)) known.push({ atMs: this.nowMs, id })
+  }
+
+  altered(alteration: Omit<Alteration, 'atMs'>): void {
+    this.alterations.push({ ...alteration, atMs: this.nowMs })
+    this.note(`${alteration.member} got ${alteration.id} altered: ${alteration.what}`, [alteration.id])
+  }
+
+  fault(kind: FaultKind, node: string, detail = ''): void {
+    this.faults.push({ atMs: this.nowMs, kind, node, detail })
+    this.note(`${kind} at ${node}${detail === '' ? '' : `: ${detail}`}`, [node])
+  }
+
+  savedOffset(saved: Omit<SavedOffset, 'atMs'>): void {
+    this.savedOffsets.push({ ...saved, atMs: this.nowMs })
+  }
+
+  /** `error`: what an operator was told instead of yes. */
+  deleted(topic: string, beganMs: number, brokerNames: readonly string[], error?: string): void {
+    this.deletions.push({ atMs: this.nowMs, beganMs, topic, brokerNames, isDone: error === undefined })
+    this.note(`topic ${topic} is deleted: ${error ?? `done at ${brokerNames.join(', ')}`}`, [topic])
+  }
+}

@@ -1,0 +1,131 @@
+import { seededRandom } from '@skylarkmq/runtime/sim'
+import { CHECKERS } from './checkers/index.ts'
+import { rebalance } from './checkers/rebalance.ts'
+import { unfinished } from './checkers/every-message-ends.ts'
+import { Cluster } from './cluster.ts'
+import { readStores } from './evidence.ts'
+import type { Evidence, Ownership, Violation } from './evidence.ts'
+import { Faults } from './faults.ts'
+import type { History } from './history.ts'
+import type { Scenario } from './scenario.ts'
+import { compareViews } from './views.ts'
+import { GROUPS, isOrderly, QUEUES, TOPICS, Workload } from './workload.ts'
+
+export interface Outcome {
+  readonly scenario: Scenario
+  readonly violations: readonly Violation[]
+  readonly history: History
+  /** Equal in two runs only when the same things happened at the same times, inside and outside. */
+  readonly hash: string
+  readonly virtualMs: number
+  readonly log: () => string
+}
+
+/** After the last repair: how long the cluster may take to come to rest. Retries alone take their delay levels' time. */
+const REST_LIMIT_MS = 900_000
+const LOOK_EVERY_MS = 5000
+/**
+ * After the last repair: how long members may take to share the queues. A broker forgets a silent client after 120 s, the lock of a dead
+ * one after 60 s, and members look every 20 s.
+ */
+const REBALANCE_LIMIT_MS = 240_000
+
+/** One run from start to judgement. */
+export async function simulate(scenario: Scenario): Promise<Outcome> {
+  const cluster = new Cluster(scenario.cluster)
+  const { world, history } = cluster
+  const random = seededRandom(scenario.cluster.seed).fork('actions')
+  world.setLink(scenario.link)
+  const workload = new Workload(cluster, scenario.workload, random.fork('workload'))
+  const faults = new Faults(cluster, workload, scenario.faults, random.fork('faults'))
+  const stuck: string[] = []
+  try {
+    await cluster.start()
+    await workload.start()
+    const endMs = world.nowMs + scenario.troubleMs
+    while (world.nowMs < endMs) {
+      await world.run(random.integer(2 * scenario.faultPauseMs))
+      await faults.next()
+    }
+    workload.end()
+    faults.repairAll()
+    await rest(cluster, workload, stuck)
+  } catch (error) {
+    stuck.push(`everything stopped: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  const stored = await readStores(cluster)
+  const owners = ownersAt(workload)
+  const viewDifferences = await allViews(cluster, stuck)
+  const evidence: Evidence = {
+    plan: scenario.cluster,
+    history,
+    stored,
+    owners,
+    queues: allQueues(cluster),
+    groups: GROUPS,
+    topics: TOPICS,
+    orderlyGroups: GROUPS.filter(isOrderly),
+    viewDifferences,
+    stuck,
+  }
+  return {
+    scenario,
+    violations: CHECKERS.flatMap((check) => check(evidence)),
+    history,
+    hash: hex(world.fingerprint) + hex(history.fingerprint),
+    virtualMs: world.nowMs,
+    log: () => world.report(),
+  }
+}
+
+/** Waits until every server is up, every call over, every message consumed, and the queues have their owners. */
+async function rest(cluster: Cluster, workload: Workload, stuck: string[]): Promise<void> {
+  const { world, history } = cluster
+  const limitMs = world.nowMs + REST_LIMIT_MS
+  const healedMs = world.nowMs
+  let left: string[] = []
+  while (world.nowMs < limitMs) {
+    await world.run(LOOK_EVERY_MS)
+    left = whatIsLeft(cluster, workload)
+    if (left.length > 0) continue
+    const stored = await readStores(cluster)
+    if (!unfinished({ history, stored, groups: GROUPS, topics: TOPICS }).next().done) continue
+    const isShared = rebalance({ owners: ownersAt(workload), queues: allQueues(cluster), groups: GROUPS }).length === 0
+    if (isShared || world.nowMs > healedMs + REBALANCE_LIMIT_MS) return
+  }
+  stuck.push(...left)
+}
+
+function whatIsLeft(cluster: Cluster, workload: Workload): string[] {
+  const left: string[] = []
+  for (const { name, broker, lastError } of cluster.brokers.values()) {
+    if (broker === undefined) left.push(`${name} did not come up again: ${lastError ?? 'its start never ended'}`)
+  }
+  if (!workload.isQuiet) left.push('producers wait for calls that never end')
+  return left
+}
+
+const ownersAt = (workload: Workload): Ownership[] =>
+  [...workload.members.values()].flatMap(({ name, group, consumer }) =>
+    consumer.queues.map(({ topic, brokerName, queueId }) => ({ group, member: name, topic, brokerName, queueId })),
+  )
+
+const allQueues = (cluster: Cluster): Evidence['queues'] =>
+  [...cluster.brokers.keys()].flatMap((brokerName) =>
+    TOPICS.flatMap((topic) => Array.from({ length: QUEUES }, (_, queueId) => ({ brokerName, topic, queueId }))),
+  )
+
+async function allViews(cluster: Cluster, stuck: string[]): Promise<string[]> {
+  const all: string[] = []
+  for (const { name, broker } of cluster.brokers.values()) {
+    if (broker === undefined) continue
+    try {
+      all.push(...(await compareViews(cluster, name)))
+    } catch (error) {
+      stuck.push(`${name} could not be stopped and opened again: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  return all
+}
+
+const hex = (value: number): string => value.toString(16).padStart(8, '0')
