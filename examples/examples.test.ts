@@ -22,6 +22,8 @@ const PROMISES: Readonly<Record<string, RegExp>> = {
   '09-pull.ts': /read first, second, third/,
   '10-transaction.ts': /order 1: commit\norder 2: rollback\norder 3: commit\ndelivered: order 1, order 3, the till is open/,
   '11-request-reply.ts': /2 \+ 3 = 5\n40 \+ 2 = 42/,
+  '12-timer-recall.ts':
+    /taken back: everything is free\ntaken back: happy birthday\ndelivered: the sale begins, at its time\n.*recall failed, timestamp invalid: /,
   '13-order-per-key.ts': /several customers at once\nanna: ordered, paid, received\n(.*\n){3}emil: ordered, paid, received/,
   '14-extend.ts': /^encoding Metropolis, with a deadline\nencoded at attempt 1$/m,
   '15-schema.ts': /to the dead letters: \{"id":"b","total":"a lot"\} \(must be a number, found string\)\n(.*\n)*the valid orders make 20/,

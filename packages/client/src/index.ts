@@ -68,6 +68,15 @@ export { currentTrace, withTrace } from './trace-context.ts'
 export { SendAllError } from './producer/batch.ts'
 export type { ReplyOptions, RequestOptions } from './producer/request-reply.ts'
 export type { Outcome, TransactionCheck, TransactionReceipt, TransactionWork } from './producer/transaction.ts'
-export type { Message, Producer, ProducerOptions, SendOptions, SendReceipt, SendStatus, TransactionOptions } from './producer/types.ts'
+export type {
+  Message,
+  Producer,
+  ProducerOptions,
+  RecallOptions,
+  SendOptions,
+  SendReceipt,
+  SendStatus,
+  TransactionOptions,
+} from './producer/types.ts'
 export type { MessageQueue } from '@skylarkmq/remoting/protocol'
 export { RocketError } from '@skylarkmq/remoting/protocol'

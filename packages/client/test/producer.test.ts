@@ -310,6 +310,24 @@ describe('recall', () => {
     expect(asked).toEqual([['b', { producerGroup: 'g', topic: TOPIC, recallHandle }]])
     await expect(producer.recall(TOPIC, handle('v2 nonsense'))).rejects.toThrow(/not one; pass receipt.recallHandle/)
   })
+
+  it('takes the receipt of a scheduled message; that of another says that it cannot be taken back', async () => {
+    const asked: unknown[] = []
+    const made = await cluster({
+      brokerRoutes: () => [
+        route(RecallMessage, LANE, (header) => {
+          asked.push(header.recallHandle)
+          return { code: 0, header: { msgId: 'taken back' } }
+        }),
+      ],
+    })
+    const producer = made.client.producer({ group: 'g' })
+    const receipt = await made.sim.world.until(producer.send({ topic: TOPIC, body: 'x' }))
+    await expect(producer.recall(receipt)).rejects.toThrow(`the receipt of message ${receipt.messageId} has no recallHandle`)
+    const recallHandle = handle(`v1 ${TOPIC} ${receipt.queue.brokerName} 1767225600001 ID`)
+    expect(await made.sim.world.until(producer.recall({ ...receipt, recallHandle }))).toBe('taken back')
+    expect(asked).toEqual([recallHandle])
+  })
 })
 
 describe('tracing', () => {

@@ -25,7 +25,7 @@ import { Requests, replyQueue, replyTo } from './request-reply.ts'
 import type { ReplyOptions, RequestOptions } from './request-reply.ts'
 import { Transactions, transactionProperties } from './transaction.ts'
 import type { EndedHalf, TransactionReceipt, TransactionWork } from './transaction.ts'
-import type { Message, Producer, ProducerOptions, SendOptions, SendReceipt, TransactionOptions } from './types.ts'
+import type { Message, Producer, ProducerOptions, RecallOptions, SendOptions, SendReceipt, TransactionOptions } from './types.ts'
 
 /** RocketMQ's defaults (5.3 `DefaultMQProducer`). */
 const DEFAULTS = {
@@ -220,7 +220,19 @@ class DefaultProducer implements Producer {
     return receipts as SendReceipt[]
   }
 
-  async recall(topic: string, recallHandle: string, options: SendOptions = {}): Promise<string> {
+  recall(receipt: SendReceipt, options?: RecallOptions): Promise<string>
+  recall(topic: string, recallHandle: string, options?: RecallOptions): Promise<string>
+  async recall(sent: SendReceipt | string, second?: string | RecallOptions, third?: RecallOptions): Promise<string> {
+    if (typeof sent === 'string') return this.#recall(sent, second as string, third)
+    const { recallHandle, queue, messageId } = sent
+    if (recallHandle !== undefined) return this.#recall(queue.topic, recallHandle, second as RecallOptions | undefined)
+    throw new RocketError(
+      `the receipt of message ${messageId} has no recallHandle; only messages sent with delayMs or deliverAt can be taken back, and only by brokers of 5.3.2 and later`,
+      { code: 'BAD_ARGUMENT', topic: queue.topic },
+    )
+  }
+
+  async #recall(topic: string, recallHandle: string, options: RecallOptions = {}): Promise<string> {
     this.#checkOpen()
     checkTopic(topic)
     const brokerName = brokerOfHandle(recallHandle)

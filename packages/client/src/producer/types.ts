@@ -55,6 +55,8 @@ export interface SendOptions {
   readonly selectQueue?: ((queues: readonly MessageQueue[], message: Message) => MessageQueue) | undefined
 }
 
+export type RecallOptions = Pick<SendOptions, 'timeoutMs' | 'signal'>
+
 export interface TransactionOptions extends SendOptions {
   /** The broker does not ask how the transaction ended before this time; whole seconds. Default: as the broker is set (6 s). */
   readonly checkAfterMs?: number | undefined
@@ -114,8 +116,12 @@ export interface Producer extends AsyncDisposable {
   request(message: Message, options?: RequestOptions): Promise<ReceivedMessage>
   /** Answers a message that `request` sent. Rejects when the one who asked cannot be reached any more. */
   reply(request: ReceivedMessage, body: Uint8Array | string, options?: ReplyOptions): Promise<SendReceipt>
-  /** Takes a delayed message back that is not due yet. */
-  recall(topic: string, recallHandle: string, options?: SendOptions): Promise<string>
+  /**
+   * Takes a scheduled message back (one sent with `delayMs` or `deliverAt`): it is not delivered. Give the receipt, or topic and
+   * `recallHandle` when another process sent it. Resolves with the message id; rejects when its time has come.
+   */
+  recall(receipt: SendReceipt, options?: RecallOptions): Promise<string>
+  recall(topic: string, recallHandle: string, options?: RecallOptions): Promise<string>
   /** The writable queues of a topic, as messages would be spread. */
   queues(topic: string): Promise<readonly MessageQueue[]>
   /** Waits up to `drainMs` for messages under way, then gives up on them. Always resolves. */
