@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { bodyOf, brokenPromises, ConsumedOffsets, idOf, place, skipped } from './history.ts'
-import type { Acknowledged, Found, History } from './history.ts'
+import type { Acknowledged, Found, History, QueueRange } from './history.ts'
 
 /** Two queues of three messages, a writer that keeps order in the second, one delayed message: all as promised. */
-function sound(): History & { acknowledged: Acknowledged[]; found: Found[] } {
+function sound(): History & { acknowledged: Acknowledged[]; found: Found[]; queues: QueueRange[] } {
   const ids = ['a-0', 'a-1', 'a-2', 'ordered-x-0', 'ordered-x-1', 'ordered-x-2']
   const found = ids.map((id, i): Found => {
     const queueId = Math.floor(i / 3)
@@ -33,6 +33,15 @@ describe('the judge of the killed broker', () => {
     ['a message that is gone', ({ found }) => found.splice(1, 1), /^lost: a-1 was acknowledged at t-0@1, where nothing is$/],
     ['a last message that is gone', ({ found }) => found.splice(2, 1), /^hole: t-0 ends before 2 and says that it ends before 3$/],
     ['a delayed message that is gone', ({ found }) => found.splice(6, 1), /^lost: the delayed message late is in no queue of t$/],
+    [
+      'a delayed message that came twice',
+      ({ found, queues }) => {
+        const late = { ...(found[6] as Found), origin: 1 }
+        found.splice(6, 1, late, { ...late, queueOffset: 1, physicalOffset: 9500 })
+        queues.splice(2, 1, { topic: 't', queueId: 2, minOffset: 0, maxOffset: 2 })
+      },
+      /^twice: late waited at log position 1 and is at t-2@0 and at t-2@1$/,
+    ],
     ['a flipped bit', ({ found }) => void (found[0]?.body as Buffer).writeUInt8(1, 599), /^altered: the body of a-0 at t-0@0/],
     [
       'an offset given twice',

@@ -21,6 +21,8 @@ export interface Found {
   readonly queueOffset: number
   readonly physicalOffset: number
   readonly storeTimestamp: number
+  /** Of a message that waited: log position of the record that it waited as. */
+  readonly origin?: number | undefined
   readonly body: Uint8Array
 }
 
@@ -83,6 +85,7 @@ export function brokenPromises(history: History): string[] {
     ...holes(history),
     ...unconsumed(history),
     ...vanished(history),
+    ...deliveredTwice(history),
   ]
 }
 
@@ -168,6 +171,19 @@ function vanished({ found, delivered }: History): string[] {
   return [...delivered]
     .filter(([at, id]) => byPlace.get(at) !== id)
     .map(([at, id]) => `vanished: a consumer was given ${id} at ${at}, where ${byPlace.get(at) ?? 'nothing'} is`)
+}
+
+/** A message that waited comes once, however often whoever delivers it is killed. A producer's repeated attempt is another message. */
+function deliveredTwice({ found }: History): string[] {
+  const byOrigin = new Map<number, Found>()
+  const wrong: string[] = []
+  for (const message of found) {
+    if (message.origin === undefined || message.origin === 0) continue
+    const before = byOrigin.get(message.origin)
+    if (before === undefined) byOrigin.set(message.origin, message)
+    else wrong.push(`twice: ${message.id} waited at log position ${message.origin} and is at ${place(before)} and at ${place(message)}`)
+  }
+  return wrong
 }
 
 /** Which offsets of a queue were consumed, as a set that is small while they come about in order. */

@@ -135,10 +135,19 @@ async function readQueue(address: string, { topic, queueId, minOffset, maxOffset
     const answer = expectSuccess(await asker.invoke(address, PullMessage, header, { timeoutMs }))
     for (const stored of decodeRecords(answer.body)) {
       const body = (stored.sysFlag & SYS_FLAG.COMPRESSED) === 0 ? stored.body : decompressBody(stored.body, stored.sysFlag)
-      const { physicalOffset, storeTimestamp } = stored
+      const { physicalOffset, storeTimestamp, preparedTransactionOffset: origin } = stored
       // A retry topic may still grow: what came after its range was asked for is not judged.
       if (stored.queueOffset >= maxOffset) continue
-      found.push({ id: idOf(body), topic, queueId: stored.queueId, queueOffset: stored.queueOffset, physicalOffset, storeTimestamp, body })
+      found.push({
+        id: idOf(body),
+        topic,
+        queueId: stored.queueId,
+        queueOffset: stored.queueOffset,
+        physicalOffset,
+        storeTimestamp,
+        origin,
+        body,
+      })
     }
     const { nextBeginOffset } = answer.header()
     expect(nextBeginOffset).toBeGreaterThan(queueOffset)

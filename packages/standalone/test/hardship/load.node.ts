@@ -54,6 +54,7 @@ export class Load {
     for (let i = 0; i < 2; i++) load.#run((n) => load.#sendBatch(`batch${i}-${n}`))
     for (const lane of ORDERED_LANES) load.#run((n) => load.#sendOrdered(lane, n))
     load.#run((n) => load.#sendOne('later', `delayed-${n}`, { delayLevel: 1 }))
+    load.#run((n) => load.#sendOne('later', `scheduled-${n}`, { delayMs: 1 + ((n * 37) % 3000) }))
     return load
   }
 
@@ -118,7 +119,7 @@ export class Load {
   async #sendOne(topic: string, id: string, further: Partial<Message> = {}): Promise<void> {
     const message = { topic, body: bodyOf(id, this.#bytes()), keys: id, ...further }
     const receipt = await this.#untilAcknowledged(() => this.#producer.send(message))
-    if (receipt !== undefined) this.#note(id, topic, receipt, further.delayLevel !== undefined)
+    if (receipt !== undefined) this.#note(id, topic, receipt, (further.delayLevel ?? further.delayMs) !== undefined)
   }
 
   async #sendOrdered(lane: string, n: number): Promise<void> {
