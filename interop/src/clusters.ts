@@ -50,6 +50,17 @@ async function waitForBroker(namesrv: string, seconds: number, alive: () => stri
   }
 }
 
+/** What clients are told of the only broker. */
+export async function brokerAddress(namesrv: string): Promise<string> {
+  const client = createRemotingClient({ runtime: nodeRuntime() })
+  try {
+    const answer = await client.invoke(namesrv, GetBrokerClusterInfo, {}, { timeoutMs: 5000 })
+    return Object.values(decodeClusterInfo(answer.body).brokerAddrTable)[0]?.brokerAddrs['0'] as string
+  } finally {
+    client.close()
+  }
+}
+
 function start(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
   let output = ''

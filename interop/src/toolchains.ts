@@ -23,7 +23,7 @@ const has = (command: string, ...args: string[]): boolean => {
   }
 }
 
-const newerThan = (file: string, source: string): boolean => existsSync(file) && statSync(file).mtimeMs >= statSync(source).mtimeMs
+export const newerThan = (file: string, source: string): boolean => existsSync(file) && statSync(file).mtimeMs >= statSync(source).mtimeMs
 
 export const JAVA_FLAGS = [
   '--add-opens=java.base/java.lang=ALL-UNNAMED',

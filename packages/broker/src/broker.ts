@@ -2,7 +2,7 @@ import { createRemotingClient, startRemotingServer } from '@skylarkmq/remoting'
 import { createUniqueIds, hostToBytes } from '@skylarkmq/remoting/protocol'
 import type { Runtime } from '@skylarkmq/runtime'
 import { memoryTimerIndex, openMessageStore, openSqliteMetadata, openSqliteTimerIndex } from '@skylarkmq/store'
-import type { MessageStore, MetadataStore, StoreOptions, TimerIndex } from '@skylarkmq/store'
+import type { MessageStore, MetadataStore, TimerIndex } from '@skylarkmq/store'
 import { BROKER_CONFIG } from './config.ts'
 import type { BrokerConfig, Settings } from './config.ts'
 import { parseDelayLevels } from './delay/delay-levels.ts'
@@ -16,6 +16,9 @@ import { QueueLocks } from './groups/queue-locks.ts'
 import { Compensations, FilterCache } from './groups/subscriptions.ts'
 import { HOUSEKEEPING_MS, forgetConnection, keepHouse } from './housekeeping.ts'
 import { ConsumerOffsets } from './offsets/consumer-offsets.ts'
+import { Counters, SAMPLE_MS } from './operate/counters.ts'
+import { ExpiryHurry } from './operate/maintenance.ts'
+import { storeOptions } from './store-options.ts'
 import { HeldPulls } from './pull/held-pulls.ts'
 import { Registration, parseNamesrvAddr } from './registration.ts'
 import { PopService } from './pop/pop-service.ts'
@@ -47,6 +50,8 @@ export interface Broker {
 }
 
 export interface BrokerOptions {
+  /** Keeps settings that updateBrokerConfig changed, before they act; what it throws refuses the change. */
+  readonly saveSettings?: (changes: ReadonlyMap<string, string>) => void
   /** Where small state is kept; without it a SQLite file in storePathRootDir. It is closed with the broker. */
   readonly metadata?: MetadataStore
   /** Where the list of scheduled messages is kept; without it a SQLite file too, or memory when `metadata` is given. Closed likewise. */
@@ -61,11 +66,17 @@ export async function startBroker(runtime: Runtime, given: Partial<BrokerConfig>
   const settings: Settings = { current: Object.freeze(withNames({ ...BROKER_CONFIG.defaults, ...given })) }
   const config = settings.current
   const delayLevelsMs = parseDelayLevels(config.messageDelayLevel)
-  const store = await openMessageStore(runtime, storeOptions(config, delayLevelsMs))
+  const expiryHurry = new ExpiryHurry(runtime.clock)
+  const store = await openMessageStore(runtime, storeOptions(settings, delayLevelsMs, expiryHurry))
   const broker = await withStore(store, async () => {
     const metadata = options.metadata ?? (await openSqliteMetadata(runtime, `${config.storePathRootDir}/skylark/metadata.db`))
     const timerIndex = await openTimerIndex(runtime, config, options)
-    return new RunningBroker(runtime, settings, { store, metadata, timerIndex }, delayLevelsMs)
+    return new RunningBroker(
+      runtime,
+      settings,
+      { store, metadata, timerIndex, expiryHurry, saveSettings: options.saveSettings },
+      delayLevelsMs,
+    )
   })
   try {
     await broker.start()
@@ -101,25 +112,13 @@ function withNames(config: BrokerConfig): BrokerConfig {
   }
 }
 
-const storeOptions = (config: BrokerConfig, delayLevelsMs: readonly number[]): StoreOptions => ({
-  rootDirectory: config.storePathRootDir,
-  ...(config.storePathCommitLog === '' ? {} : { commitLogDirectory: config.storePathCommitLog }),
-  segmentBytes: config.mappedFileSizeCommitLog,
-  flush: config.flushDiskType === 'SYNC_FLUSH' ? 'sync' : 'async',
-  maxMessageBytes: config.maxMessageSize,
-  delayLevelsMs,
-  fileReservedHours: config.fileReservedTime,
-  deleteWhenHours: config.deleteWhen
-    .split(/[;,\s]+/)
-    .filter((hour) => hour !== '')
-    .map(Number),
-})
-
 /** What outlives the process. */
 interface Kept {
   readonly store: MessageStore
   readonly metadata: MetadataStore
   readonly timerIndex: TimerIndex
+  readonly expiryHurry: ExpiryHurry
+  readonly saveSettings: BrokerOptions['saveSettings'] | undefined
 }
 
 /** Wiring only: which part gets which, in what order they start and stop. */
@@ -135,8 +134,9 @@ class RunningBroker implements Broker {
   host = ''
   port = 0
 
-  constructor(runtime: Runtime, settings: Settings, { store, metadata, timerIndex }: Kept, delayLevelsMs: readonly number[]) {
-    const { clock, random, log } = runtime
+  constructor(runtime: Runtime, settings: Settings, kept: Kept, delayLevelsMs: readonly number[]) {
+    const { clock, disk, random, log } = runtime
+    const { store, metadata, timerIndex, expiryHurry, saveSettings } = kept
     const config = settings.current
     this.#runtime = runtime
     this.#settings = settings
@@ -148,8 +148,9 @@ class RunningBroker implements Broker {
     const isSync = config.flushDiskType === 'SYNC_FLUSH'
     const consumers = new ConsumerGroups(clock, isNotified)
     const topics = new TopicConfigs(metadata, clock)
+    const offsets = new ConsumerOffsets(metadata)
     const parts = {
-      ...{ store, metadata, clock, random, log, settings, delayLevelsMs },
+      ...{ store, metadata, clock, disk, random, log, settings, delayLevelsMs, expiryHurry, saveSettings, offsets },
       brokerName: config.brokerName,
       brokerAddr: () => this.address,
       startedAt: clock.now(),
@@ -164,8 +165,8 @@ class RunningBroker implements Broker {
       producers: new ProducerGroups(clock),
       compensations: new Compensations(clock),
       throughput: new Throughput(store),
+      counters: new Counters(store, offsets, clock),
       filters: new FilterCache(),
-      offsets: new ConsumerOffsets(metadata),
       heldPulls: new HeldPulls(clock),
       locks: new QueueLocks(clock),
       schedule: new ScheduleService({ store, metadata, clock, log, delayLevelsMs, topics, isSync }),
@@ -203,6 +204,7 @@ class RunningBroker implements Broker {
     parts.throughput.sample(clock.monotonic())
     const timers = [
       clock.every(HOUSEKEEPING_MS, () => keepHouse(parts)),
+      clock.every(SAMPLE_MS, () => parts.counters.sample()),
       clock.every(this.#settings.current.flushConsumerOffsetInterval, () => offsets.save()),
     ]
     this.#stops.push(() => timers.forEach((timer) => timer.cancel()))

@@ -38,11 +38,10 @@ export const BROKER_CONFIG = defineConfig(
       fixed: true,
       meaning: 'SYNC_FLUSH acknowledges a message after it has been flushed to the disk.',
     }),
-    fileReservedTime: whole({ default: 72, min: 1, unit: 'hours', fixed: true, meaning: 'How long messages are kept.' }),
+    fileReservedTime: whole({ default: 72, min: 1, unit: 'hours', meaning: 'How long messages are kept.' }),
     deleteWhen: text({
       default: '04',
       form: { pattern: /^(?:[01]?\d|2[0-3])(?:;(?:[01]?\d|2[0-3]))*;?$/, allowed: 'hours from 0 to 23, separated by `;`' },
-      fixed: true,
       meaning: 'The hours of the day at which expired files are deleted.',
     }),
     maxMessageSize: whole({ default: 4 * 1024 * 1024, min: 1, unit: 'bytes', fixed: true, meaning: 'The largest body of a message.' }),

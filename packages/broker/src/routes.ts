@@ -2,12 +2,7 @@ import * as commands from '@skylarkmq/remoting/protocol'
 import { route } from '@skylarkmq/remoting'
 import type { Lane, Route } from '@skylarkmq/remoting'
 import type { BrokerConfig } from './config.ts'
-import {
-  getAllConsumerOffsets,
-  getAllDelayOffsets,
-  getBrokerConfig,
-  updateBrokerConfig,
-} from './processors/broker-admin.ts'
+import { getAllConsumerOffsets, getAllDelayOffsets, getBrokerConfig, updateBrokerConfig } from './processors/broker-admin.ts'
 import type { BrokerAdminDeps } from './processors/broker-admin.ts'
 import { getDeliveryFacts } from './explain/delivery-facts.ts'
 import type { FactsDeps } from './explain/delivery-facts.ts'

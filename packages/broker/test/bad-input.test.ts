@@ -27,7 +27,7 @@ describe('bad input gets the right code and a remark that names the field and th
   test.each([
     ['../../etc/passwd', 29, ['topic', '../../etc/passwd']],
     ['a\u0000b', 29, ['topic', 'a\\u0000b']],
-    ['', 29, ['topic', 'empty']],
+    ['', 29, ['topic', 'blank']],
     ['x'.repeat(128), 29, ['topic', '128', '127']],
     ['SCHEDULE_TOPIC_XXXX', 16, ['Sending message to topic[SCHEDULE_TOPIC_XXXX] is forbidden']],
     ['rmq_sys_wheel_timer', 16, ['Sending message to topic[rmq_sys_wheel_timer] is forbidden']],
@@ -64,7 +64,10 @@ describe('bad input gets the right code and a remark that names the field and th
 
   test('a delay level and a delivery time that are no numbers', async () => {
     expect(await client.send('orders', 'x', {}, { DELAY: 'soon' })).toMatchObject({ code: 13, remark: says('DELAY', 'soon') })
-    expect(await client.send('orders', 'x', {}, { TIMER_DELAY_SEC: 'soon' })).toMatchObject({ code: 13, remark: says('TIMER_DELAY_SEC=soon') })
+    expect(await client.send('orders', 'x', {}, { TIMER_DELAY_SEC: 'soon' })).toMatchObject({
+      code: 13,
+      remark: says('TIMER_DELAY_SEC=soon'),
+    })
   })
 
   test('a pull of an unknown topic, and a subscription without a tag', async () => {

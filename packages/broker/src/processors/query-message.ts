@@ -1,4 +1,4 @@
-import { KEY_SEPARATOR, PROPERTY, decodeRecord } from '@skylarkmq/remoting/protocol'
+import { KEY_SEPARATOR, PROPERTY, decodeRecord, javaStringHash } from '@skylarkmq/remoting/protocol'
 import type { QueryMessage, RequestOf, ResponseOf, StoredMessage, ViewMessageById } from '@skylarkmq/remoting/protocol'
 import type { Reply } from '@skylarkmq/remoting'
 import type { MessageStore } from '@skylarkmq/store'
@@ -13,7 +13,10 @@ export interface QueryDeps {
 
 /** Messages by key. The index knows hashes only, so each record's real key is compared here. */
 export function queryMessage({ store, settings }: QueryDeps) {
-  return (header: RequestOf<typeof QueryMessage>): Reply<ResponseOf<typeof QueryMessage>> => {
+  return (
+    header: RequestOf<typeof QueryMessage>,
+  ): Reply<ResponseOf<typeof QueryMessage>> | Promise<Reply<ResponseOf<typeof QueryMessage>>> => {
+    if (header.indexType === 'T') return queryByTag(store, header)
     const isUnique = header._UNIQUE_KEY_QUERY === true
     const wanted = isUnique ? settings.current.defaultQueryMaxNum : header.maxNum
     const max = Math.max(1, Math.min(wanted, LIMITS.queryMessages))
@@ -36,6 +39,46 @@ export function queryMessage({ store, settings }: QueryDeps) {
     if (bodies.length > 0) return { code: 0, header: answerHeader, body: bodies }
     const remark = `can not find message, maybe time range not correct: topic ${plain(header.topic)}, key ${plain(header.key)}`
     return { ...refuse('QUERY_NOT_FOUND', remark), header: answerHeader }
+  }
+}
+
+/** RocketMQ 5.5 indexes tags; here the queues know them by hash already. Oldest first, queue by queue. */
+async function queryByTag(store: MessageStore, header: RequestOf<typeof QueryMessage>): Promise<Reply<ResponseOf<typeof QueryMessage>>> {
+  const { topic, key: tag, beginTimestamp, endTimestamp } = header
+  const max = Math.max(1, Math.min(header.maxNum, LIMITS.queryMessages))
+  const code = javaStringHash(tag)
+  const found: StoredMessage[] = []
+  const bodies: Uint8Array[] = []
+  let bytes = 0
+  for (const queueId of store.queues().get(topic) ?? []) {
+    let offset = store.offsetByTime(topic, queueId, beginTimestamp, 'lower')
+    while (found.length < max && bytes < LIMITS.queryBytes) {
+      const maxBytes = LIMITS.queryBytes - bytes
+      const entryFilter = (tagsCode: number) => tagsCode === code
+      const read = await store.read({ topic, queueId, offset, maxMessages: max - found.length, maxBytes, entryFilter })
+      for (const { record, message } of recordsIn(read.body)) {
+        if (message.properties.get(PROPERTY.TAGS) !== tag || message.storeTimestamp > endTimestamp) continue
+        found.push(message)
+        bodies.push(record)
+        bytes += record.length
+      }
+      if (read.nextOffset <= offset || read.nextOffset >= read.maxOffset) break
+      offset = read.nextOffset
+    }
+  }
+  const newest = found.reduce((a, b) => (b.storeTimestamp >= a.storeTimestamp ? b : a), found[0] as StoredMessage)
+  const answerHeader = { indexLastUpdateTimestamp: newest?.storeTimestamp ?? 0, indexLastUpdatePhyoffset: newest?.physicalOffset ?? 0 }
+  if (found.length > 0) return { code: 0, header: answerHeader, body: bodies }
+  const remark = `can not find message, maybe time range not correct: topic ${plain(topic)}, tag ${plain(tag)}`
+  return { ...refuse('QUERY_NOT_FOUND', remark), header: answerHeader }
+}
+
+function* recordsIn(bytes: Uint8Array): Generator<{ readonly record: Uint8Array; readonly message: StoredMessage }> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  for (let at = 0; at < bytes.length; at += view.getInt32(at)) {
+    const record = bytes.subarray(at, at + view.getInt32(at))
+    const message = decodeRecord(record, 0)
+    if (message !== undefined) yield { record, message }
   }
 }
 

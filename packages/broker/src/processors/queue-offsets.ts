@@ -9,7 +9,7 @@ import type {
 } from '@skylarkmq/remoting/protocol'
 import type { Reply, RequestContext } from '@skylarkmq/remoting'
 import type { MessageStore } from '@skylarkmq/store'
-import { groupMissing, plain, refuse, topicMissing } from '../answers.ts'
+import { plain, refuse, topicMissing } from '../answers.ts'
 import type { Settings } from '../config.ts'
 import type { DeliveryJournal } from '../explain/delivery-journal.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
@@ -86,7 +86,11 @@ export const updateConsumerOffset =
     { consumerGroup, topic, queueId, commitOffset }: RequestOf<typeof UpdateConsumerOffset>,
     { connection }: RequestContext,
   ): Reply<never> => {
-    if (groupConfigs.get(consumerGroup) === undefined) return groupMissing(consumerGroup)
+    if (groupConfigs.get(consumerGroup) === undefined)
+      return refuse(
+        'SUBSCRIPTION_GROUP_NOT_EXIST',
+        `Group ${plain(consumerGroup)} not exist! Create it with: mqadmin updateSubGroup -g NAME -c CLUSTER`,
+      )
     const config = topics.get(topic)
     if (config === undefined) return topicMissing(topic)
     const queues = Math.max(config.readQueueNums, config.writeQueueNums)

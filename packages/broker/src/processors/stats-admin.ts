@@ -5,6 +5,7 @@ import {
   encodeProducerConnection,
   encodeTopicList,
   encodeTopicStats,
+  isSystemGroup,
 } from '@skylarkmq/remoting/protocol'
 import type {
   ClientConnectionInfo,
@@ -19,12 +20,14 @@ import type {
   RequestOf,
 } from '@skylarkmq/remoting/protocol'
 import type { Reply, ServerConnection } from '@skylarkmq/remoting'
+import type { Clock } from '@skylarkmq/runtime'
 import type { MessageStore } from '@skylarkmq/store'
 import { plain, refuse, topicMissing } from '../answers.ts'
 import type { ConsumerGroups } from '../groups/consumer-groups.ts'
 import type { ProducerGroups } from '../groups/producer-groups.ts'
 import type { Compensations } from '../groups/subscriptions.ts'
 import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
+import type { Counters } from '../operate/counters.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
 
 export interface StatsDeps {
@@ -35,6 +38,8 @@ export interface StatsDeps {
   readonly producers: ProducerGroups
   readonly compensations: Compensations
   readonly brokerName: string
+  readonly clock: Clock
+  readonly counters: Counters
 }
 
 export function getTopicStats({ store, topics, brokerName }: StatsDeps) {
@@ -57,18 +62,23 @@ export function getTopicStats({ store, topics, brokerName }: StatsDeps) {
 export function getConsumeStats(deps: StatsDeps) {
   return ({ consumerGroup, topic, topicList }: RequestOf<typeof GetConsumeStats>): Reply<never> => {
     const asked = topic ? [topic] : topicList ? topicList.split(';').filter((name) => name !== '') : deps.offsets.topicsOf(consumerGroup)
-    const subscriptions = deps.consumers.get(consumerGroup)?.subscriptions
-    const offsetTable: (readonly [MessageQueue, OffsetWrapper])[] = []
-    for (const name of asked) {
-      const config = deps.topics.get(name)
-      // An offset that was left behind by a former subscription is no backlog.
-      if (config === undefined || (subscriptions !== undefined && subscriptions.size > 0 && !subscriptions.has(name))) continue
-      for (let queueId = 0; queueId < config.readQueueNums; queueId++) {
-        offsetTable.push([{ topic: name, brokerName: deps.brokerName, queueId }, offsetsOf(deps, consumerGroup, name, queueId)])
-      }
-    }
-    return { code: 0, body: encodeConsumeStats({ offsetTable, consumeTps: 0 }) }
+    const offsetTable = statsOfGroup(deps, consumerGroup, asked)
+    return { code: 0, body: encodeConsumeStats({ offsetTable, consumeTps: deps.counters.consumeTps(consumerGroup, asked) }) }
   }
+}
+
+export function statsOfGroup(deps: StatsDeps, group: string, topics: readonly string[]): (readonly [MessageQueue, OffsetWrapper])[] {
+  const subscriptions = deps.consumers.get(group)?.subscriptions
+  const offsetTable: (readonly [MessageQueue, OffsetWrapper])[] = []
+  for (const name of topics) {
+    const config = deps.topics.get(name)
+    // An offset that was left behind by a former subscription is no backlog.
+    if (config === undefined || (subscriptions !== undefined && subscriptions.size > 0 && !subscriptions.has(name))) continue
+    for (let queueId = 0; queueId < config.readQueueNums; queueId++) {
+      offsetTable.push([{ topic: name, brokerName: deps.brokerName, queueId }, offsetsOf(deps, group, name, queueId)])
+    }
+  }
+  return offsetTable
 }
 
 function offsetsOf({ store, offsets }: StatsDeps, group: string, topic: string, queueId: number): OffsetWrapper {
@@ -111,16 +121,18 @@ export function getProducerConnections({ producers }: StatsDeps) {
   }
 }
 
-export function getAllProducers({ producers }: StatsDeps) {
+export function getAllProducers({ producers, clock }: StatsDeps) {
   return (): Reply<never> => {
+    const started = clock.now() - clock.monotonic()
     const data = Object.fromEntries(
       [...producers.entries()].map(([group, members]) => [
         group,
-        [...members.values()].map(({ connection, clientId }) => ({
+        [...members.values()].map(({ connection, clientId, seenAt }) => ({
           clientId,
           language: connection.language,
-          remoteIP: connection.remoteHost,
+          remoteIP: `/${connection.address}`,
           version: connection.version,
+          lastUpdateTimestamp: Math.round(started + seenAt),
         })),
       ]),
     )
@@ -130,7 +142,9 @@ export function getAllProducers({ producers }: StatsDeps) {
 
 export function getGroupsOfTopic({ consumers, offsets, compensations }: StatsDeps) {
   return ({ topic }: RequestOf<typeof QueryTopicConsumeByWho>): Reply<never> => {
-    const groupList = [...new Set([...consumers.groupsOf(topic), ...offsets.groupsOf(topic), ...compensations.groupsOf(topic)])]
+    // Who only looked with a tool does not consume the topic.
+    const pulling = compensations.groupsOf(topic).filter((group) => !isSystemGroup(group))
+    const groupList = [...new Set([...consumers.groupsOf(topic), ...offsets.groupsOf(topic), ...pulling])]
     return { code: 0, body: encodeJson({ groupList }) }
   }
 }

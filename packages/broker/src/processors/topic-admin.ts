@@ -24,9 +24,7 @@ export function updateTopic({ topics }: TopicAdminDeps) {
   return (header: UpdateHeader): Reply<never> => {
     const wrong = checkTopicName(header.topic)
     if (wrong !== undefined) return refuse('INVALID_PARAMETER', wrong)
-    if (isSystemTopic(header.topic) || topics.systemTopics.has(header.topic))
-      return refuse('INVALID_PARAMETER', `The topic[${plain(header.topic)}] is conflict with system topic.`)
-    const refused = checkNumbers(header)
+    const refused = checkTopicChange(topics, { ...header, attributes: addedAttributes(header.attributes) })
     if (refused !== undefined) return refused
     topics.set({
       topicName: header.topic,
@@ -42,7 +40,30 @@ export function updateTopic({ topics }: TopicAdminDeps) {
   }
 }
 
-function checkNumbers({ readQueueNums, writeQueueNums, perm }: UpdateHeader): Refusal | undefined {
+/** Attributes that a topic may have (RocketMQ 5.5 `TopicAttributes`). */
+const ATTRIBUTES: ReadonlySet<string> = new Set(['queue.type', 'cleanup.policy', 'message.type', 'reserve.time', 'lite.topic.expiration'])
+
+export interface TopicChangeAsked {
+  readonly topic: string
+  readonly readQueueNums: number
+  readonly writeQueueNums: number
+  readonly perm: number
+  readonly attributes: Readonly<Record<string, string>>
+}
+
+/** Why a topic may not become what is asked. */
+export function checkTopicChange(topics: TopicConfigs, asked: TopicChangeAsked): Refusal | undefined {
+  if (isSystemTopic(asked.topic) || topics.systemTopics.has(asked.topic))
+    return refuse('INVALID_PARAMETER', `The topic[${plain(asked.topic)}] is conflict with system topic.`)
+  const unknown = Object.keys(asked.attributes).find((name) => !ATTRIBUTES.has(name))
+  if (unknown !== undefined)
+    return refuse('SYSTEM_ERROR', `unsupported key: ${plain(unknown)}; a topic may have ${[...ATTRIBUTES].join(', ')}`)
+  return checkNumbers(asked)
+}
+
+const addedAttributes = (text: string | undefined): Readonly<Record<string, string>> => changeAttributes({}, text)
+
+function checkNumbers({ readQueueNums, writeQueueNums, perm }: TopicChangeAsked): Refusal | undefined {
   for (const [name, count] of [
     ['readQueueNums', readQueueNums],
     ['writeQueueNums', writeQueueNums],

@@ -180,6 +180,17 @@ export {
   ViewMessageById,
   WipeWritePermOfBroker,
 } from './commands/index.ts'
+export {
+  CleanExpiredConsumequeue,
+  CleanUnusedTopic,
+  DeleteExpiredCommitlog,
+  GetBrokerConsumeStats,
+  QueryConsumeQueue,
+  QueryConsumeTimeSpan,
+  UpdateAndCreateSubscriptiongroupList,
+  UpdateAndCreateTopicList,
+  ViewBrokerStatsData,
+} from './commands/operate.ts'
 export type { AddressRule } from './networks.ts'
 export { addressFor, isLoopback, parseAddressRules } from './networks.ts'
 export { javaStringHash, pairsOf, parseFastjson, parseFastjsonBytes, stringifyFastjson } from './fastjson.ts'

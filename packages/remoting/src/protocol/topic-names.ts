@@ -66,11 +66,15 @@ export const GROUP_MAX_LENGTH = 120
 const RESERVED_GROUPS: ReadonlySet<string> = new Set(['DEFAULT_PRODUCER', 'DEFAULT_CONSUMER'])
 
 const shown = (name: string): string => JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}…` : name)
+const cut = (name: string): string => shown(name).slice(1, -1)
 
+/** Begins as RocketMQ's own sentences do (`TopicValidator`): scripts match on them. */
 function checkName(kind: string, name: string, maxLength: number): string | undefined {
-  if (name.trim() === '') return `the ${kind} name is empty; give it at least one character`
-  if (name.length > maxLength) return `the ${kind} name ${shown(name)} has ${name.length} characters; at most ${maxLength} are allowed`
-  if (!NAME.test(name)) return `the ${kind} name ${shown(name)} has a character that is not allowed; use letters, digits, %, |, _ and -`
+  if (name.trim() === '') return `The specified ${kind} is blank. Give it a name of at least one character`
+  if (name.length > maxLength)
+    return `The specified ${kind} is longer than ${kind} max length ${maxLength}: ${shown(name)} has ${name.length} characters`
+  if (!NAME.test(name))
+    return `The specified ${kind}: ${cut(name)}, contains illegal characters, allowing only ${NAME.source}; use letters, digits, %, |, _ and -`
   return undefined
 }
 

@@ -1,0 +1,30 @@
+import type { StoreOptions } from '@skylarkmq/store'
+import type { Settings } from './config.ts'
+import type { ExpiryHurry } from './operate/maintenance.ts'
+
+const HOURS = Array.from({ length: 24 }, (_, hour) => hour)
+
+/** How long messages are kept is looked up each time: updateBrokerConfig changes it. */
+export function storeOptions(settings: Settings, delayLevelsMs: readonly number[], expiryHurry: ExpiryHurry): StoreOptions {
+  const config = settings.current
+  return {
+    rootDirectory: config.storePathRootDir,
+    ...(config.storePathCommitLog === '' ? {} : { commitLogDirectory: config.storePathCommitLog }),
+    segmentBytes: config.mappedFileSizeCommitLog,
+    flush: config.flushDiskType === 'SYNC_FLUSH' ? 'sync' : 'async',
+    maxMessageBytes: config.maxMessageSize,
+    delayLevelsMs,
+    get fileReservedHours() {
+      return settings.current.fileReservedTime
+    },
+    get deleteWhenHours() {
+      return expiryHurry.isOn ? HOURS : hoursOf(settings.current.deleteWhen)
+    },
+  }
+}
+
+const hoursOf = (text: string): number[] =>
+  text
+    .split(/[;,\s]+/)
+    .filter((hour) => hour !== '')
+    .map(Number)
