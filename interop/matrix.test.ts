@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { apacheCluster, ourCluster } from './src/clusters.ts'
 import type { Cluster } from './src/clusters.ts'
 import { FEATURES, SHORT_DELAYS, sharedGroup } from './src/features.ts'
+import { POP_FEATURES } from './src/pop-features.ts'
 import { OurProbe } from './src/our-probe.ts'
 import type { Probe } from './src/probe.ts'
 import { aliOnsClient, goClient, jars, javaClient } from './src/toolchains.ts'
@@ -39,8 +40,9 @@ function suite(title: string, missing: string | undefined, start: () => Promise<
         if (!maker.missing) probe = maker.make(cluster.namesrv)
       })
       afterAll(() => probe?.stop(), 30_000)
-      for (const feature of FEATURES) {
-        const reason = maker.missing ?? (LACKS[name]?.includes(feature.name) ? 'the client has no such call' : undefined)
+      for (const feature of [...FEATURES, ...POP_FEATURES]) {
+        const isLacking = LACKS[name]?.includes(feature.name) || (POP_FEATURES.includes(feature) && !/^java-5/.test(name))
+        const reason = maker.missing ?? (isLacking ? 'the client has no such call' : undefined)
         const title = `${feature.name}${reason ? ` (skipped: ${reason})` : ''}`
         test.skipIf(reason !== undefined)(title, { concurrent: true }, () => feature.run(cluster, probe, probe))
       }

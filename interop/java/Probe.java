@@ -138,6 +138,8 @@ public class Probe {
         c.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         if (a.containsKey("maxReconsume")) c.setMaxReconsumeTimes(Integer.parseInt(a.get("maxReconsume")));
         if (mode.equals("broadcast")) broadcast(c);
+        // Queues come from the broker, which says whether to pull or to pop them. Not in 4.9: looked up by name.
+        if (a.containsKey("pop")) DefaultMQPushConsumer.class.getMethod("setClientRebalance", boolean.class).invoke(c, false);
         if (a.containsKey("sql")) c.subscribe(a.get("topic"), MessageSelector.bySql(a.get("sql")));
         else c.subscribe(a.get("topic"), a.getOrDefault("expr", "*"));
         Map<String, AtomicInteger> seen = new ConcurrentHashMap<>();

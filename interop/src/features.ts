@@ -15,7 +15,7 @@ export const SHORT_DELAYS = `1s 3s ${Array.from({ length: 16 }, () => '1s').join
 let serial = 0
 export const unique = (word: string): string => `${word}-${process.pid}-${++serial}`
 
-async function until(what: string, condition: () => boolean, seconds = 90): Promise<void> {
+export async function until(what: string, condition: () => boolean, seconds = 90): Promise<void> {
   for (let i = 0; i < seconds * 20; i++) {
     if (condition()) return
     await pause(50)
@@ -23,7 +23,7 @@ async function until(what: string, condition: () => boolean, seconds = 90): Prom
   throw new Error(`not within ${seconds} s: ${what}`)
 }
 
-async function withBroker<T>(
+export async function withBroker<T>(
   cluster: Cluster,
   topic: string,
   work: (invoke: ReturnType<typeof createRemotingClient>, address: string) => Promise<T>,
@@ -61,8 +61,8 @@ export async function createTopic(cluster: Cluster): Promise<string> {
   return topic
 }
 
-const bodies = (list: readonly Delivery[]) => list.filter((d) => d.ok).map((d) => d.body)
-const expected = (prefix: string, count: number) => Array.from({ length: count }, (_, i) => `${prefix}-${i}`)
+export const bodies = (list: readonly Delivery[]) => list.filter((d) => d.ok).map((d) => d.body)
+export const expected = (prefix: string, count: number) => Array.from({ length: count }, (_, i) => `${prefix}-${i}`)
 
 export interface Feature {
   readonly name: string

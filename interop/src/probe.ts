@@ -38,6 +38,8 @@ export interface SubscribeOptions {
   /** An SQL92 condition instead. */
   readonly sql?: string
   readonly mode?: 'concurrent' | 'orderly' | 'broadcast'
+  /** The broker shares queues out and says whether to pull or to pop them. */
+  readonly pop?: boolean
   /** Fail the first so many deliveries of each body; -1: always. */
   readonly fail?: number
   readonly maxReconsume?: number
