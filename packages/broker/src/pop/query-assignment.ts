@@ -28,7 +28,7 @@ export function setMessageRequestMode({ topics, groupConfigs, metadata }: Assign
       return refuse('NO_PERMISSION', `retry topic is not allowed to set mode: ${plain(mode.topic)} is always pulled`)
     if (topics.get(mode.topic) === undefined)
       return refuse('TOPIC_NOT_EXIST', `topic[${plain(mode.topic)}] not exist; create it with: mqadmin updateTopic -t NAME -c CLUSTER`)
-    if (groupConfigs.get(mode.consumerGroup) === undefined) return groupMissing(mode.consumerGroup)
+    if (groupConfigs.findOrCreate(mode.consumerGroup) === undefined) return groupMissing(mode.consumerGroup)
     metadata.set('kv', rowOf(mode.topic, mode.consumerGroup), JSON.stringify(mode))
     return SUCCESS
   }

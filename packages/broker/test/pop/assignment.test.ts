@@ -65,7 +65,7 @@ test('a group that pops gets all queues of each broker, or shares them with its 
 test('a mode that cannot be set is refused', async () => {
   expect((await setMode({ topic: '%RETRY%cg' })).code).toBe(16)
   expect((await setMode({ topic: 'nowhere' })).code).toBe(17)
-  expect((await setMode({ consumerGroup: 'nobody' })).code).toBe(26)
+  expect((await setMode({ consumerGroup: 'bad group' })).code).toBe(26)
 })
 
 test('all groups pop by default when the broker is set so; retry topics are pulled all the same', async () => {
