@@ -15,13 +15,13 @@ const encoded = new Promise<void>((resolve, reject) => {
     consumeFrom: 'first',
     // Minutes in real life: 15 when nothing is set.
     consumeTimeoutMs: 4000,
-    handler: async (message, context) => {
+    handler: async (message, { deadline, extend, signal }) => {
       attempts++
-      console.log(`encoding ${message.text}, ${context.deadline ? 'with' : 'without'} a deadline`)
-      for (let part = 1; part <= 4 && !context.signal.aborted; part++) {
+      console.log(`encoding ${message.text}, ${deadline ? 'with' : 'without'} a deadline`)
+      for (let part = 1; part <= 4 && !signal.aborted; part++) {
         await sleep(1200)
         // Four seconds more from now on. It rejects when the message has been given to somebody else meanwhile.
-        await context.extend()
+        await extend()
       }
       resolve()
     },

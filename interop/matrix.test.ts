@@ -15,9 +15,24 @@ import type { Maker } from './src/toolchains.ts'
 const ours: Maker = { name: 'skylarkmq', missing: undefined, make: (namesrv) => new OurProbe(namesrv) }
 const clients: readonly Maker[] = [javaClient('5.5.0'), javaClient('5.3.3'), javaClient('4.9.8'), goClient(), aliOnsClient(), ours]
 
+const TIMERS = [
+  'timer: a message with a delay of its own comes at its time',
+  'timer: a message with a moment of its own comes at its time',
+] as const
+const RECALL = 'recall: a scheduled message that is taken back does not come'
+
 /** What a client cannot do by its own limits, and why. */
 const LACKS: Readonly<Record<string, readonly string[]>> = {
+  'java-4.9.8': [...TIMERS, RECALL],
+  'go-2.1.2': ['lite pull: subscribe, poll, seek back, poll again', 'lite pull: assign all queues, poll, seek back, poll again', RECALL],
   'ali-ons-3.12.0': [
+    // A moment it can name; what it calls a delay is a level.
+    TIMERS[0],
+    RECALL,
+    'lite pull: subscribe, poll, seek back, poll again',
+    'lite pull: assign all queues, poll, seek back, poll again',
+    'message trace: sent and consumed, read by our admin client',
+    'namespace: plain names for the application, NS%topic for everybody else',
     'send async, consume concurrently',
     'send oneway, consume concurrently',
     'send batch, consume concurrently',
@@ -66,7 +81,7 @@ const apache = jars('5.5.0', 'servers')
 suite(
   'on Apache RocketMQ 5.5.0',
   'missing' in apache ? apache.missing : undefined,
-  () => apacheCluster('5.5.0', { enablePropertyFilter: 'true', messageDelayLevel: SHORT_DELAYS }),
+  () => apacheCluster('5.5.0', { enablePropertyFilter: 'true', messageDelayLevel: SHORT_DELAYS, recallMessageEnable: 'true' }),
   onApache,
 )
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	rocketmq "github.com/apache/rocketmq-client-go/v2"
 	"github.com/apache/rocketmq-client-go/v2/consumer"
@@ -98,10 +99,14 @@ func (byKey) Select(m *primitive.Message, queues []*primitive.MessageQueue, _ st
 	return queues[n%len(queues)]
 }
 
-func theProducer(ordered bool) (rocketmq.Producer, error) {
+func traceConfig(group string) *primitive.TraceConfig {
+	return &primitive.TraceConfig{GroupName: group, Access: primitive.Local, Resolver: primitive.NewPassthroughResolver([]string{namesrv})}
+}
+
+func theProducer(ordered bool, a args) (rocketmq.Producer, error) {
 	lock.Lock()
 	defer lock.Unlock()
-	name := fmt.Sprintf("probe-go-%v", ordered)
+	name := fmt.Sprintf("probe-go-%v%v%v", ordered, a["trace"], a["namespace"])
 	if p, ok := producers[name]; ok {
 		return p, nil
 	}
@@ -110,6 +115,12 @@ func theProducer(ordered bool) (rocketmq.Producer, error) {
 	}
 	if ordered {
 		options = append(options, producer.WithQueueSelector(byKey{}))
+	}
+	if a["trace"] != "" {
+		options = append(options, producer.WithTrace(traceConfig(name)))
+	}
+	if a["namespace"] != "" {
+		options = append(options, producer.WithNamespace(a["namespace"]))
 	}
 	p, err := rocketmq.NewProducer(options...)
 	if err == nil {
@@ -124,7 +135,7 @@ func theProducer(ordered bool) (rocketmq.Producer, error) {
 
 func send(a args) error {
 	mode := a.text("mode", "sync")
-	p, err := theProducer(mode == "ordered")
+	p, err := theProducer(mode == "ordered", a)
 	if err != nil {
 		return err
 	}
@@ -147,6 +158,12 @@ func send(a args) error {
 				name, value, _ := strings.Cut(pair, ":")
 				m.WithProperty(name, value)
 			}
+		}
+		if ms := a.number("delayMs", 0); ms > 0 {
+			m.WithProperty("TIMER_DELAY_MS", strconv.Itoa(ms))
+		}
+		if ms := a.number("deliverInMs", 0); ms > 0 {
+			m.WithProperty("TIMER_DELIVER_MS", strconv.FormatInt(time.Now().UnixMilli()+int64(ms), 10))
 		}
 		if level := a.number("delayLevel", 0); level > 0 {
 			m.WithDelayTimeLevel(level)
@@ -202,15 +219,25 @@ func subscribe(a args) error {
 	name := a["consumer"]
 	mode := a.text("mode", "concurrent")
 	fail := a.number("fail", 0)
+	from := consumer.ConsumeFromFirstOffset
+	if a["from"] == "last" {
+		from = consumer.ConsumeFromLastOffset
+	}
 	options := []consumer.Option{
 		consumer.WithNsResolver(primitive.NewPassthroughResolver([]string{namesrv})), consumer.WithGroupName(a["group"]), consumer.WithInstance(name),
-		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset), consumer.WithConsumerOrder(mode == "orderly"),
+		consumer.WithConsumeFromWhere(from), consumer.WithConsumerOrder(mode == "orderly"),
 	}
 	if mode == "broadcast" {
 		options = append(options, consumer.WithConsumerModel(consumer.BroadCasting))
 	}
 	if n := a.number("maxReconsume", -1); n >= 0 {
 		options = append(options, consumer.WithMaxReconsumeTimes(int32(n)))
+	}
+	if a["trace"] != "" {
+		options = append(options, consumer.WithTrace(traceConfig(a["group"])))
+	}
+	if a["namespace"] != "" {
+		options = append(options, consumer.WithNamespace(a["namespace"]))
 	}
 	c, err := rocketmq.NewPushConsumer(options...)
 	if err != nil {

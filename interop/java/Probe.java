@@ -14,6 +14,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
@@ -26,6 +27,7 @@ import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
 
 /**
  * An unmodified Apache client behind a line protocol: each line on standard input is `id TAB op TAB key=value ...`; each line on
@@ -36,6 +38,7 @@ public class Probe {
     static final PrintStream OUT = new PrintStream(System.out, true);
     static final Map<String, DefaultMQProducer> PRODUCERS = new HashMap<>();
     static final Map<String, DefaultMQPushConsumer> CONSUMERS = new ConcurrentHashMap<>();
+    static final Map<String, DefaultLitePullConsumer> LITE = new ConcurrentHashMap<>();
     static String namesrv;
 
     public static void main(String[] args) throws Exception {
@@ -66,25 +69,31 @@ public class Probe {
         switch (op) {
             case "send": return send(a);
             case "subscribe": return subscribe(a);
-            case "unsubscribe": CONSUMERS.remove(a.get("consumer")).shutdown(); return "";
+            case "unsubscribe":
+                if (LITE.containsKey(a.get("consumer"))) LITE.remove(a.get("consumer")).shutdown();
+                else CONSUMERS.remove(a.get("consumer")).shutdown();
+                return "";
             default: throw new IllegalArgumentException("unknown op " + op);
         }
     }
 
-    static synchronized DefaultMQProducer producer(String group) throws Exception {
-        DefaultMQProducer p = PRODUCERS.get(group);
+    static synchronized DefaultMQProducer producer(Map<String, String> a) throws Exception {
+        String group = a.getOrDefault("group", "probe-producer");
+        String own = group + a.get("trace") + a.get("namespace");
+        DefaultMQProducer p = PRODUCERS.get(own);
         if (p == null) {
-            p = new DefaultMQProducer(group);
+            p = new DefaultMQProducer(group, a.containsKey("trace"), (String) null);
+            if (a.containsKey("namespace")) p.setNamespace(a.get("namespace"));
             p.setNamesrvAddr(namesrv);
             p.setInstanceName(group + "-" + System.nanoTime());
             p.start();
-            PRODUCERS.put(group, p);
+            PRODUCERS.put(own, p);
         }
         return p;
     }
 
     static String send(Map<String, String> a) throws Exception {
-        DefaultMQProducer p = producer(a.getOrDefault("group", "probe-producer"));
+        DefaultMQProducer p = producer(a);
         int count = Integer.parseInt(a.getOrDefault("count", "1"));
         String mode = a.getOrDefault("mode", "sync");
         List<Message> messages = new ArrayList<>();
@@ -95,6 +104,10 @@ public class Probe {
             Message m = new Message(a.get("topic"), a.getOrDefault("tag", ""), a.getOrDefault("key", ""), body.toString().getBytes(StandardCharsets.UTF_8));
             if (a.containsKey("properties")) for (String pair : a.get("properties").split(",")) m.putUserProperty(pair.split(":")[0], pair.split(":")[1]);
             if (a.containsKey("delayLevel")) m.setDelayTimeLevel(Integer.parseInt(a.get("delayLevel")));
+            // Not in 4.9: looked up by name.
+            if (a.containsKey("delayMs")) Message.class.getMethod("setDelayTimeMs", long.class).invoke(m, Long.parseLong(a.get("delayMs")));
+            if (a.containsKey("deliverInMs"))
+                Message.class.getMethod("setDeliverTimeMs", long.class).invoke(m, System.currentTimeMillis() + Long.parseLong(a.get("deliverInMs")));
             messages.add(m);
         }
         List<String> ids = Collections.synchronizedList(new ArrayList<>());
@@ -123,19 +136,30 @@ public class Probe {
                 SendResult r = p.send(m, 10000);
                 if (!r.getSendStatus().name().equals("SEND_OK")) throw new IllegalStateException("status " + r.getSendStatus());
                 ids.add(r.getMsgId());
+                if (a.containsKey("recall")) recall(p, m.getTopic(), r);
             }
         }
         return ",\"count\":" + count + ",\"ids\":" + ids.size();
+    }
+
+    /** Since 5.3.2. */
+    static void recall(DefaultMQProducer p, String topic, SendResult sent) throws Exception {
+        Object handle = SendResult.class.getMethod("getRecallHandle").invoke(sent);
+        Object id = DefaultMQProducer.class.getMethod("recallMessage", String.class, String.class).invoke(p, topic, handle);
+        if (!sent.getMsgId().equals(id)) throw new IllegalStateException("recalled " + id + ", not " + sent.getMsgId());
     }
 
     static String subscribe(Map<String, String> a) throws Exception {
         String name = a.get("consumer");
         String mode = a.getOrDefault("mode", "concurrent");
         int fail = Integer.parseInt(a.getOrDefault("fail", "0"));
-        DefaultMQPushConsumer c = new DefaultMQPushConsumer(a.get("group"));
+        if (mode.equals("lite") || mode.equals("assign")) return pull(name, mode, a);
+        DefaultMQPushConsumer c = new DefaultMQPushConsumer(a.get("group"), a.containsKey("trace"), (String) null);
+        if (a.containsKey("namespace")) c.setNamespace(a.get("namespace"));
         c.setNamesrvAddr(namesrv);
         c.setInstanceName(name + "-" + System.nanoTime());
-        c.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        boolean last = a.getOrDefault("from", "first").equals("last");
+        c.setConsumeFromWhere(last ? ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET : ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         if (a.containsKey("maxReconsume")) c.setMaxReconsumeTimes(Integer.parseInt(a.get("maxReconsume")));
         if (mode.equals("broadcast")) broadcast(c);
         // Queues come from the broker, which says whether to pull or to pop them. Not in 4.9: looked up by name.
@@ -158,6 +182,36 @@ public class Probe {
         }
         c.start();
         CONSUMERS.put(name, c);
+        return "";
+    }
+
+    static String pull(String name, String mode, Map<String, String> a) throws Exception {
+        DefaultLitePullConsumer c = new DefaultLitePullConsumer(a.get("group"));
+        c.setNamesrvAddr(namesrv);
+        c.setInstanceName(name + "-" + System.nanoTime());
+        c.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        if (mode.equals("lite")) c.subscribe(a.get("topic"), a.getOrDefault("expr", "*"));
+        c.start();
+        if (mode.equals("assign")) c.assign(c.fetchMessageQueues(a.get("topic")));
+        LITE.put(name, c);
+        int rewindAfter = Integer.parseInt(a.getOrDefault("rewindAfter", "-1"));
+        Map<String, AtomicInteger> seen = new ConcurrentHashMap<>();
+        Thread poller = new Thread(() -> {
+            int count = 0;
+            try {
+                while (LITE.get(name) == c) {
+                    for (MessageExt m : c.poll(1000)) {
+                        handle(name, m, seen, 0);
+                        if (++count == rewindAfter) for (MessageQueue q : c.fetchMessageQueues(a.get("topic"))) c.seekToBegin(q);
+                    }
+                    c.commitSync();
+                }
+            } catch (Throwable e) {
+                if (LITE.get(name) == c) e.printStackTrace();
+            }
+        });
+        poller.setDaemon(true);
+        poller.start();
         return "";
     }
 

@@ -1,5 +1,6 @@
 /** What every client must be able to do, as stories over any cluster and any pair of clients. */
 import { expect } from 'vitest'
+import { createAdmin, createPullConsumer } from '@skylarkmq/client'
 import { createRemotingClient, expectSuccess } from '@skylarkmq/remoting'
 import { decodeTopicRoute, GetMaxOffset, GetRouteinfoByTopic, UpdateAndCreateTopic } from '@skylarkmq/remoting/protocol'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
@@ -228,6 +229,100 @@ const delayed: Feature = {
   },
 }
 
+const litePull = (mode: 'lite' | 'assign'): Feature => ({
+  name: mode === 'lite' ? 'lite pull: subscribe, poll, seek back, poll again' : 'lite pull: assign all queues, poll, seek back, poll again',
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const [name, group] = [unique('c'), unique('g')]
+    await producer.send({ topic, count: 12, prefix: 'p' })
+    await consumer.subscribe({ consumer: name, group, topic, mode, rewindAfter: 12 })
+    await until('each message twice', () => bodies(consumer.deliveries(name)).length >= 24, 60)
+    const twice = [...expected('p', 12), ...expected('p', 12)].sort()
+    expect(bodies(consumer.deliveries(name)).sort()).toEqual(twice)
+    await consumer.unsubscribe(name)
+  },
+})
+
+const messageTrace: Feature = {
+  name: 'message trace: sent and consumed, read by our admin client',
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const [name, group, key] = [unique('c'), unique('g'), unique('key')]
+    await consumer.subscribe({ consumer: name, group, topic, trace: true })
+    await producer.send({ topic, count: 1, prefix: 't', key, tag: 'TagA', trace: true })
+    await until('the message', () => bodies(consumer.deliveries(name)).length === 1)
+    await using admin = await createAdmin({ namesrvAddr: cluster.namesrv })
+    let types: string[] = []
+    for (let i = 0; i < 150 && types.length < 3; i++) {
+      await pause(200)
+      const [message] = await admin.messages.queryByKey(topic, key)
+      const events = message ? await admin.messages.trace(message.messageId).catch(() => []) : []
+      types = events.map((event) => event.type)
+      const [sent, begin, end] = events
+      if (sent?.type !== 'sent' || begin?.type !== 'consumeBegin' || end?.type !== 'consumeEnd') continue
+      expect(sent).toMatchObject({ topic, tags: 'TagA', isSuccess: true, bodyBytes: 3, offsetMessageId: message?.offsetMessageId })
+      expect(sent.keys).toBe(key)
+      expect(begin).toMatchObject({ group, retryTimes: 0 })
+      expect(end).toMatchObject({ requestId: begin.requestId, isSuccess: true, result: 'success' })
+    }
+    expect(types).toEqual(['sent', 'consumeBegin', 'consumeEnd'])
+    await consumer.unsubscribe(name)
+  },
+}
+
+const namespaces: Feature = {
+  name: 'namespace: plain names for the application, NS%topic for everybody else',
+  async run(cluster, producer, consumer) {
+    const [namespace, topic, name] = [unique('NS'), unique('topic'), unique('c')]
+    await producer.send({ topic, count: 4, prefix: 'n', namespace })
+    await consumer.subscribe({ consumer: name, group: unique('g'), topic, namespace })
+    await until('4 messages', () => bodies(consumer.deliveries(name)).length >= 4, 60)
+    const got = consumer.deliveries(name)
+    expect(bodies(got).sort()).toEqual(expected('n', 4))
+    // Go's client shows its application the namespace.
+    const shown = consumer.name.startsWith('go') ? `${namespace}%${topic}` : topic
+    expect(new Set(got.map((d) => d.topic))).toEqual(new Set([shown]))
+    await consumer.unsubscribe(name)
+    await using reader = await createPullConsumer({ namesrvAddr: cluster.namesrv }, { group: unique('g'), consumeFrom: 'first' })
+    await reader.assign(await reader.topicQueues(`${namespace}%${topic}`))
+    const physical: string[] = []
+    for (let i = 0; i < 20 && physical.length < 4; i++) physical.push(...(await reader.poll({ timeoutMs: 2000 })).map(({ text }) => text))
+    expect(physical.sort()).toEqual(expected('n', 4))
+  },
+}
+
+const timed = (kind: 'a delay' | 'a moment'): Feature => ({
+  name: `timer: a message with ${kind} of its own comes at its time`,
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const name = unique('c')
+    await consumer.subscribe({ consumer: name, group: unique('g'), topic })
+    await producer.send({ topic, count: 1, prefix: 'now' })
+    await until('the message without delay', () => consumer.deliveries(name).length >= 1)
+    const sentAt = runtime.clock.monotonic()
+    await producer.send({ topic, count: 1, prefix: 'at-its-time', ...(kind === 'a delay' ? { delayMs: 3400 } : { deliverInMs: 3400 }) })
+    await until('the message with a time of its own', () => consumer.deliveries(name).length >= 2)
+    expect(runtime.clock.monotonic() - sentAt).toBeGreaterThanOrEqual(3300)
+    expect(bodies(consumer.deliveries(name))).toEqual(['now-0', 'at-its-time-0'])
+    await consumer.unsubscribe(name)
+  },
+})
+
+const recalled: Feature = {
+  name: 'recall: a scheduled message that is taken back does not come',
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const name = unique('c')
+    await consumer.subscribe({ consumer: name, group: unique('g'), topic })
+    await producer.send({ topic, count: 3, prefix: 'taken-back', deliverInMs: 6000, recall: true })
+    await producer.send({ topic, count: 3, prefix: 'stays', deliverInMs: 6500 })
+    await until('the messages that stay', () => consumer.deliveries(name).length >= 3)
+    await pause(1500)
+    expect(bodies(consumer.deliveries(name)).sort()).toEqual(expected('stays', 3))
+    await consumer.unsubscribe(name)
+  },
+}
+
 /** The features of one client on its own: it produces and it consumes. */
 export const FEATURES: readonly Feature[] = [
   sendAndConsume('sync', 10),
@@ -241,6 +336,13 @@ export const FEATURES: readonly Feature[] = [
   broadcast,
   retryToDlq,
   delayed,
+  timed('a delay'),
+  timed('a moment'),
+  recalled,
+  litePull('lite'),
+  litePull('assign'),
+  messageTrace,
+  namespaces,
 ]
 
 /** Two clients of different kinds in one group share the queues; when one leaves, the other takes all. */

@@ -1,6 +1,6 @@
 /** Our own client behind the interface of the foreign ones. */
 import { createClient, RocketError } from '@skylarkmq/client'
-import type { Client, Producer, PushConsumer } from '@skylarkmq/client'
+import type { Client, Producer, PullConsumer, PushConsumer, ReceivedMessage } from '@skylarkmq/client'
 import type { Delivery, Probe, SendOptions, SubscribeOptions } from './probe.ts'
 import { scratch } from './toolchains.ts'
 
@@ -8,17 +8,17 @@ export class OurProbe implements Probe {
   readonly name = 'skylarkmq'
   readonly #namesrv: string
   readonly #clients: Client[] = []
-  readonly #consumers = new Map<string, PushConsumer>()
+  readonly #consumers = new Map<string, PushConsumer | PullConsumer>()
+  readonly #failures: unknown[] = []
   readonly #deliveries = new Map<string, Delivery[]>()
-  #producer: Producer | undefined
+  readonly #producers = new Map<string, Producer>()
 
   constructor(namesrv: string) {
     this.#namesrv = namesrv
   }
 
   async send(options: SendOptions): Promise<void> {
-    this.#producer ??= (await this.#client()).producer({ group: 'probe-ours', timeoutMs: 10_000 })
-    const producer = this.#producer
+    const producer = await this.#producerFor(options)
     const mode = options.mode ?? 'sync'
     const messages = Array.from({ length: options.count ?? 1 }, (_, i) => ({
       topic: options.topic,
@@ -26,6 +26,8 @@ export class OurProbe implements Probe {
       tags: options.tag,
       keys: options.key,
       delayLevel: options.delayLevel,
+      delayMs: options.delayMs,
+      deliverAt: options.deliverInMs === undefined ? undefined : Date.now() + options.deliverInMs,
       properties: Object.fromEntries((options.properties?.split(',') ?? []).map((pair) => pair.split(':') as [string, string])),
       orderKey: mode === 'ordered' ? String(i % (options.keys ?? 3)) : undefined,
     }))
@@ -42,11 +44,27 @@ export class OurProbe implements Probe {
         return queue
       }
       for (const message of messages) await producer.send(message, { selectQueue })
-    } else for (const message of messages) await producer.send(message)
+    } else {
+      for (const message of messages) {
+        const receipt = await producer.send(message)
+        if (options.recall) await producer.recall(receipt)
+      }
+    }
+  }
+
+  async #producerFor({ trace = false, namespace }: SendOptions): Promise<Producer> {
+    const key = `${trace} ${namespace}`
+    const known = this.#producers.get(key)
+    if (known) return known
+    const client = await this.#client(namespace)
+    const made = client.producer({ group: 'probe-ours', timeoutMs: 10_000, messageTrace: trace })
+    this.#producers.set(key, made)
+    return made
   }
 
   async subscribe(options: SubscribeOptions): Promise<void> {
-    const client = await this.#client()
+    if (options.mode === 'lite' || options.mode === 'assign') return this.#pull(options)
+    const client = await this.#client(options.namespace)
     const seen = new Map<string, number>()
     const fail = options.fail ?? 0
     const consumer = client.pushConsumer({
@@ -54,7 +72,8 @@ export class OurProbe implements Probe {
       subscriptions: { [options.topic]: options.sql === undefined ? (options.expr ?? '*') : { sql: options.sql } },
       orderly: options.mode === 'orderly',
       model: options.mode === 'broadcast' ? 'broadcasting' : 'clustering',
-      consumeFrom: 'first',
+      consumeFrom: options.from ?? 'first',
+      messageTrace: options.trace ?? false,
       offsetFolder: scratch('offsets'),
       suspendMs: 200,
       ...(options.maxReconsume === undefined ? {} : { maxReconsumeTimes: options.maxReconsume }),
@@ -62,17 +81,7 @@ export class OurProbe implements Probe {
         const times = (seen.get(message.text) ?? 0) + 1
         seen.set(message.text, times)
         const ok = fail >= 0 && times > fail
-        this.#of(options.consumer).push({
-          consumer: options.consumer,
-          body: message.text,
-          topic: message.topic,
-          tag: message.tags ?? null,
-          keys: message.keys.join(' '),
-          queueId: message.queueId,
-          queueOffset: message.queueOffset,
-          reconsumeTimes: message.reconsumeTimes,
-          ok,
-        })
+        this.#note(options.consumer, message, ok)
         if (ok) return
         if (options.retryLevel !== undefined) message.retry({ delayLevel: options.retryLevel })
         else throw new Error('as told')
@@ -80,6 +89,27 @@ export class OurProbe implements Probe {
     })
     await consumer.start()
     this.#consumers.set(options.consumer, consumer)
+  }
+
+  async #pull({ consumer: name, group, topic, expr = '*', mode, rewindAfter }: SubscribeOptions): Promise<void> {
+    const client = await this.#client()
+    const consumer = client.pullConsumer({ group, consumeFrom: 'first' })
+    if (mode === 'lite') await consumer.subscribe(topic, expr)
+    else await consumer.assign(await consumer.topicQueues(topic))
+    this.#consumers.set(name, consumer)
+    const poll = async () => {
+      let count = 0
+      for await (const message of consumer) {
+        this.#note(name, message, true)
+        if (++count === rewindAfter) for (const queue of consumer.queues) await consumer.seekToBegin(queue)
+      }
+    }
+    poll().catch((error: unknown) => this.#failures.push(error))
+  }
+
+  #note(consumer: string, message: ReceivedMessage, ok: boolean): void {
+    const { text: body, topic, tags, keys, queueId, queueOffset, reconsumeTimes } = message
+    this.#of(consumer).push({ consumer, body, topic, tag: tags ?? null, keys: keys.join(' '), queueId, queueOffset, reconsumeTimes, ok })
   }
 
   async unsubscribe(consumer: string): Promise<void> {
@@ -92,11 +122,12 @@ export class OurProbe implements Probe {
 
   async stop(): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.close({ drainMs: 1000 })))
+    if (this.#failures.length > 0) throw this.#failures[0]
   }
 
   /** A client of its own for each consumer, as separate processes would have. */
-  async #client(): Promise<Client> {
-    const client = await createClient({ namesrvAddr: this.#namesrv })
+  async #client(namespace?: string): Promise<Client> {
+    const client = await createClient({ namesrvAddr: this.#namesrv, ...(namespace ? { namespace } : {}) })
     this.#clients.push(client)
     return client
   }

@@ -26,8 +26,16 @@ export interface SendOptions {
   readonly keys?: number
   readonly size?: number
   readonly delayLevel?: number
+  /** A delivery time of the message's own: so long after the send, or the moment that is so far ahead. */
+  readonly delayMs?: number
+  readonly deliverInMs?: number
+  /** Takes the messages back once they are stored. */
+  readonly recall?: boolean
   /** Properties of the application: `name:value,…`. */
   readonly properties?: string
+  /** Writes message traces. */
+  readonly trace?: boolean
+  readonly namespace?: string
 }
 
 export interface SubscribeOptions {
@@ -37,9 +45,17 @@ export interface SubscribeOptions {
   readonly expr?: string
   /** An SQL92 condition instead. */
   readonly sql?: string
-  readonly mode?: 'concurrent' | 'orderly' | 'broadcast'
+  /** `lite`: a pull consumer that shares queues with its group; `assign`: one that takes all queues by itself. */
+  readonly mode?: 'concurrent' | 'orderly' | 'broadcast' | 'lite' | 'assign'
+  /** Pull consumers: after so many messages all queues are read again from their begin, once. */
+  readonly rewindAfter?: number
+  /** Writes message traces. */
+  readonly trace?: boolean
+  readonly namespace?: string
   /** The broker shares queues out and says whether to pull or to pop them. */
   readonly pop?: boolean
+  /** Where a new group begins. Default `first`. */
+  readonly from?: 'first' | 'last'
   /** Fail the first so many deliveries of each body; -1: always. */
   readonly fail?: number
   readonly maxReconsume?: number

@@ -21,7 +21,7 @@ export interface ConsumeContext {
    * More time for a handler that is still at it: the deadline is `ms` from now (default: `consumeTimeoutMs`), never earlier than it was.
    * Rejects when the message is not ours any more.
    */
-  extend(ms?: number): Promise<void>
+  readonly extend: (ms?: number) => Promise<void>
   /** The W3C trace that the message belongs to. What the handler sends carries it on by itself. */
   readonly trace: TraceContext | undefined
 }
@@ -77,7 +77,12 @@ class Context implements ConsumeContext {
     return traceOf((this.#entries[0] as Entry).message.properties)
   }
 
-  async extend(ms?: number): Promise<void> {
+  /** Works without its object: handlers take their context apart. */
+  get extend(): (ms?: number) => Promise<void> {
+    return (ms) => this.#extend(ms)
+  }
+
+  async #extend(ms: number | undefined): Promise<void> {
     if (ms !== undefined && !(ms > 0)) throw new RocketError(`extend(${ms}): the time must be above 0`, { code: 'BAD_ARGUMENT' })
     const { message, done } = this.#entries[0] as Entry
     if (done || this.#assigned.isDropped) {

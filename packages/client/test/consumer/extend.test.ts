@@ -81,10 +81,10 @@ describe('extend()', () => {
     const consumer = client('one').pushConsumer({
       ...options,
       orderly: true,
-      handler: async (_, context) => {
-        log.push(context.deadline)
-        await context.extend()
-        await context.extend(-1).catch((error: { code: string }) => log.push(error.code))
+      handler: async (_, { deadline, extend }) => {
+        log.push(deadline)
+        await extend()
+        await extend(-1).catch((error: { code: string }) => log.push(error.code))
       },
     })
     await world.until(consumer.start())
