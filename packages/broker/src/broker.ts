@@ -1,6 +1,6 @@
 import { createRemotingClient, startRemotingServer } from '@skylarkmq/remoting'
 import { createUniqueIds, hostToBytes } from '@skylarkmq/remoting/protocol'
-import type { Runtime } from '@skylarkmq/runtime'
+import type { Figure, Runtime } from '@skylarkmq/runtime'
 import { memoryTimerIndex, openMessageStore, openSqliteMetadata, openSqliteTimerIndex } from '@skylarkmq/store'
 import type { MessageStore, MetadataStore, TimerIndex } from '@skylarkmq/store'
 import { BROKER_CONFIG } from './config.ts'
@@ -16,6 +16,7 @@ import { QueueLocks } from './groups/queue-locks.ts'
 import { Compensations, FilterCache } from './groups/subscriptions.ts'
 import { HOUSEKEEPING_MS, forgetConnection, keepHouse } from './housekeeping.ts'
 import { ConsumerOffsets } from './offsets/consumer-offsets.ts'
+import { brokerFigures } from './operate/figures.ts'
 import { Counters, SAMPLE_MS } from './operate/counters.ts'
 import { ExpiryHurry } from './operate/maintenance.ts'
 import { storeOptions } from './store-options.ts'
@@ -28,6 +29,7 @@ import { brokerRoutes, makeLanes } from './routes.ts'
 import type { BrokerParts } from './routes.ts'
 import { Throughput } from './throughput.ts'
 import { TimerService } from './timer/timer-service.ts'
+import { followCompaction } from './topics/follow-compaction.ts'
 import { createOnDemand } from './topics/on-demand.ts'
 import { addSystemTopics } from './topics/system-topics.ts'
 import { TopicConfigs } from './topics/topic-configs.ts'
@@ -40,6 +42,10 @@ export interface Broker {
   /** What clients are told to connect to: `host:port`. */
   readonly address: string
   readonly store: MessageStore
+  /** What a monitor reads, computed now. */
+  figures(): Iterable<Figure>
+  /** Why it should get no traffic now; empty when it is ready. */
+  unready(): readonly string[]
   /**
    * For development: makes a topic whose route somebody asks for; resolves when the NameServers know it. False when the name is none or
    * the system's, or autoCreateTopicEnable is off.
@@ -176,6 +182,7 @@ class RunningBroker implements Broker {
     this.#parts = { ...parts, ...makeGuards(parts), ...services }
     addSystemTopics(topics, config, config.brokerName, delayLevelsMs.length)
     const recovered = topics.recover(store.queues(), CLIENT_QUEUES)
+    followCompaction(topics, store)
     if (recovered > 0) log.warn('topics whose settings a crash had lost were made again from their messages', { count: recovered })
   }
 
@@ -257,6 +264,15 @@ class RunningBroker implements Broker {
     await registration.start()
     this.#stops.push(() => this.#parts.reachability.close())
     this.#parts.reachability.start(client, this.address, parseNamesrvAddr(config.namesrvAddr))
+  }
+
+  figures(): Iterable<Figure> {
+    return brokerFigures(this.#parts)
+  }
+
+  unready(): readonly string[] {
+    const { refusal } = this.store
+    return [...(refusal === undefined ? [] : [refusal]), ...(this.#registration?.unknownAt() ?? ['it has not registered yet'])]
   }
 
   async createTopicOnDemand(topic: string): Promise<boolean> {

@@ -50,6 +50,27 @@ export const BROKER_CONFIG = defineConfig(
       fixed: true,
       meaning: 'The delays of level 1, 2, …: numbers with s, m, h or d.',
     }),
+    compactionScheduleInternal: whole({
+      default: 900_000,
+      min: 100,
+      unit: 'ms',
+      fixed: true,
+      meaning: 'How often topics with cleanup.policy=COMPACTION are compacted.',
+    }),
+    compactionTombstoneRetention: whole({
+      default: 86_400_000,
+      unit: 'ms',
+      fixed: true,
+      meaning: 'How long the deletion of a key stays visible in a compacted topic: consumers that are slower may miss it.',
+    }),
+    maxOffsetMapSize: whole({
+      default: 100 * 1024 * 1024,
+      min: 16 * 1024,
+      unit: 'bytes',
+      fixed: true,
+      meaning: 'Memory for the keys while files of a compacted topic are merged; with more keys the files are looked at several times.',
+    }),
+    enableMixedMessageType: flag({ default: false, meaning: 'Topics may have message.type=MIXED.' }),
     brokerPermission: whole({ default: 6, min: 0, max: 7, meaning: '4 may be read from, 2 may be written to; the sum of both is usual.' }),
     autoCreateTopicEnable: flag({ default: true, meaning: 'A send to a topic that is not there creates it.' }),
     defaultTopicQueueNums: whole({
@@ -260,6 +281,10 @@ export const BROKER_CONFIG = defineConfig(
   },
   {
     withoutEffect: [
+      'enableCompaction',
+      'compactionThreadNum',
+      'compactionMappedFileSize',
+      'compactionCqMappedFileSize',
       'brokerRole',
       'brokerIP2',
       'haListenPort',

@@ -14,6 +14,11 @@ export function storeOptions(settings: Settings, delayLevelsMs: readonly number[
     flush: config.flushDiskType === 'SYNC_FLUSH' ? 'sync' : 'async',
     maxMessageBytes: config.maxMessageSize,
     delayLevelsMs,
+    compaction: {
+      intervalMs: config.compactionScheduleInternal,
+      tombstoneRetentionMs: config.compactionTombstoneRetention,
+      mapBytes: config.maxOffsetMapSize,
+    },
     get fileReservedHours() {
       return settings.current.fileReservedTime
     },

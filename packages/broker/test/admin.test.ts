@@ -47,8 +47,8 @@ const update = { topic: 'orders', readQueueNums: 2, writeQueueNums: 3, perm: 6 }
 
 describe('topics', () => {
   test('are created, changed, listed, and still there after a restart', async () => {
-    await client.invoke(UpdateAndCreateTopic, { ...update, attributes: '+message.type=NORMAL,+queue.type=SimpleCQ' })
-    await client.invoke(UpdateAndCreateTopic, { ...update, writeQueueNums: 4, attributes: '-queue.type' })
+    await client.invoke(UpdateAndCreateTopic, { ...update, attributes: '+message.type=NORMAL,+reserve.time=5' })
+    await client.invoke(UpdateAndCreateTopic, { ...update, writeQueueNums: 4, attributes: '-reserve.time' })
     await scene.restart()
     const config = decodeTopicConfig((await client.invoke(GetTopicConfig, { topic: 'orders' })).body)
     expect(config).toMatchObject({

@@ -109,7 +109,7 @@ describe('a send', () => {
 
 describe('the fast path', () => {
   const taken: MessageToStore[] = []
-  const config = { topicName: 'T', writeQueueNums: 4, readQueueNums: 4, order: false }
+  const config = { topicName: 'T', writeQueueNums: 4, readQueueNums: 4, order: false, attributes: {} }
   let stored: ((result: AppendResult) => void) | undefined
   const deps = {
     store: {

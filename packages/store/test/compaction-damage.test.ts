@@ -61,7 +61,7 @@ test('a damaged end is mended by the next run', async () => {
   const before = bench.sim.world.lines.length
   await bench.open()
   expect(await bench.texts()).toEqual(CURRENT)
-  expect(bench.sim.world.report().split('\n').slice(before).join('\n')).not.toContain('damaged')
+  expect(bench.sim.world.report().split('\n').slice(before).join('\n')).not.toContain('is damaged')
   await bench.close()
 })
 

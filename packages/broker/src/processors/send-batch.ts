@@ -13,6 +13,7 @@ import { refuse, shown } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
 import { LIMITS } from '../limits.ts'
 import { PlainProperties, stampText } from './plain-properties.ts'
+import { isCompacted, refuseWithoutKey } from '../topics/topic-attributes.ts'
 import { ALLOWED_SYS_FLAG, STRIPPED_PROPERTIES, checkSend, isRefusal } from './send-checks.ts'
 import type { SendHeader } from './send-checks.ts'
 import { acceptTopic, answer, bornHostOf, hostFlags, isSync, sendMessage, stampProperties } from './send-message.ts'
@@ -82,11 +83,15 @@ function messagesOf(
     return refuse('MESSAGE_ILLEGAL', `the batch has ${parts.length} messages; at most ${LIMITS.batchMessages} are allowed`)
   }
   const config = deps.settings.current
+  const known = deps.topics.get(topic)
+  const compacted = isCompacted(known) ? known : undefined
   const stamp = Buffer.from(stampText(config))
   for (const [index, part] of parts.entries()) {
     const bytes = plain.stamped(part.properties, stamp) ?? declaredProperties(deps, part.properties, index)
     if ('code' in bytes) return bytes
-    const wrong = checkSend(topic, part.body.length, bytes.length, config.maxMessageSize)
+    const wrong =
+      checkSend(topic, part.body.length, bytes.length, config.maxMessageSize, compacted !== undefined) ??
+      (compacted && refuseWithoutKey(compacted, parseProperties(bytes.toString()).get(PROPERTY.KEYS)))
     if (wrong !== undefined) return { ...wrong, remark: `message ${index + 1} of the batch: ${wrong.remark}` }
     messages.push({
       topic,

@@ -52,8 +52,14 @@ export interface SendTopicDeps {
 }
 
 /** What the body and properties of a send must hold. Sizes as they travel. */
-export function checkSend(topic: string, bodyBytes: number, propertiesBytes: number, maxMessageSize: number): Refusal | undefined {
-  if (bodyBytes === 0)
+export function checkSend(
+  topic: string,
+  bodyBytes: number,
+  propertiesBytes: number,
+  maxMessageSize: number,
+  mayBeEmpty = false,
+): Refusal | undefined {
+  if (bodyBytes === 0 && !mayBeEmpty)
     return refuse('MESSAGE_ILLEGAL', `the message body of a send to topic ${shown(topic)} is empty; send at least one byte`)
   if (bodyBytes > maxMessageSize) {
     return refuse(

@@ -8,6 +8,7 @@ import type { FastPath, FrameView, ServerConnection } from '@skylarkmq/remoting'
 import type { AppendResult, MessageStore } from '@skylarkmq/store'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
 import { equalBytes, PROPERTIES_COUNT_MAX, PropertyNames, sameRange, stampText, UNIQ_KEY, UNUSUAL, WAIT } from './plain-properties.ts'
+import { isCompacted } from '../topics/topic-attributes.ts'
 import { ALLOWED_SYS_FLAG, isClosedToSends } from './send-checks.ts'
 import { answer, bornHostOf, hostFlags, isSync } from './send-message.ts'
 import type { SendDeps } from './send-message.ts'
@@ -43,7 +44,8 @@ class KnownTopics {
   #learn(hash: number, bytes: Buffer): KnownTopic | undefined {
     const name = bytes.toString('utf8')
     const config = this.#topics.get(name)
-    if (config === undefined || config.order || isClosedToSends(name) || name.startsWith(RETRY_PREFIX)) return undefined
+    if (config === undefined || config.order || isCompacted(config) || isClosedToSends(name) || name.startsWith(RETRY_PREFIX))
+      return undefined
     const known = { bytes, name, queues: Math.max(config.writeQueueNums, config.readQueueNums) }
     if (this.#slots.size >= TOPICS_MAX) this.#slots.clear()
     this.#slots.set(hash, known)

@@ -17,6 +17,7 @@ import { delayLevelOf } from '../delay/delay-levels.ts'
 import { queueByPriority } from '../pop/priority.ts'
 import { recallHandleOf } from '../timer/recall-handle.ts'
 import { OUT_PROPERTY_BYTES, ROLL_PROPERTY_BYTES, TIMER_QUEUE, TIMER_REQUESTS, TIMER_TOPIC, scheduleOf } from '../timer/timer-request.ts'
+import { isCompacted, refuseWithoutKey } from '../topics/topic-attributes.ts'
 import { ALLOWED_SYS_FLAG, STRIPPED_PROPERTIES, checkSend, isRefusal, resolveRetry, resolveTopicForSend } from './send-checks.ts'
 import type { RetryDeps, SendHeader, SendTopicDeps } from './send-checks.ts'
 
@@ -46,14 +47,17 @@ export function sendMessage(deps: SendDeps) {
   return (header: SendHeader, context: RequestContext): SendReply | Promise<SendReply> => {
     const topic = acceptTopic(deps, header, context.frame.version)
     if (isRefusal(topic)) return topic
-    const wrong = checkSend(header.topic, context.body.length, byteLength(header.properties), deps.settings.current.maxMessageSize)
+    const { maxMessageSize } = deps.settings.current
+    // An empty message deletes its key.
+    const mayBeEmpty = isCompacted(topic)
+    const wrong = checkSend(header.topic, context.body.length, byteLength(header.properties), maxMessageSize, mayBeEmpty)
     if (wrong !== undefined) return wrong
     const resolved = resolveSend(deps, header, topic)
     if (isRefusal(resolved)) return resolved
     const { properties } = resolved
     const message = messageOf(deps, header, context.connection, resolved, context.body)
     const propertiesBytes = message.properties.length + timerRoomBytes(resolved)
-    const tooLong = checkSend(resolved.topic, context.body.length, propertiesBytes, deps.settings.current.maxMessageSize)
+    const tooLong = checkSend(resolved.topic, context.body.length, propertiesBytes, maxMessageSize, mayBeEmpty)
     if (tooLong !== undefined) return tooLong
     const waits = properties.get(PROPERTY.WAIT) !== 'false'
     return new Promise((resolve) => {
@@ -86,6 +90,8 @@ export function resolveSend(deps: SendDeps, header: SendHeader, topic: TopicConf
   // One that was delivered at its time and is sent on: not to be delayed again.
   if (properties.has(PROPERTY.TIMER_OUT_MS) || isDeadLetter) for (const name of TIMER_REQUESTS) properties.delete(name)
   for (const name of STRIPPED_PROPERTIES) properties.delete(name)
+  const keyless = refuseWithoutKey(topic, properties.get(PROPERTY.KEYS))
+  if (keyless !== undefined) return keyless
   stampProperties(deps, properties)
   if (isDeadLetter) properties.set(PROPERTY.DELAY, '-1')
   const level = delayLevelOf(properties.get(PROPERTY.DELAY), deps.delayLevelsMs.length)

@@ -4,13 +4,16 @@ import type { Reply } from '@skylarkmq/remoting'
 import type { MessageStore } from '@skylarkmq/store'
 import { SUCCESS, plain, refuse, topicMissing } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
+import type { Settings } from '../config.ts'
 import { LIMITS } from '../limits.ts'
 import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
 import type { HeldPulls } from '../pull/held-pulls.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
+import { alterAttributes, parseAttributeChanges } from '../topics/topic-attributes.ts'
 
 export interface TopicAdminDeps {
   readonly topics: TopicConfigs
+  readonly settings: Settings
   readonly store: MessageStore
   readonly offsets: ConsumerOffsets
   readonly heldPulls: HeldPulls
@@ -20,12 +23,16 @@ export interface TopicAdminDeps {
 
 type UpdateHeader = RequestOf<typeof UpdateAndCreateTopic>
 
-export function updateTopic({ topics }: TopicAdminDeps) {
+export function updateTopic({ topics, settings }: TopicAdminDeps) {
   return (header: UpdateHeader): Reply<never> => {
     const wrong = checkTopicName(header.topic)
     if (wrong !== undefined) return refuse('INVALID_PARAMETER', wrong)
-    const refused = checkTopicChange(topics, { ...header, attributes: addedAttributes(header.attributes) })
+    const refused = checkTopicChange(topics, header)
     if (refused !== undefined) return refused
+    const changes = parseAttributeChanges(header.attributes)
+    if ('remark' in changes) return changes
+    const attributes = alterAttributes(topics.get(header.topic)?.attributes, changes, settings)
+    if (isRefused(attributes)) return attributes
     topics.set({
       topicName: header.topic,
       readQueueNums: header.readQueueNums,
@@ -34,34 +41,27 @@ export function updateTopic({ topics }: TopicAdminDeps) {
       topicFilterType: header.topicFilterType === 'MULTI_TAG' ? 'MULTI_TAG' : 'SINGLE_TAG',
       topicSysFlag: header.topicSysFlag ?? 0,
       order: header.order ?? false,
-      attributes: changeAttributes(topics.get(header.topic)?.attributes ?? {}, header.attributes),
+      attributes,
     })
     return SUCCESS
   }
 }
 
-/** Attributes that a topic may have (RocketMQ 5.5 `TopicAttributes`). */
-const ATTRIBUTES: ReadonlySet<string> = new Set(['queue.type', 'cleanup.policy', 'message.type', 'reserve.time', 'lite.topic.expiration'])
+export const isRefused = (value: Readonly<Record<string, string>> | Refusal): value is Refusal => typeof value.code === 'number'
 
 export interface TopicChangeAsked {
   readonly topic: string
   readonly readQueueNums: number
   readonly writeQueueNums: number
   readonly perm: number
-  readonly attributes: Readonly<Record<string, string>>
 }
 
 /** Why a topic may not become what is asked. */
 export function checkTopicChange(topics: TopicConfigs, asked: TopicChangeAsked): Refusal | undefined {
   if (isSystemTopic(asked.topic) || topics.systemTopics.has(asked.topic))
     return refuse('INVALID_PARAMETER', `The topic[${plain(asked.topic)}] is conflict with system topic.`)
-  const unknown = Object.keys(asked.attributes).find((name) => !ATTRIBUTES.has(name))
-  if (unknown !== undefined)
-    return refuse('SYSTEM_ERROR', `unsupported key: ${plain(unknown)}; a topic may have ${[...ATTRIBUTES].join(', ')}`)
   return checkNumbers(asked)
 }
-
-const addedAttributes = (text: string | undefined): Readonly<Record<string, string>> => changeAttributes({}, text)
 
 function checkNumbers({ readQueueNums, writeQueueNums, perm }: TopicChangeAsked): Refusal | undefined {
   for (const [name, count] of [
@@ -75,17 +75,6 @@ function checkNumbers({ readQueueNums, writeQueueNums, perm }: TopicChangeAsked)
   if (perm < 0 || perm > 7)
     return refuse('INVALID_PARAMETER', `the header field perm is ${perm}; it must be from 0 to 7 (4 read, 2 write, 1 inherit)`)
   return undefined
-}
-
-/** `+name=value,-name`: set and remove (RocketMQ 5.3 `AttributeParser`). */
-function changeAttributes(old: Readonly<Record<string, string>>, text: string | undefined): Readonly<Record<string, string>> {
-  const attributes = new Map(Object.entries(old))
-  for (const part of (text ?? '').split(',')) {
-    const set = /^\+([^=]+)=(.*)$/.exec(part.trim())
-    if (set !== null) attributes.set(set[1] as string, set[2] as string)
-    else if (part.trim().startsWith('-')) attributes.delete(part.trim().slice(1))
-  }
-  return Object.fromEntries(attributes)
 }
 
 /** The messages stay in the log until it expires; the topic, its queues and all groups' offsets in it are gone. */
