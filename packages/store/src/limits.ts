@@ -29,6 +29,8 @@ export const LIMITS = {
   mendedEntries: 65_536,
   /** Damaged places that are told of once each. */
   reportedDamages: 10_000,
+  /** Log at its end that a start after a crash writes again: far more than is ever written and not yet synced. */
+  rewrittenBytes: 256 * 1024 * 1024,
   recoveryWindowBytes: 4 * 1024 * 1024,
   /** RocketMQ: the properties' length is a signed short. */
   propertiesBytes: 32_767,

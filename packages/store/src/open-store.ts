@@ -5,7 +5,7 @@ import { CommitLog } from './commit-log/commit-log.ts'
 import { containDamage } from './commit-log/damage.ts'
 import type { DamagedRange } from './commit-log/log-scanner.ts'
 import { LogScanner } from './commit-log/log-scanner.ts'
-import { cutLog, syncLog } from './commit-log/recovery.ts'
+import { cutLog, rewriteLog } from './commit-log/recovery.ts'
 import { Segments } from './commit-log/segments.ts'
 import { describeError } from './describe-error.ts'
 import { lockDirectory } from './directory-lock.ts'
@@ -36,7 +36,7 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
     const views = new Views(runtime, options.rootDirectory, segments, options.delayLevelsMs)
     const found = await recover(runtime, options, { segments, views, cleanStop })
     await views.trimBefore(segments.minOffset)
-    const ringBytes = Math.max(LIMITS.ringBytes, 2 * (options.maxMessageBytes + 65_536))
+    const ringBytes = Math.max(options.memoryBytes ?? LIMITS.ringBytes, 2 * (options.maxMessageBytes + 65_536))
     const commitLog = await CommitLog.open(segments, found.checkedTo, ringBytes)
 
     const recovery = describeRecovery({ ...found, durationMs: Math.round(clock.monotonic() - startedMs) })
@@ -81,8 +81,8 @@ async function recover({ disk }: Runtime, options: StoreOptions, { segments, vie
   const place = { folder: join(options.rootDirectory, 'skylark', 'damaged'), storeTimestamp: views.parser.record.storeTimestamp }
   const damaged = ranges.map((range) => containDamage(disk, segments, range, place))
   const cutBytes = cleanStop && scan.wrong === undefined && knownEnd <= scan.end ? 0 : await cutLog(segments, scan.end)
-  // What a killed process wrote may still be in memory only; from here on it counts as flushed.
-  if (!cleanStop || damaged.length > 0) await syncLog(segments, checkedFrom, scan.end)
+  // What a killed process wrote may still be in memory only, or dropped by a failed sync; from here on it counts as flushed.
+  if (!cleanStop || damaged.length > 0) await rewriteLog(segments, checkedFrom, scan.end)
   for (const offset of known.keys()) {
     if (offset >= scan.end || damaged.some((range) => offset >= range.offset && offset < range.offset + range.bytes)) known.delete(offset)
   }

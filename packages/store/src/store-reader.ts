@@ -1,6 +1,7 @@
 import type { Log } from '@skylarkmq/runtime'
 import { getInt64, utf8, viewOf } from './bytes.ts'
 import type { CommitLog } from './commit-log/commit-log.ts'
+import { isFiller } from './commit-log/damage.ts'
 import { AT, entersQueue, SYS_FLAG_BORN_HOST_V6 } from './commit-log/record.ts'
 import { checkRecord, plausibleSize } from './commit-log/record-check.ts'
 import type { Segment } from './commit-log/segments.ts'
@@ -288,9 +289,11 @@ export class StoreReader {
     const view = viewOf(record)
     if (checkRecord(record, view, 0, physicalOffset, true) !== undefined) return undefined
     // A record that is in a queue must be the one that the queue knows; else its topic, queue or offset may be what is damaged.
-    if (!this.isBelieved(physicalOffset) && entersQueue(view.getInt32(AT.sysFlag))) {
+    if (!this.isBelieved(physicalOffset)) {
       const digest = this.digestKnown(record, view, physicalOffset)
-      if (digest !== recordDigest(view, 0)) return undefined
+      const isInQueue = entersQueue(view.getInt32(AT.sysFlag))
+      if (digest === undefined ? isInQueue : digest !== recordDigest(view, 0)) return undefined
+      if (!isInQueue && isFiller(view)) return undefined
     }
     if (!this.deletions.isEmpty) {
       const range = topicRange(record, view, 0)

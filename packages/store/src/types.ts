@@ -163,6 +163,8 @@ export interface StoreOptions {
   /** Hours of the day (local time) at which expired files are deleted. */
   readonly deleteWhenHours: readonly number[]
   readonly compaction?: CompactionRules
+  /** The newest bytes of the log that are kept in memory; 16 MiB unless told. */
+  readonly memoryBytes?: number
   /** What `abort` names, for whoever finds the store locked. Found by itself on Linux. */
   readonly processId?: number
 }

@@ -87,7 +87,7 @@ export class Upkeep {
 
   private async checkpoint(): Promise<void> {
     const end = this.dispatcher.offset
-    if (end === this.checkpointEnd) return
+    if (end === this.checkpointEnd || this.views.syncFailure !== undefined) return
     try {
       const last = this.views.lastSeen()
       await this.groupCommit.reach(end)

@@ -30,6 +30,8 @@ export class Views {
   readonly trustedTo: number | undefined
   /** Why they are built from the whole log. */
   readonly rebuiltBecause: string | undefined
+  /** After it no checkpoint can vouch for the files any more: the last one stays the last of this life. */
+  syncFailure: unknown
   private readonly checkpoint: ViewsCheckpoint
   private readonly clock: Clock
 
@@ -91,15 +93,27 @@ export class Views {
    */
   async writeCheckpoint(logEnd: number, last: LastSeen, segments: Segments): Promise<void> {
     const dirty = this.queues.takeDirty()
-    for (let i = 0; i < dirty.length; i++) {
-      if (i > 0 && i % LIMITS.tailsPerTurn === 0) await this.nextTurn()
-      dirty[i]?.writeTail()
+    try {
+      for (let i = 0; i < dirty.length; i++) {
+        if (i > 0 && i % LIMITS.tailsPerTurn === 0) await this.nextTurn()
+        dirty[i]?.writeTail()
+      }
+      this.index.write()
+    } catch (error) {
+      // What there was no room for is still to be written.
+      for (const queue of dirty) this.queues.touch(queue)
+      throw error
     }
-    this.index.write()
     const { chunkCount } = this.queues
-    await this.queues.sync()
+    try {
+      await this.queues.sync()
+      await this.index.sync()
+    } catch (error) {
+      // The platform may have dropped what it could not sync, and would say "fine" the next time.
+      this.syncFailure = error
+      throw error
+    }
     const { topicsEnd } = this.queues
-    await this.index.sync()
     await this.checkpoint.write({
       logEnd,
       lastRecordOffset: last.recordOffset,

@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import type { Disk } from '@skylarkmq/runtime'
-import { viewOf } from '../bytes.ts'
+import { getInt64, viewOf } from '../bytes.ts'
 import { bodyCrc } from '../crc32.ts'
 import type { MessageToStore } from '../types.ts'
 import type { DamagedRange } from './log-scanner.ts'
-import { BLANK_MARKER_BYTES, encodeRecord, MAGIC_BLANK, recordBytes } from './record.ts'
+import { AT, BLANK_MARKER_BYTES, encodeRecord, MAGIC_BLANK, recordBytes } from './record.ts'
 import type { Segments } from './segments.ts'
 
 const ROLLED_BACK = 0xc
@@ -54,6 +54,11 @@ function blankMarker(room: number): Uint8Array {
   viewOf(bytes).setInt32(0, room)
   viewOf(bytes).setInt32(4, MAGIC_BLANK)
   return bytes
+}
+
+/** Is this (rolled back) record one of ours, which nobody sent? */
+export function isFiller(view: DataView): boolean {
+  return getInt64(view, AT.bornTimestamp) === 0
 }
 
 function filler(body: Uint8Array): MessageToStore {

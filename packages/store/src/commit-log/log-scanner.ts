@@ -154,7 +154,7 @@ export class LogScanner {
   /** The first record, or end-of-file marker, in `[from, to)` that says itself that it belongs there. */
   private async search(segment: Segment, from: number, to: number): Promise<number | undefined> {
     const step = LIMITS.recoveryWindowBytes
-    const piece = Buffer.alloc(step + 8)
+    const piece = Buffer.alloc(Math.min(step + 8, segment.endOffset - from))
     for (let start = from; start < to; start += step) {
       const got = await segment.read(piece, 0, Math.min(piece.length, segment.endOffset - start), start)
       for (const at of candidates(piece, got)) {

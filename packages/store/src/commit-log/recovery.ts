@@ -20,6 +20,22 @@ export async function cutLog(segments: Segments, end: number): Promise<number> {
   return last
 }
 
-export async function syncLog(segments: Segments, from: number, to: number): Promise<void> {
-  for (const segment of segments.all) if (segment.endOffset > from && segment.startOffset < to) await segment.file.sync()
+/**
+ * Puts the log from `from` to `to` on the disk by writing it again: when the process before saw a sync fail, the platform still shows the
+ * bytes that it has dropped, and another sync alone would say "fine" about them.
+ */
+export async function rewriteLog(segments: Segments, from: number, to: number): Promise<void> {
+  const start = Math.max(from, to - LIMITS.rewrittenBytes)
+  const window = new Uint8Array(Math.min(LIMITS.recoveryWindowBytes, Math.max(0, to - start)))
+  for (const segment of segments.all) {
+    if (segment.endOffset <= from || segment.startOffset >= to) continue
+    const end = Math.min(to, segment.endOffset)
+    for (let at = Math.max(start, segment.startOffset); at < end; ) {
+      const length = await segment.read(window, 0, Math.min(window.length, end - at), at)
+      if (length === 0) break
+      segment.file.write(window, 0, length, at - segment.startOffset)
+      at += length
+    }
+    await segment.file.sync()
+  }
 }
