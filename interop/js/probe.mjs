@@ -20,6 +20,7 @@ const operations = {
       const message = new Message(a.topic, a.tag ?? '', `${a.prefix ?? 'm'}-${i}`.padEnd(Number(a.size ?? 0), '.'))
       if (a.key) message.keys = [a.key]
       if (a.delayLevel) message.delayTimeLevel = Number(a.delayLevel)
+      if (a.deliverInMs) message.setStartDeliverTime(Date.now() + Number(a.deliverInMs))
       if (a.mode === 'ordered') message.properties.__SHARDING_KEY = String(i % Number(a.keys ?? 3))
       const result = await producer.send(message, a.mode === 'ordered' ? String(i % Number(a.keys ?? 3)) : undefined)
       if (result.sendStatus !== 'SEND_OK') throw new Error(`status ${result.sendStatus}`)
