@@ -105,7 +105,9 @@ function nothing(deps: PopDeps, pop: AcceptedPop, collector: PopCollector, isLas
   const { clock, settings } = deps
   const isOver = isLastTime || context.isOneway || clock.monotonic() >= until
   const isMoreToScan = collector.hasSkipped && collector.rest > 0
-  const empty = { remark: 'NO_MESSAGE_IN_QUEUE', header: emptyHeader(header, collector.popTime, collector.rest) }
+  // Apache writes them empty.
+  const infos = { startOffsetInfo: '', msgOffsetInfo: '' }
+  const empty = { remark: 'NO_MESSAGE_IN_QUEUE', header: { ...emptyHeader(header, collector.popTime, collector.rest), ...infos } }
   if (isOver) return { ...empty, code: ResponseCode.POLLING_TIMEOUT }
   const later = replier(context, 'pop', (isLast) => look(deps, pop, isLast))
   if (isMoreToScan) {
