@@ -4,18 +4,30 @@ import { writeApacheCheckpoint } from './commit-log/apache-checkpoint.ts'
 import type { CommitLog } from './commit-log/commit-log.ts'
 import type { GroupCommit } from './commit-log/group-commit.ts'
 import { Retention } from './commit-log/retention.ts'
+import type { ConsumeQueue } from './consume-queue/consume-queue.ts'
 import { describeError } from './describe-error.ts'
 import type { Dispatcher } from './dispatch/dispatcher.ts'
+import { DISK_DEFAULTS, DiskGuard } from './disk-guard.ts'
 import { LIMITS } from './limits.ts'
+import type { StoreReader } from './store-reader.ts'
 import type { StoreOptions } from './types.ts'
 import type { Views } from './views.ts'
 
-const MEBI = 1_048_576
+const HOUR_MS = 3_600_000
+
+export interface UpkeepParts {
+  readonly log: CommitLog
+  readonly views: Views
+  readonly dispatcher: Dispatcher
+  readonly groupCommit: GroupCommit
+  readonly reader: StoreReader
+}
 
 /** What a store does beside serving: checkpoints every second, a look at the room on the disk and at what has expired every ten. */
 export class Upkeep {
-  /** Why writes are refused for want of room. Comes and goes. */
-  diskFull: string | undefined
+  readonly disk: DiskGuard
+  /** Hours that a topic's messages are kept, when fewer than all others'. */
+  topicHours: ((topic: string) => number | undefined) | undefined
   /** Store time of the newest message, for Apache's checkpoint. */
   lastTimestamp = 0
   /** Positions from which on somebody still needs the log, whatever its age. */
@@ -32,13 +44,16 @@ export class Upkeep {
   private expiring: Promise<void> | undefined
   private checkpointEnd = -1
   private suspended = false
+  private readonly offsetByTime: (queue: ConsumeQueue, timestamp: number) => number
 
-  constructor(runtime: Runtime, options: StoreOptions, log: CommitLog, views: Views, dispatcher: Dispatcher, groupCommit: GroupCommit) {
+  constructor(runtime: Runtime, options: StoreOptions, { log, views, dispatcher, groupCommit, reader }: UpkeepParts) {
+    this.offsetByTime = (queue, timestamp) => reader.offsetByTime(queue, timestamp, 'lower')
     this.runtime = runtime
     this.log = log
     this.views = views
     this.dispatcher = dispatcher
     this.groupCommit = groupCommit
+    this.disk = new DiskGuard(runtime.log, log.segments.directory, options.disk ?? DISK_DEFAULTS)
     this.retention = new Retention(runtime, log.segments, options)
     this.checkpointFile = runtime.disk.open(join(options.rootDirectory, 'checkpoint'), { create: true })
   }
@@ -96,6 +111,7 @@ export class Upkeep {
       writeApacheCheckpoint(this.checkpointFile, this.lastTimestamp, this.log.flushedOffset)
       this.checkpointEnd = end
     } catch (error) {
+      if ((error as { code?: unknown }).code === 'ENOSPC') this.disk.refuse(`The disk is full: ${describeError(error)}.`)
       this.runtime.log.warn('the checkpoint could not be written; a restart will read more of the log', { error: describeError(error) })
     }
   }
@@ -103,28 +119,28 @@ export class Upkeep {
   private async expire(): Promise<void> {
     try {
       const safeEnd = Math.min(this.checkpointEnd, this.log.flushedOffset, ...this.retainers.map((position) => position()))
-      if (this.retention.expire(safeEnd, this.log.space(this.runtime.disk)) > 0) await this.views.trimBefore(this.log.segments.minOffset)
+      const inHurry = this.disk.isTight(this.log.space(this.runtime.disk))
+      if (this.retention.expire(safeEnd, this.log.writtenOffset, inHurry) > 0) await this.views.trimBefore(this.log.segments.minOffset)
+      if (this.topicHours !== undefined) this.expireTopics(this.topicHours)
     } catch (error) {
       this.runtime.log.warn('removing expired segments failed; it is tried again', { error: describeError(error) })
     }
   }
 
-  diskIsFull(reason: string): void {
-    if (this.diskFull === undefined) this.runtime.log.error('the disk is full: writes are refused', { reason })
-    this.diskFull = reason
+  /** Topics with less time than the log: what is older can no longer be pulled, though the log still has it. */
+  expireTopics(hoursOf: (topic: string) => number | undefined): void {
+    const now = this.runtime.clock.now()
+    for (const topic of this.views.queues.topics.values()) {
+      const hours = hoursOf(topic.name)
+      if (hours === undefined) continue
+      for (const queue of topic.queues.values()) {
+        const first = this.offsetByTime(queue, now - hours * HOUR_MS)
+        if (first > queue.minOffset) queue.trimBefore(first)
+      }
+    }
   }
 
   private checkSpace(): void {
-    const { totalBytes, freeBytes } = this.log.space(this.runtime.disk)
-    const reserve = Math.min(LIMITS.diskReserveBytes, totalBytes / 20)
-    if (freeBytes < reserve) {
-      this.diskIsFull(
-        `The disk is full: ${Math.floor(freeBytes / MEBI)} MiB of ${Math.floor(totalBytes / MEBI)} MiB are free for ` +
-          `${this.log.segments.directory}, and ${Math.ceil(reserve / MEBI)} MiB are kept in reserve. Writes are accepted again when there is more.`,
-      )
-    } else if (this.diskFull !== undefined) {
-      this.runtime.log.info('the disk has room again: writes are accepted', { freeBytes })
-      this.diskFull = undefined
-    }
+    this.disk.check(this.log.space(this.runtime.disk))
   }
 }

@@ -36,7 +36,7 @@ export class SimDiskFile implements DiskFile {
     const bytes = buffer.subarray(offset, offset + length)
     const room = machine.freeBytes
     // Reserved room is never refused; elsewhere only growth takes new room.
-    const growth = Math.max(0, position + length - Math.max(inode.reservedBytes, inode.visible.size))
+    const growth = Math.min(length, Math.max(0, position + length - Math.max(inode.reservedBytes, inode.visible.size)))
     if (growth > Math.max(0, room)) {
       const part = machine.random.integer(length - growth + Math.max(0, room) + 1)
       if (part > 0) inode.write(bytes.subarray(0, part), position)
