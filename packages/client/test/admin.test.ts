@@ -123,7 +123,7 @@ describe('topics', () => {
   })
 
   it.each([
-    [{ topic: 'a/b' }, /not allowed/],
+    [{ topic: 'a/b' }, /illegal characters/],
     [{ topic: TOPIC, perm: 9 }, /perm is 9/],
     [{ topic: TOPIC, queueNums: -1 }, /readQueueNums is -1/],
     [{ topic: TOPIC, writeQueueNums: 1.5 }, /writeQueueNums is 1.5/],

@@ -73,6 +73,9 @@ describe('namespaces', () => {
 
   it('a namespace that brokers would refuse is refused first', async () => {
     const { client } = await story({ topics: {} })
-    expect(() => client('one', { namespace: 'a b' })).toThrow(/the namespace cannot be: .*not allowed/)
+    const long = client('two', { namespace: 'n'.repeat(100) })
+    expect(() => long.producer({ group: 'g'.repeat(50) })).toThrow(/120.*has 151 characters/)
+    expect(() => long.pushConsumer({ group: 'g', subscriptions: { ['t'.repeat(50)]: '*' } })).toThrow(/127.*has 151 characters/)
+    expect(() => client('one', { namespace: 'a b' })).toThrow(/the namespace cannot be: .*illegal characters/)
   })
 })

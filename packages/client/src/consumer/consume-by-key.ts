@@ -21,6 +21,8 @@ interface Lane {
   readonly cache: ProcessQueue<ConsumedMessage>
   readonly key: string | undefined
   readonly entries: Entry[]
+  /** The application could not say what the key is: the message fails. */
+  readonly error?: unknown
 }
 
 /**
@@ -47,16 +49,7 @@ export class ByKeyConsumption implements ConsumeService {
     const { cache } = assigned
     let lanes = this.#lanes.get(cache)
     if (!lanes) this.#lanes.set(cache, (lanes = new Map()))
-    for (const entry of cache.take(Number.POSITIVE_INFINITY)) {
-      const key = this.#options.keyOf(entry.message)
-      const lane = key === undefined ? undefined : lanes.get(key)
-      if (lane) lane.entries.push(entry)
-      else {
-        const fresh = { assigned, cache, key, entries: [entry] }
-        if (key !== undefined) lanes.set(key, fresh)
-        this.#ready.push(fresh)
-      }
-    }
+    for (const entry of cache.take(Number.POSITIVE_INFINITY)) this.#enter(assigned, cache, lanes, entry)
     this.#pump()
   }
 
@@ -85,6 +78,24 @@ export class ByKeyConsumption implements ConsumeService {
       await this.#drained.wait(clock, rest)
     }
     return true
+  }
+
+  #enter(assigned: AssignedQueue, cache: Lane['cache'], lanes: Map<string, Lane>, entry: Entry): void {
+    let key: string | undefined
+    try {
+      key = this.#options.keyOf(entry.message)
+    } catch (error) {
+      this.#ready.push({ assigned, cache, key, entries: [entry], error })
+      return
+    }
+    const lane = key === undefined ? undefined : lanes.get(key)
+    if (lane) {
+      lane.entries.push(entry)
+      return
+    }
+    const fresh = { assigned, cache, key, entries: [entry] }
+    if (key !== undefined) lanes.set(key, fresh)
+    this.#ready.push(fresh)
   }
 
   #pump(): void {
@@ -129,7 +140,7 @@ export class ByKeyConsumption implements ConsumeService {
     entry.takenMs = core.clock.monotonic()
     let restMs = 0
     try {
-      const [settlement] = await runner.run(assigned, [entry])
+      const [settlement] = 'error' in lane ? [runner.refuse(entry.message, lane.error)] : await runner.run(assigned, [entry])
       restMs = await this.#settle(lane, entry, settlement)
     } finally {
       this.#inFlight--

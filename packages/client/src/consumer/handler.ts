@@ -123,11 +123,20 @@ export class HandlerRunner {
     return this.#options.many !== undefined
   }
 
-  async run(assigned: AssignedQueue, entries: readonly Entry[]): Promise<Settlement[]> {
-    const ended = this.#options.trace?.(entries.map((entry) => entry.message))
-    const settlements = await this.#run(assigned, entries)
-    ended?.(settlements)
-    return settlements
+  run(assigned: AssignedQueue, entries: readonly Entry[]): Promise<Settlement[]> {
+    const { trace } = this.#options
+    if (!trace) return this.#run(assigned, entries)
+    const ended = trace(entries.map((entry) => entry.message))
+    return this.#run(assigned, entries).then((settlements) => {
+      ended(settlements)
+      return settlements
+    })
+  }
+
+  /** The message cannot be handed to the handler: it failed all the same. */
+  refuse(message: ConsumedMessage, error: unknown): Settlement {
+    this.#options.onError(message, error)
+    return { kind: 'retry', delayLevel: 0, error }
   }
 
   async #run(assigned: AssignedQueue, entries: readonly Entry[]): Promise<Settlement[]> {

@@ -98,6 +98,7 @@ export class PullConsumer implements AsyncDisposable {
   constructor(core: ProducerCore, ownsCore: boolean, options: PullConsumerOptions) {
     const subscriptions = options.subscriptions ?? {}
     checkSubscriptions(options.group, subscriptions)
+    checkSubscriptions(withNamespace(core.namespace, options.group), mapTopics(core.namespace, subscriptions))
     this.#ownsCore = ownsCore
     this.#group = options.group
     const { namespace } = core

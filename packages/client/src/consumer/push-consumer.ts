@@ -98,6 +98,7 @@ export class PushConsumer<T = unknown> implements AsyncDisposable {
 
   constructor(core: ProducerCore, ownsCore: boolean, options: PushConsumerOptions<T>) {
     checkOptions(options)
+    checkSubscriptions(withNamespace(core.namespace, options.group), mapTopics(core.namespace, options.subscriptions))
     this.#options = options
     this.#ownsCore = ownsCore
     const isBroadcasting = options.model === 'broadcasting'

@@ -65,9 +65,9 @@ class DefaultProducer implements Producer {
   #closing: Promise<void> | undefined
 
   constructor(parts: ProducerParts, options: ProducerOptions) {
-    const wrong = checkGroupName(options.group)
-    if (wrong) throw new RocketError(wrong, { code: 'BAD_ARGUMENT', group: options.group })
     const { core } = parts
+    const wrong = checkGroupName(options.group) ?? checkGroupName(withNamespace(core.namespace, options.group))
+    if (wrong) throw new RocketError(wrong, { code: 'BAD_ARGUMENT', group: options.group })
     this.group = options.group
     this.#brokerGroup = withNamespace(core.namespace, options.group)
     this.#tracer = tracerFor(core, options.messageTrace)
@@ -308,8 +308,7 @@ class DefaultProducer implements Producer {
 
   #encodeOne(message: Message, added: Readonly<Record<string, string>> | undefined, isOfBroker = false): EncodedMessage {
     const { namespace, clock } = this.#core
-    checkTopic(message.topic)
-    const named = namespace && !isOfBroker ? { ...message, topic: withNamespace(namespace, message.topic) } : message
+    const named = namespace && !isOfBroker ? { ...message, topic: withNamespace(namespace, String(message.topic)) } : message
     const encoded = encodeMessage(named, this.#nextId(), this.#options.maxMessageBytes, clock.now())
     const trace = outgoingTrace(message.properties, added)
     return trace.length === 0 ? encoded : withProperties(encoded, trace)
@@ -321,11 +320,22 @@ class DefaultProducer implements Producer {
     return namespace ? { ...receipt, queue: queueWithoutNamespace(namespace, receipt.queue) } : receipt
   }
 
-  async #deliver(encoded: EncodedMessage, parcel: Parcel, options: SendOptions, message: Message): Promise<SendReceipt> {
+  #deliver(encoded: EncodedMessage, parcel: Parcel, options: SendOptions, message: Message): Promise<SendReceipt> {
     const deliveryOptions = this.#deliveryOptions(options, message, this.#options.retries)
-    if (!this.#tracer) return this.#shown(await this.#delivery.deliver(parcel, deliveryOptions))
+    if (this.#tracer) return this.#deliverTraced(this.#tracer, encoded, parcel, deliveryOptions, message)
+    const delivered = this.#delivery.deliver(parcel, deliveryOptions)
+    return this.#core.namespace ? delivered.then((receipt) => this.#shown(receipt)) : delivered
+  }
+
+  async #deliverTraced(
+    tracer: MessageTracer,
+    encoded: EncodedMessage,
+    parcel: Parcel,
+    deliveryOptions: DeliveryOptions,
+    message: Message,
+  ): Promise<SendReceipt> {
     const isHalf = (parcel.sysFlag & SYS_FLAG.TRANSACTION_PREPARED) !== 0
-    const sending = traceSend(this.#tracer, this.group, [{ message, encoded }], isHalf)
+    const sending = traceSend(tracer, this.group, [{ message, encoded }], isHalf)
     try {
       const receipt = await this.#delivery.deliver({ ...parcel, onStored: sending.onStored }, deliveryOptions)
       sending.ended([receipt.offsetMessageId])

@@ -88,6 +88,28 @@ describe('order per key', () => {
     expect(broker.offset('g', 'orders', 0)).toBe(6)
   })
 
+  it('a message whose key cannot be told fails like any other; nothing else waits for it', async () => {
+    const { world, broker, client } = await story({ topics: { orders: 1 } })
+    for (const body of ['{"account":"anna"}', 'no JSON', '{"account":"anna"}']) broker.put('orders', 0, body)
+    const seen: string[] = []
+    const errors: unknown[] = []
+    const consumer = client('one').pushConsumer({
+      ...options,
+      orderBy: (message) => message.json<{ account: string }>().account,
+      suspendMs: 100,
+      maxReconsumeTimes: 2,
+      handler: (message) => void seen.push(message.text),
+    })
+    consumer.events.on('handlerError', (error) => errors.push(error))
+    await world.until(consumer.start())
+    await world.when(() => broker.bodies('%DLQ%g').length === 1, 10_000)
+    expect(seen).toEqual(['{"account":"anna"}', '{"account":"anna"}'])
+    expect(broker.bodies('%DLQ%g')).toEqual(['no JSON'])
+    expect(errors).toHaveLength(3)
+    await world.until(consumer.close())
+    expect(broker.offset('g', 'orders', 0)).toBe(3)
+  })
+
   it('messages without a key wait for nobody', async () => {
     const { world, sim, broker, client } = await story({ topics: { orders: 1 } })
     for (let i = 0; i < 20; i++) broker.put('orders', 0, String(i))
