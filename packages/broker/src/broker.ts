@@ -19,7 +19,7 @@ import { ConsumerOffsets } from './offsets/consumer-offsets.ts'
 import { brokerFigures } from './operate/figures.ts'
 import { Counters, SAMPLE_MS } from './operate/counters.ts'
 import { ExpiryHurry } from './operate/maintenance.ts'
-import { storeOptions } from './store-options.ts'
+import { retentionHours, storeOptions } from './store-options.ts'
 import { HeldPulls } from './pull/held-pulls.ts'
 import { Registration, parseNamesrvAddr } from './registration.ts'
 import { PopService } from './pop/pop-service.ts'
@@ -183,6 +183,7 @@ class RunningBroker implements Broker {
     addSystemTopics(topics, config, config.brokerName, delayLevelsMs.length)
     const recovered = topics.recover(store.queues(), CLIENT_QUEUES)
     followCompaction(topics, store)
+    store.keepTopicsFor((topic) => retentionHours(topics.get(topic)))
     if (recovered > 0) log.warn('topics whose settings a crash had lost were made again from their messages', { count: recovered })
   }
 

@@ -39,6 +39,25 @@ export const BROKER_CONFIG = defineConfig(
       meaning: 'SYNC_FLUSH acknowledges a message after it has been flushed to the disk.',
     }),
     fileReservedTime: whole({ default: 72, min: 1, unit: 'hours', meaning: 'How long messages are kept.' }),
+    retentionBytes: whole({
+      default: 0,
+      min: 0,
+      unit: 'bytes',
+      meaning: 'Above so many bytes of commit log the oldest files are deleted, whatever their age; 0: only age counts.',
+    }),
+    diskMaxUsedSpaceRatio: whole({
+      default: 75,
+      min: 10,
+      max: 95,
+      unit: 'percent',
+      meaning: 'Above so much used disk a warning is logged, and expired files are deleted at once.',
+    }),
+    diskReserveBytes: whole({
+      default: 256 * 1024 * 1024,
+      min: 0,
+      unit: 'bytes',
+      meaning: 'Writes are refused while less than this (or than a twentieth of a small disk) is free.',
+    }),
     deleteWhen: text({
       default: '04',
       form: { pattern: /^(?:[01]?\d|2[0-3])(?:;(?:[01]?\d|2[0-3]))*;?$/, allowed: 'hours from 0 to 23, separated by `;`' },
@@ -272,6 +291,22 @@ export const BROKER_CONFIG = defineConfig(
       default: true,
       meaning: 'Consumers that ask the broker for their queues get their share; else all queues.',
     }),
+    metricsExporterType: choice(['DISABLE', 'PROM'], {
+      default: 'DISABLE',
+      fixed: true,
+      meaning: 'PROM opens an HTTP port for metrics, health and the admin API, once the server serves.',
+    }),
+    metricsPromExporterPort: whole({ default: 5557, max: 65535, fixed: true, meaning: 'That port; 0 picks a free one.' }),
+    metricsPromExporterHost: text({
+      default: '127.0.0.1',
+      fixed: true,
+      meaning: 'The local address of that port: whoever reaches it reads what is there.',
+    }),
+    adminApi: choice(['OFF', 'READ', 'CHANGE'], {
+      default: 'READ',
+      fixed: true,
+      meaning: 'What its admin API does: READ shows, CHANGE also creates and deletes topics and groups.',
+    }),
     adminBrokerThreadPoolQueueCapacity: whole({
       default: 10_000,
       min: 1,
@@ -297,7 +332,6 @@ export const BROKER_CONFIG = defineConfig(
       'transientStorePoolSize',
       'warmMapedFileEnable',
       'useReentrantLockWhenPutMessage',
-      'diskMaxUsedSpaceRatio',
       'mappedFileSizeConsumeQueue',
       'flushIntervalCommitLog',
       'rocketmqHome',

@@ -1,3 +1,4 @@
+import type { TopicConfig } from '@skylarkmq/remoting/protocol'
 import type { StoreOptions } from '@skylarkmq/store'
 import type { Settings } from './config.ts'
 import type { ExpiryHurry } from './operate/maintenance.ts'
@@ -19,6 +20,17 @@ export function storeOptions(settings: Settings, delayLevelsMs: readonly number[
       tombstoneRetentionMs: config.compactionTombstoneRetention,
       mapBytes: config.maxOffsetMapSize,
     },
+    get retentionBytes() {
+      return settings.current.retentionBytes
+    },
+    disk: {
+      get warnAboveUsedPercent() {
+        return settings.current.diskMaxUsedSpaceRatio
+      },
+      get reserveBytes() {
+        return settings.current.diskReserveBytes
+      },
+    },
     get fileReservedHours() {
       return settings.current.fileReservedTime
     },
@@ -33,3 +45,13 @@ const hoursOf = (text: string): number[] =>
     .split(/[;,\s]+/)
     .filter((hour) => hour !== '')
     .map(Number)
+
+/** The topic attribute `retention.hours`: a positive number of hours, fewer than the log's to have an effect. */
+export const RETENTION_ATTRIBUTE = 'retention.hours'
+
+/** How long the messages of a topic are kept when it says so itself. */
+export function retentionHours(topic: TopicConfig | undefined): number | undefined {
+  const text = topic?.attributes[RETENTION_ATTRIBUTE]
+  const hours = Number(text ?? Number.NaN)
+  return hours > 0 ? hours : undefined
+}

@@ -1,5 +1,6 @@
 export { memoryMetadata } from './metadata/memory-metadata.ts'
 export { openSqliteMetadata } from './metadata/sqlite-metadata.ts'
+export type { DiskRules } from './disk-guard.ts'
 export { openMessageStore } from './open-store.ts'
 export { memoryTimerIndex } from './timers/memory-timer-index.ts'
 export { openSqliteTimerIndex } from './timers/sqlite-timer-index.ts'

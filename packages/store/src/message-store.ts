@@ -82,7 +82,13 @@ export class LogMessageStore implements MessageStore {
       settle: (onStored, result) => this.settle(onStored, result),
     })
     this.flushTimer = runtime.clock.every(LIMITS.flushIntervalMs, () => this.groupCommit.request())
-    this.upkeep = new Upkeep(runtime, options, this.log, this.views, this.dispatcher, this.groupCommit)
+    this.upkeep = new Upkeep(runtime, options, {
+      log: this.log,
+      views: this.views,
+      dispatcher: this.dispatcher,
+      groupCommit: this.groupCommit,
+      reader: this.reader,
+    })
     this.compaction = new Compaction(runtime, options.rootDirectory, options.compaction ?? COMPACTION_DEFAULTS, {
       ...{ log: this.log, queues: this.views.queues, reader: this.reader },
       flush: () => this.upkeep.flush(),
@@ -240,7 +246,7 @@ export class LogMessageStore implements MessageStore {
    */
   private onWriteError(error: unknown): void {
     if ((error as { code?: unknown }).code !== 'ENOSPC') return this.fail('writing the commit log failed', error)
-    this.upkeep.diskIsFull(`The disk is full: ${describeError(error)}. Writes are accepted again when there is room.`)
+    this.upkeep.disk.refuse(`The disk is full: ${describeError(error)}. Writes are accepted again when there is room.`)
     const { results, ends } = this.turn
     for (let i = 0; i < results.length; i++) if ((ends[i] as number) > this.log.writtenOffset) results[i] = this.notAvailable()
     this.takeBackOffsets()
@@ -375,6 +381,11 @@ export class LogMessageStore implements MessageStore {
     this.listeners.push(listener)
   }
 
+  keepTopicsFor(hoursOf: (topic: string) => number | undefined): void {
+    this.upkeep.topicHours = hoursOf
+    this.upkeep.expireTopics(hoursOf)
+  }
+
   retainFrom(position: () => number): void {
     this.upkeep.retainers.push(position)
   }
@@ -382,7 +393,7 @@ export class LogMessageStore implements MessageStore {
   get refusal(): string | undefined {
     if (this.failure !== undefined) return this.failure
     if (this.closing !== undefined) return 'The store is closing.'
-    return this.upkeep.diskFull
+    return this.upkeep.disk.full
   }
 
   get minPhysicalOffset(): number {

@@ -1,3 +1,5 @@
+import type { DiskRules } from './disk-guard.ts'
+
 /**
  * The store as the broker sees it. It knows nothing of sockets, groups or retries: a log of messages that is the truth, and queues,
  * key index and times derived from it.
@@ -113,6 +115,11 @@ export interface MessageStore {
   onArrival(listener: ArrivalListener): void
   /** Asked before expired messages are removed: the log is kept from this position on. For messages that somebody still has to deliver. */
   retainFrom(position: () => number): void
+  /**
+   * Asked now and then for the hours that a topic's messages are kept, undefined for as long as the log has them. What is older is no
+   * longer in its queues; the log itself goes by segments.
+   */
+  keepTopicsFor(hoursOf: (topic: string) => number | undefined): void
   /** Undefined while writes are accepted; else the reason in words. */
   readonly refusal: string | undefined
   /** Positions of the log: first byte held, end of what is written, end of what is on disk. */
@@ -162,6 +169,9 @@ export interface StoreOptions {
   readonly fileReservedHours: number
   /** Hours of the day (local time) at which expired files are deleted. */
   readonly deleteWhenHours: readonly number[]
+  /** Bytes of log above which the oldest segments go, whatever their age. Without it, or at 0, only age counts. */
+  readonly retentionBytes?: number
+  readonly disk?: DiskRules
   readonly compaction?: CompactionRules
   /** The newest bytes of the log that are kept in memory; 16 MiB unless told. */
   readonly memoryBytes?: number

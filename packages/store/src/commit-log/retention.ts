@@ -7,14 +7,14 @@ import { segmentName } from './segments.ts'
 const HOUR_MS = 3_600_000
 /** RocketMQ deleteFileBatchMax. */
 const SEGMENTS_PER_RUN = 10
-/** RocketMQ diskMaxUsedSpaceRatio: above it expired files go at once. */
-const HURRY_ABOVE_USED = 0.75
 /** A folder inside the log's: renaming into it stays on one file system, and Apache's broker skips folders there. */
 const EXPIRED_FOLDER = 'expired'
 
 export interface RetentionRules {
   readonly fileReservedHours: number
   readonly deleteWhenHours: readonly number[]
+  /** Above so many bytes of log the oldest segments go, whatever their age. */
+  readonly retentionBytes?: number
 }
 
 /**
@@ -42,12 +42,14 @@ export class Retention {
   }
 
   /** Takes expired segments out of the log. Only what ends before `safeEnd` (flushed and known to the views). Returns how many. */
-  expire(safeEnd: number, space: { readonly totalBytes: number; readonly freeBytes: number }): number {
+  expire(safeEnd: number, logEnd: number, inHurry: boolean): number {
     const now = this.clock.now()
-    const inHurry = space.freeBytes < space.totalBytes * (1 - HURRY_ABOVE_USED)
-    if (!inHurry && !this.rules.deleteWhenHours.includes(new Date(now).getHours())) return 0
+    const isHour = inHurry || this.rules.deleteWhenHours.includes(new Date(now).getHours())
     let count = 0
-    while (count < SEGMENTS_PER_RUN && this.isExpired(this.segments.all[0], safeEnd, now)) {
+    while (count < SEGMENTS_PER_RUN) {
+      const oldest = this.segments.all[0]
+      const reason = this.isTooMuch(oldest, safeEnd, logEnd) ? 'size' : isHour && this.isExpired(oldest, safeEnd, now) ? 'age' : undefined
+      if (reason === undefined) break
       const segment = this.segments.all[0] as Segment
       const target = join(this.folder, segmentName(segment.startOffset))
       this.disk.makeDirectory(this.folder)
@@ -56,10 +58,17 @@ export class Retention {
       segment.close()
       this.shrinking.push(target)
       count++
-      this.log.info('an expired segment of the log is removed', { path: segment.file.path, reservedHours: this.rules.fileReservedHours })
+      const { fileReservedHours, retentionBytes } = this.rules
+      this.log.info('an expired segment of the log is removed', { path: segment.file.path, reason, fileReservedHours, retentionBytes })
     }
     if (count > 0) this.disk.syncDirectory(this.segments.directory)
     return count
+  }
+
+  private isTooMuch(segment: Segment | undefined, safeEnd: number, logEnd: number): boolean {
+    const { retentionBytes = 0 } = this.rules
+    if (retentionBytes <= 0 || segment === undefined || this.segments.all.length < 2 || segment.endOffset > safeEnd) return false
+    return logEnd - segment.startOffset > retentionBytes
   }
 
   private isExpired(segment: Segment | undefined, safeEnd: number, now: number): boolean {

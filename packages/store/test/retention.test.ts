@@ -1,0 +1,119 @@
+import { describe, expect, test } from 'vitest'
+import { Bench, message, ROOT } from './support/fixture.ts'
+
+const MEBI = 1024 * 1024
+
+describe('retention by size', () => {
+  test('above its bytes the log loses its oldest segments, whatever their age, and never what somebody still needs', async () => {
+    const bench = new Bench(1, { segmentBytes: 8192, retentionBytes: 5 * 8192 })
+    await bench.open()
+    let needed = 0
+    bench.store.retainFrom(() => needed)
+    for (let i = 0; i < 300; i++) await bench.append(message({ text: `${i}`.padEnd(300) }))
+    await bench.sim.world.run(21_000)
+    expect(bench.store.minPhysicalOffset).toBe(0)
+    needed = Number.MAX_SAFE_INTEGER
+    await bench.sim.world.run(21_000)
+    const kept = bench.store.maxPhysicalOffset - bench.store.minPhysicalOffset
+    expect(kept).toBeLessThanOrEqual(5 * 8192)
+    expect(kept).toBeGreaterThan(3 * 8192)
+    const texts = await bench.readAll()
+    expect(texts.at(-1)?.trim()).toBe('299')
+    expect(bench.store.minOffset('orders', 0)).toBe(300 - texts.length)
+    expect(bench.sim.world.report()).toContain('size')
+    await bench.close()
+  })
+})
+
+describe('retention by topic', () => {
+  test('a topic with hours of its own loses older messages; others, and its offsets, stay', async () => {
+    const bench = new Bench()
+    await bench.open()
+    bench.store.keepTopicsFor((topic) => (topic === 'short' ? 2 : undefined))
+    await bench.append(message({ topic: 'short', text: 'old' }), message({ text: 'kept' }))
+    await bench.sim.world.run(3_600_000)
+    await bench.append(message({ topic: 'short', text: 'new' }))
+    await bench.sim.world.run(3_600_000 + 60_000)
+    expect(await bench.readAll('short')).toEqual(['new'])
+    expect(bench.store.minOffset('short', 0)).toBe(1)
+    expect(await bench.readAll()).toEqual(['kept'])
+    await bench.close()
+    await bench.open()
+    bench.store.keepTopicsFor((topic) => (topic === 'short' ? 1 : undefined))
+    expect(await bench.readAll('short')).toEqual([])
+    const [next] = await bench.append(message({ topic: 'short', text: 'newer' }))
+    expect(next?.queueOffset).toBe(2)
+    await bench.close()
+  })
+})
+
+describe('a disk that fills up', () => {
+  const fill = (bench: Bench, mebi: number): void => {
+    bench.node.disk.remove('/data/ballast')
+    const ballast = bench.node.disk.open('/data/ballast', { create: true })
+    const block = Buffer.alloc(mebi * MEBI)
+    ballast.write(block, 0, block.length, 0)
+    ballast.close()
+  }
+
+  test('is told first, then refuses writes below the reserve, and accepts them again by itself', async () => {
+    const bench = new Bench(1, { disk: { warnAboveUsedPercent: 50, reserveBytes: 3 * MEBI } })
+    await bench.open()
+    bench.node.disk.setCapacity(100 * MEBI)
+    await bench.append(message({ text: 'before' }))
+    fill(bench, 60)
+    await bench.sim.world.run(11_000)
+    expect(bench.store.refusal).toBeUndefined()
+    expect(bench.sim.world.report()).toContain('the disk fills up')
+    fill(bench, 98)
+    await bench.sim.world.run(11_000)
+    expect(bench.store.refusal).toMatch(/1 MiB of 100 MiB are free for \/data\/store\/commitlog, and 3 MiB are kept in reserve/)
+    expect((await bench.append(message()))[0]).toMatchObject({ status: 'not-available' })
+    expect(await bench.readAll()).toEqual(['before'])
+    fill(bench, 10)
+    await bench.sim.world.run(11_000)
+    expect((await bench.append(message({ text: 'after' })))[0]).toMatchObject({ status: 'ok', queueOffset: 1 })
+    await bench.close()
+  })
+
+  test('and has no room for the queues: what was acknowledged is found, in this life and the next', async () => {
+    const bench = new Bench(1, { segmentBytes: 256 * 1024 })
+    await bench.open()
+    await bench.append(message({ text: '0' }))
+    bench.node.disk.failWrites(1_000, 'ENOSPC', (path) => path.includes('/views/'))
+    for (let i = 1; i < 600; i++) bench.store.append(message({ text: `${i}` }), false, () => {})
+    await bench.sim.world.run(100)
+    const texts = Array.from({ length: 600 }, (_, i) => `${i}`)
+    expect(await bench.readAll()).toEqual(texts)
+    await bench.sim.world.run(3_000)
+    expect(bench.store.refusal).toMatch(/disk is full/)
+    bench.kill()
+    await bench.open()
+    expect(await bench.readAll()).toEqual(texts)
+    await bench.close()
+  })
+})
+
+test('a deleted topic is gone at once: its queues, its messages by position and by key, also for a topic of the same name', async () => {
+  const bench = new Bench()
+  await bench.open()
+  const keys = { properties: Buffer.from('KEYS\u0001k\u0002') }
+  const [old] = await bench.append(message({ topic: 'gone', ...keys }))
+  bench.store.deleteTopic('gone')
+  const all = { max: 10, beginMs: 0, endMs: 8e15 }
+  const isGone = (): void => {
+    expect(bench.store.queues().has('gone')).toBe(false)
+    expect(bench.store.readRecordAt(old?.physicalOffset ?? -1)).toBeUndefined()
+    expect(bench.store.queryByKey('gone', 'k', all)).toEqual([])
+  }
+  isGone()
+  await bench.close()
+  await bench.open()
+  isGone()
+  const [again] = await bench.append(message({ topic: 'gone', text: 'again', ...keys }))
+  expect(again?.queueOffset).toBe(0)
+  expect(bench.store.queryByKey('gone', 'k', all)).toEqual([again?.physicalOffset])
+  expect(bench.store.readRecordAt(old?.physicalOffset ?? -1)).toBeUndefined()
+  expect(bench.node.disk.exists(`${ROOT}/skylark/deleted-topics.json`)).toBe(true)
+  await bench.close()
+})
