@@ -137,7 +137,7 @@ describe('message trace', () => {
   })
 
   it('what is written is read back, whatever the names are', () => {
-    const word = fc.string({ maxLength: 20 }).filter((text) => !/[\u0001\u0002]/.test(text) && text !== 'null')
+    const word = fc.string({ maxLength: 20 }).filter((text) => text !== 'null' && !['\u0001', '\u0002'].some((mark) => text.includes(mark)))
     const count = fc.nat()
     const common = { time: count, region: word, group: word, topic: word, messageId: word }
     const event: fc.Arbitrary<MessageTraceEvent> = fc.oneof(

@@ -10,15 +10,18 @@ import { story } from './support/small-broker.ts'
  */
 const SEEDS = Array.from({ length: 12 }, (_, i) => i + 1)
 const QUEUES = 3
+const keyOf = (message: { text: string }): string => String(Number(message.text.slice(1)) % 5)
 const NAMES = ['broker-a', 'broker-b']
 
 describe('a group in trouble loses nothing', () => {
   for (const seed of SEEDS) {
     const isOrderly = seed % 3 === 0
-    it(`seed ${seed}${isOrderly ? ', orderly' : ''}`, async () => {
+    const isByKey = seed % 3 === 1
+    it(`seed ${seed}${isOrderly ? ', orderly' : isByKey ? ', by key' : ''}`, async () => {
       const random = seededRandom(seed)
       const { world, brokers, client } = await story({ topics: { orders: QUEUES }, brokers: NAMES, seed })
       const done = new Set<string>()
+      const collisions: string[] = []
       const members = new Map<string, { client: Client; consumer: PushConsumer }>()
       const starts: Promise<unknown>[] = []
       let born = 0
@@ -28,15 +31,21 @@ describe('a group in trouble loses nothing', () => {
         const name = `member-${++born}`
         const node = world.node(name)
         const one = client(name)
+        const busy = new Set<string>()
         const consumer = one.pushConsumer({
           group: 'g',
           subscriptions: { orders: '*' },
           consumeFrom: 'first',
           orderly: isOrderly,
+          ...(isByKey ? { orderBy: keyOf } : {}),
           suspendMs: 200,
           concurrency: 4,
           handler: async (message) => {
+            const key = `${message.brokerName} ${message.queueId} ${keyOf(message)}`
+            if (isByKey && busy.has(key)) collisions.push(key)
+            busy.add(key)
             await node.clock.sleep(random.integer(80))
+            busy.delete(key)
             if (random.integer(20) === 0) throw new Error('by chance')
             done.add(message.text)
           },
@@ -112,6 +121,7 @@ describe('a group in trouble loses nothing', () => {
       const owners = [...members.values()].flatMap(({ consumer }) =>
         consumer.queues.filter(({ topic }) => topic === 'orders').map(({ brokerName, queueId }) => `${brokerName}:${queueId}`),
       )
+      expect(collisions).toEqual([])
       expect(owners.sort()).toEqual(NAMES.flatMap((name) => Array.from({ length: QUEUES }, (_, i) => `${name}:${i}`)))
       for (const { client: one } of members.values()) await world.until(one.close())
     })
