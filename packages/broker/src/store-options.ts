@@ -46,12 +46,12 @@ const hoursOf = (text: string): number[] =>
     .filter((hour) => hour !== '')
     .map(Number)
 
-/** The topic attribute `retention.hours`: a positive number of hours, fewer than the log's to have an effect. */
-export const RETENTION_ATTRIBUTE = 'retention.hours'
+/** RocketMQ 5.5 `TopicAttributes`; in hours, as fileReservedTime. -1, or more than the log's hours: as long as the log. */
+const RESERVE_TIME = 'reserve.time'
 
 /** How long the messages of a topic are kept when it says so itself. */
 export function retentionHours(topic: TopicConfig | undefined): number | undefined {
-  const text = topic?.attributes[RETENTION_ATTRIBUTE]
+  const text = topic?.attributes[RESERVE_TIME]
   const hours = Number(text ?? Number.NaN)
   return hours > 0 ? hours : undefined
 }
