@@ -65,6 +65,13 @@ export class Registration {
     await Promise.all(this.#links.map((link) => link.tellAll()))
   }
 
+  /** A sentence for each NameServer that does not know of this broker, when none does: one is enough for clients to find it. */
+  unknownAt(): readonly string[] {
+    const away = this.#links.filter((link) => !link.isComplete)
+    if (away.length < this.#links.length || this.#links.length === 0) return []
+    return away.map(({ address }) => `the NameServer ${address} does not know of this broker`)
+  }
+
   /** The connection to a NameServer is gone: it has forgotten this broker, or was restarted and knows nobody. */
   disconnected(address: string): void {
     this.#links.find((link) => link.address === address)?.tellSoon()
@@ -125,6 +132,10 @@ class NamesrvLink {
       // One that has been restarted meanwhile refuses a part: it gets all.
       this.#isComplete = await this.#register(undefined)
     })
+  }
+
+  get isComplete(): boolean {
+    return this.#isComplete
   }
 
   settled(): Promise<void> {

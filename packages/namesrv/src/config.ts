@@ -39,6 +39,22 @@ export const NAMESRV_CONFIG = defineConfig(
       default: false,
       meaning: 'For development: a route query for a topic that is not there creates it on all brokers before it is answered.',
     }),
+    metricsExporterType: setting.choice(['DISABLE', 'PROM'], {
+      default: 'DISABLE',
+      fixed: true,
+      meaning: 'PROM opens an HTTP port for metrics, health and the admin API, once the server serves.',
+    }),
+    metricsPromExporterPort: setting.whole({ default: 5556, max: 65535, fixed: true, meaning: 'That port; 0 picks a free one.' }),
+    metricsPromExporterHost: setting.text({
+      default: '127.0.0.1',
+      fixed: true,
+      meaning: 'The local address of that port: whoever reaches it reads what is there.',
+    }),
+    adminApi: setting.choice(['OFF', 'READ', 'CHANGE'], {
+      default: 'READ',
+      fixed: true,
+      meaning: 'What its admin API does: READ shows, CHANGE also creates and deletes topics and groups.',
+    }),
     clientRequestThreadPoolQueueCapacity: setting.whole({
       default: 50_000,
       min: 1,

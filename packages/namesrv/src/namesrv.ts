@@ -5,18 +5,23 @@
 import { GetRouteinfoByTopic } from '@skylarkmq/remoting/protocol'
 import { route, startRemotingServer } from '@skylarkmq/remoting'
 import type { Route } from '@skylarkmq/remoting'
-import type { Runtime } from '@skylarkmq/runtime'
+import type { Figure, Runtime } from '@skylarkmq/runtime'
 import type { NamesrvConfig } from './config.ts'
 import { administrationRoutes } from './processors/administration.ts'
 import { brokerRoutes } from './processors/brokers.ts'
 import { settingRoutes } from './processors/settings.ts'
 import { topicRoute } from './processors/topic-route.ts'
+import { namesrvFigures } from './figures.ts'
 import { createState } from './state.ts'
 import type { NamesrvState } from './state.ts'
 
 export interface Namesrv {
   readonly host: string
   readonly port: number
+  /** What a monitor reads, computed now. */
+  figures(): Iterable<Figure>
+  /** Why it should get no traffic now; empty when it is ready. */
+  unready(): readonly string[]
   close(): Promise<void>
 }
 
@@ -42,6 +47,8 @@ export async function startNamesrv(runtime: Runtime, config: Partial<NamesrvConf
   return {
     host: server.host,
     port: server.port,
+    figures: () => namesrvFigures(state),
+    unready: () => (isClosing ? ['it is closing'] : []),
     async close() {
       isClosing = true
       scan.cancel()

@@ -13,6 +13,7 @@ export type {
   UnknownKey,
 } from './config.ts'
 export type { Disk, DiskFile } from './disk.ts'
+export type { Figure } from './figure.ts'
 export { Lifecycle } from './lifecycle.ts'
 export { silentLog } from './log.ts'
 export type { Log, LogFields } from './log.ts'

@@ -2,7 +2,7 @@ import { hostname, networkInterfaces } from 'node:os'
 import { BROKER_CONFIG, startBroker } from '@skylarkmq/broker'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { untilSignal, writePidFile } from './lifetime.ts'
-import { parseServerFlags, readConfig, readPropertiesFile, serverLog, warnOnStderr } from './server-options.ts'
+import { parseServerFlags, readConfig, readEnvironment, readPropertiesFile, saveInFile, serverLog, warnOnStderr } from './server-options.ts'
 
 const HELP = `skylark broker (mqbroker): a broker; keeps messages and serves producers and consumers
 
@@ -10,6 +10,8 @@ const HELP = `skylark broker (mqbroker): a broker; keeps messages and serves pro
   -n, --namesrvAddr ADDR    NameServers, host:port separated by semicolons; before namesrvAddr in FILE and NAMESRV_ADDR in the environment
   -p, --printConfigItem     print the effective settings and exit
   -h, --help                this text
+
+Every setting may come from the environment, too: listenPort is SKYLARK_LISTEN_PORT; it goes before FILE.
 `
 
 export async function runBroker(argv: readonly string[]): Promise<number> {
@@ -23,13 +25,16 @@ export async function runBroker(argv: readonly string[]): Promise<number> {
     ]),
     new Map(environment ? [['namesrvAddr', environment] as const] : []),
     flags.configFile === undefined ? new Map<string, string>() : readPropertiesFile(flags.configFile),
+    readEnvironment(BROKER_CONFIG, process.env, warnOnStderr),
     new Map(flags.namesrvAddr === undefined ? [] : [['namesrvAddr', flags.namesrvAddr] as const]),
   ]
   const config = readConfig(BROKER_CONFIG, sources, warnOnStderr)
   if (flags.printConfig) return print(BROKER_CONFIG.effectiveText(config))
 
   const runtime = nodeRuntime({ log: await serverLog() })
-  const broker = await startBroker(runtime, config)
+  const { configFile } = flags
+  const saving = configFile === undefined ? {} : { saveSettings: (changes: ReadonlyMap<string, string>) => saveInFile(configFile, changes) }
+  const broker = await startBroker(runtime, config, saving)
   // Before anything is said: whoever reads that it is ready may stop it at once.
   const ended = untilSignal(
     () => broker.close(),

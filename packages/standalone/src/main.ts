@@ -22,8 +22,10 @@ export async function runSkylark(argv: readonly string[]): Promise<number> {
       case 'dev':
         return await (await import('./dev.ts')).runDev(rest)
       case 'namesrv':
+        if (isToolCall(rest)) return await runTool(argv)
         return await (await import('./namesrv-command.ts')).runNamesrv(rest)
       case 'broker':
+        if (isToolCall(rest)) return await runTool(argv)
         return await (await import('./broker-command.ts')).runBroker(rest)
       default:
         return await runTool(argv)
@@ -33,12 +35,35 @@ export async function runSkylark(argv: readonly string[]): Promise<number> {
   }
 }
 
+/** `skylark broker -c FILE` starts one, `skylark broker status` asks one. */
+const isToolCall = (rest: readonly string[]): boolean => rest[0] !== undefined && !rest[0].startsWith('-')
+
 async function runTool(argv: readonly string[]): Promise<number> {
   const [{ runCli }, { consoleLog, nodeRuntime }] = await Promise.all([import('@skylarkmq/tools'), import('@skylarkmq/runtime/node')])
-  return await runCli(argv, {
-    runtime: nodeRuntime({ log: consoleLog({ level: 'error' }) }),
-    env: process.env,
-    stdout: (text: string) => void process.stdout.write(text),
-    stderr: (text: string) => void process.stderr.write(text),
-  })
+  const stopped = new AbortController()
+  if (argv.includes('--watch')) process.once('SIGINT', () => stopped.abort())
+  // Timers of the runtime keep no process alive: between two looks of --watch there is nothing else.
+  const alive = setInterval(() => {}, 3_600_000)
+  const isTerminal = process.stdout.isTTY === true
+  try {
+    return await runCli(argv, {
+      runtime: nodeRuntime({ log: consoleLog({ level: 'error' }) }),
+      env: process.env,
+      stdout: (text: string) => void process.stdout.write(text),
+      stderr: (text: string) => void process.stderr.write(text),
+      isTerminal,
+      signal: stopped.signal,
+      confirm: process.stdin.isTTY && isTerminal ? confirm : undefined,
+    })
+  } finally {
+    clearInterval(alive)
+  }
+}
+
+async function confirm(question: string): Promise<boolean> {
+  const { createInterface } = await import('node:readline/promises')
+  const prompt = createInterface({ input: process.stdin, output: process.stderr })
+  const answer = await prompt.question(`${question} [y/N] `)
+  prompt.close()
+  return /^y(es)?$/i.test(answer.trim())
 }

@@ -3,13 +3,15 @@ import { homedir } from 'node:os'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { NAMESRV_CONFIG, startNamesrv } from '@skylarkmq/namesrv'
 import { untilSignal, writePidFile } from './lifetime.ts'
-import { parseServerFlags, readConfig, readPropertiesFile, serverLog, warnOnStderr } from './server-options.ts'
+import { parseServerFlags, readConfig, readEnvironment, readPropertiesFile, serverLog, warnOnStderr } from './server-options.ts'
 
 const HELP = `skylark namesrv (mqnamesrv): a NameServer; brokers register with it, clients ask it for routes
 
   -c, --configFile FILE    settings as key=value lines, under Apache RocketMQ's names
   -p, --printConfigItem    print the effective settings and exit
   -h, --help               this text
+
+Every setting may come from the environment, too: listenPort is SKYLARK_LISTEN_PORT; it goes before FILE.
 `
 
 export async function runNamesrv(argv: readonly string[]): Promise<number> {
@@ -18,9 +20,10 @@ export async function runNamesrv(argv: readonly string[]): Promise<number> {
   const file = flags.configFile === undefined ? new Map<string, string>() : readPropertiesFile(flags.configFile)
   // As with Apache's, changes go into the file of -c, unless that names another place for them.
   if (flags.configFile !== undefined && !file.has('configStorePath')) file.set('configStorePath', flags.configFile)
-  const { configStorePath } = NAMESRV_CONFIG.parse(file, { home: homedir() }).config
+  const environment = readEnvironment(NAMESRV_CONFIG, process.env, warnOnStderr)
+  const { configStorePath } = NAMESRV_CONFIG.parse([...file, ...environment], { home: homedir() }).config
   const changes = configStorePath !== flags.configFile && existsSync(configStorePath) ? readPropertiesFile(configStorePath) : new Map()
-  const config = readConfig(NAMESRV_CONFIG, [file, changes], warnOnStderr)
+  const config = readConfig(NAMESRV_CONFIG, [file, changes, environment], warnOnStderr)
   if (flags.printConfig) return print(NAMESRV_CONFIG.effectiveText(config))
 
   const runtime = nodeRuntime({ log: await serverLog() })

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { parseArgs } from 'node:util'
-import { parsePropertiesFile } from '@skylarkmq/runtime'
+import { nearestName, parsePropertiesFile, updatePropertiesFile } from '@skylarkmq/runtime'
+import { nodeDisk } from '@skylarkmq/runtime/node'
 import type { ConfigDefinition, ConfigFields, ConfigValues, Log } from '@skylarkmq/runtime'
 import { UsageError } from './usage-error.ts'
 
@@ -43,6 +44,46 @@ export function readPropertiesFile(file: string): Map<string, string> {
   } catch (error) {
     throw new UsageError(`the configuration file ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
   }
+}
+
+const PREFIX = 'SKYLARK_'
+/** Names of the environment that are no settings of a file. */
+const OTHERS: ReadonlySet<string> = new Set(['SKYLARK_LOG_LEVEL', 'SKYLARK_RUN_DIR', 'SKYLARK_HOME', 'SKYLARK_SHUTDOWN_SECONDS'])
+
+/** `listenPort` is SKYLARK_LISTEN_PORT, `brokerIP1` SKYLARK_BROKER_IP1. */
+export const environmentName = (key: string): string =>
+  PREFIX +
+  key
+    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
+    .replace(/([A-Z])([A-Z][a-z])/g, '$1_$2')
+    .toUpperCase()
+
+/** Settings from the environment. A name that no key has is warned of: a misspelt one would be without effect in silence. */
+export function readEnvironment<F extends ConfigFields>(
+  definition: ConfigDefinition<F>,
+  environment: Readonly<Record<string, string | undefined>>,
+  warn: (sentence: string) => void,
+): Map<string, string> {
+  const keys = new Map(Object.keys(definition.fields).map((key) => [environmentName(key), key]))
+  const found = new Map<string, string>()
+  for (const [name, value] of Object.entries(environment)) {
+    if (!name.startsWith(PREFIX) || OTHERS.has(name) || value === undefined) continue
+    const key = keys.get(name)
+    if (key !== undefined) found.set(key, value)
+    else {
+      const nearest = nearestName(name, keys.keys())
+      warn(
+        `the environment variable ${name} names no setting and has no effect${nearest === undefined ? '' : `; did you mean ${nearest}?`}`,
+      )
+    }
+  }
+  return found
+}
+
+/** Keeps a changed setting in the file of -c, under the comments that are there. */
+export function saveInFile(file: string, changes: ReadonlyMap<string, string>): void {
+  const disk = nodeDisk()
+  disk.writeTextAtomically(file, updatePropertiesFile(disk.readText(file) ?? '', changes))
 }
 
 /** Later sources win. Unknown keys are warned of; a bad value is the end. */

@@ -1,8 +1,12 @@
-import { Client, createClient, RocketError } from '@skylarkmq/client'
-import { Command, CommanderError, Option } from 'commander'
+import { RocketError } from '@skylarkmq/client'
+import { Argument, Command, CommanderError, Option } from 'commander'
 import { COMMANDS } from './commands/index.ts'
+import { SHELLS, completion } from './completion.ts'
+import type { Shell } from './completion.ts'
 import { renderJson, renderText } from './render.ts'
-import type { CliCommand, CliWorld, Options } from './types.ts'
+import { previewCommand, runCommand } from './run.ts'
+import type { RunOptions } from './run.ts'
+import type { CliCommand, CliWorld, Options, Outcome } from './types.ts'
 
 /** 0 done, 1 the cluster refused or something was not found, 2 the command line was wrong. */
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const
@@ -33,6 +37,10 @@ export async function runCli(argv: readonly string[], world: CliWorld): Promise<
     declare(inherit(noun.command(command.verb), program), command).action(run(command))
     declare(inherit(program.command(command.alias, { hidden: true }), program), command).action(run(command))
   }
+  inherit(program.command('completion'), program)
+    .description(`A completion script for a shell: ${SHELLS.join(', ')}`)
+    .addArgument(new Argument('<shell>', 'which').choices(SHELLS))
+    .action((shell: Shell) => world.stdout(completion(shell, COMMANDS)))
   program.addHelpText('after', `\nmqadmin’s names work too: ${COMMANDS.map((c) => c.alias).join(', ')}`)
   try {
     await program.parseAsync([...argv], { from: 'user' })
@@ -54,6 +62,11 @@ function declare(target: Command, command: CliCommand): Command {
     if (otherwise !== undefined) option.default(otherwise)
     target.addOption(option)
   }
+  if ((command.effect ?? 'read') === 'read') target.addOption(new Option('--watch [seconds]', 'again and again until Ctrl-C'))
+  if (command.effect === 'destroy') {
+    target.addOption(new Option('--yes', 'do not ask'))
+    target.addOption(new Option('--dry-run', 'only show what would be done'))
+  }
   return target
     .addOption(
       new Option('-n, --namesrvAddr <addresses>', `NameServers, host:port;host:port (default: NAMESRV_ADDR, else ${DEFAULT_NAMESRV})`),
@@ -63,20 +76,55 @@ function declare(target: Command, command: CliCommand): Command {
 
 async function runOne(command: CliCommand, options: Options, world: CliWorld): Promise<number> {
   const namesrvAddr = String(options.namesrvAddr ?? world.env.NAMESRV_ADDR ?? DEFAULT_NAMESRV)
-  let client: Client | undefined
+  const run = { namesrvAddr, runtime: world.runtime, world, say: (sentence: string) => world.stderr(`${sentence}\n`) }
+  const colours = world.isTerminal === true && !world.env.NO_COLOR
+  const show = (outcome: Outcome) => world.stdout(options.json === true ? renderJson(outcome) : renderText(outcome, colours))
   try {
-    client = await createClient({ namesrvAddr, runtime: world.runtime, instanceName: `tools-${world.runtime.random.integer(1 << 30)}` })
-    const admin = client.admin()
-    const say = (sentence: string) => world.stderr(`${sentence}\n`)
-    const outcome = await command.run({ options, world, client, admin, say })
-    world.stdout(options.json === true ? renderJson(outcome) : renderText(outcome))
+    if (command.effect === 'destroy') {
+      if (options.dryRun === true) {
+        show(await previewCommand(command, options, run))
+        return EXIT.done
+      }
+      if (!(await isMeant(command, options, world, run))) return EXIT.failed
+    }
+    if (options.watch !== undefined) return await watch(command, options, world, async () => show(await runCommand(command, options, run)))
+    const outcome = await runCommand(command, options, run)
+    show(outcome)
     return outcome.exitCode ?? EXIT.done
   } catch (error) {
     world.stderr(explain(command, error, namesrvAddr, options.json === true))
     return error instanceof RocketError && error.code === 'BAD_ARGUMENT' ? EXIT.usage : EXIT.failed
-  } finally {
-    await client?.close({ drainMs: 0 })
   }
+}
+
+/** A person at a terminal is asked before anything is destroyed; a script means what it says, as with mqadmin. */
+async function isMeant(command: CliCommand, options: Options, world: CliWorld, run: RunOptions): Promise<boolean> {
+  if (options.yes === true || world.confirm === undefined) return true
+  world.stderr(renderText({ value: null, notes: (await previewCommand(command, options, run)).notes?.slice(0, -1) ?? [] }))
+  if (await world.confirm(`${command.summary}: go on?`)) return true
+  world.stderr('Nothing was changed. (--yes goes on without asking)\n')
+  return false
+}
+
+const DEFAULT_WATCH_SECONDS = 2
+const CLEAR = '\u001b[2J\u001b[H'
+
+/** Again and again until Ctrl-C. What fails meanwhile is shown and tried again: whoever watches wants to see it come back. */
+async function watch(command: CliCommand, options: Options, world: CliWorld, show: () => Promise<void>): Promise<number> {
+  const seconds = options.watch === true ? DEFAULT_WATCH_SECONDS : Number(options.watch)
+  if (!(seconds >= 0.1 && seconds <= 86_400))
+    throw new RocketError(`--watch is ${JSON.stringify(options.watch)}; give seconds from 0.1 on`, { code: 'BAD_ARGUMENT' })
+  while (world.signal?.aborted !== true) {
+    if (world.isTerminal === true) world.stdout(CLEAR)
+    try {
+      await show()
+    } catch (error) {
+      if (error instanceof RocketError && error.code === 'BAD_ARGUMENT') throw error
+      world.stderr(explain(command, error, '', options.json === true))
+    }
+    await world.runtime.clock.sleep(seconds * 1000, world.signal).catch(() => {})
+  }
+  return EXIT.done
 }
 
 /** What failed, where, and what to check. */

@@ -1,3 +1,6 @@
 export { EXIT, runCli } from './cli.ts'
 export { COMMANDS } from './commands/index.ts'
-export type { CliCommand, CliWorld, Outcome } from './types.ts'
+export { cliPage } from './page.ts'
+export { runCommand } from './run.ts'
+export type { RunOptions } from './run.ts'
+export type { CliCommand, CliWorld, OptionDeclaration, Options, Outcome } from './types.ts'

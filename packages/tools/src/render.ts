@@ -1,10 +1,12 @@
 import Table3 from 'cli-table3'
+import pc from 'picocolors'
 import type { Outcome, Table } from './types.ts'
 
-/** Tables without lines: they can be read, and cut by tools. No colours: output often goes into a pipe. */
-function table({ columns, rows }: Table): string {
+/** Tables without lines: they can be read, and cut by tools. Colours only where a person looks: output often goes into a pipe. */
+function table({ columns, rows }: Table, colours: boolean): string {
+  const { bold } = pc.createColors(colours)
   const out = new Table3({
-    head: [...columns],
+    head: columns.map((column) => bold(column)),
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
     chars: {
       top: '',
@@ -36,5 +38,5 @@ const replaceBigints = (_key: string, value: unknown): unknown => (typeof value 
 
 export const renderJson = (outcome: Outcome): string => `${JSON.stringify(outcome.value, replaceBigints, 2)}\n`
 
-export const renderText = (outcome: Outcome): string =>
-  [...(outcome.tables ?? []).map(table), ...(outcome.notes ?? [])].map((part) => `${part}\n`).join('')
+export const renderText = (outcome: Outcome, colours = false): string =>
+  [...(outcome.tables ?? []).map((one) => table(one, colours)), ...(outcome.notes ?? [])].map((part) => `${part}\n`).join('')

@@ -8,6 +8,8 @@ export interface CliWorld {
   stdout(text: string): void
   stderr(text: string): void
   readonly isTerminal?: boolean
+  /** Asks a person; undefined where nobody sits in front of it. */
+  readonly confirm?: ((question: string) => Promise<boolean>) | undefined
   readonly signal?: AbortSignal
 }
 
@@ -52,6 +54,8 @@ export interface CliCommand {
   readonly alias: string
   readonly summary: string
   readonly options: readonly OptionDeclaration[]
+  /** `read` (when nothing is said) may be watched; `destroy` asks a person first and knows --dry-run. */
+  readonly effect?: 'read' | 'change' | 'destroy'
   /** A first word without a flag, taken as this option: `skylark explain MESSAGE_ID`. */
   readonly argument?: { readonly declaration: string; readonly option: string }
   run(context: CommandContext): Promise<Outcome>

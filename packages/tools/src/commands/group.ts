@@ -6,6 +6,7 @@ export const updateSubGroup: CliCommand = {
   verb: 'update',
   alias: 'updateSubGroup',
   summary: 'Create a consumer group or change its settings',
+  effect: 'change',
   options: [
     GROUP,
     ...WHERE,
@@ -43,6 +44,7 @@ export const deleteSubGroup: CliCommand = {
   verb: 'delete',
   alias: 'deleteSubGroup',
   summary: 'Delete a consumer group',
+  effect: 'destroy',
   options: [GROUP, ...WHERE, { flags: '-r, --removeOffset <bool>', meaning: 'its committed offsets too', default: 'false' }],
   async run({ admin, options }) {
     const group = required(options, 'group')
@@ -53,7 +55,7 @@ export const deleteSubGroup: CliCommand = {
 
 export const consumerProgress: CliCommand = {
   noun: 'group',
-  verb: 'progress',
+  verb: 'lag',
   alias: 'consumerProgress',
   summary: 'How far a group has come in each queue; without -g: the lag of every group',
   options: [

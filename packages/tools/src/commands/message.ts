@@ -93,6 +93,7 @@ export const sendMessage: CliCommand = {
   verb: 'send',
   alias: 'sendMessage',
   summary: 'Send one message',
+  effect: 'change',
   options: [
     TOPIC,
     { flags: '-p, --body <text>', meaning: 'the body, as UTF-8 text', required: true },

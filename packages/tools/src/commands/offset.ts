@@ -23,6 +23,7 @@ export const resetOffsetByTime: CliCommand = {
   noun: 'offset',
   verb: 'reset',
   alias: 'resetOffsetByTime',
+  effect: 'change',
   summary: 'Set a group back or forth, by time or to an offset of one queue: shown before, verified after; online or not',
   options: [
     GROUP,
@@ -46,6 +47,7 @@ export const skipAccumulated: CliCommand = {
   noun: 'offset',
   verb: 'skip',
   alias: 'skipAccumulatedMessage',
+  effect: 'change',
   summary: 'Have a group skip everything that it has not consumed',
   options: [
     GROUP,
@@ -181,6 +183,7 @@ export const cloneGroupOffset: CliCommand = {
   noun: 'offset',
   verb: 'clone',
   alias: 'cloneGroupOffset',
+  effect: 'change',
   summary: 'Set a group to where another group is in a topic',
   options: [
     { flags: '-s, --srcGroup <group>', meaning: 'the group that is copied', required: true },

@@ -61,6 +61,7 @@ export const updateTopic: CliCommand = {
   verb: 'update',
   alias: 'updateTopic',
   summary: 'Create a topic or change its settings',
+  effect: 'change',
   options: [
     TOPIC,
     ...WHERE,
@@ -99,6 +100,7 @@ export const deleteTopic: CliCommand = {
   verb: 'delete',
   alias: 'deleteTopic',
   summary: 'Delete a topic and its messages at every broker of a cluster',
+  effect: 'destroy',
   options: [TOPIC, { flags: '-c, --cluster <cluster>', meaning: 'only in this cluster' }],
   async run({ admin, options }) {
     const topic = required(options, 'topic')
