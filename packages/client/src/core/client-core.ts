@@ -85,6 +85,7 @@ class Core implements ClientCore {
       idleMs: this.timeouts.idleMs,
       handlers: this.#notifications.forRemoting,
       onDisconnect: (address) => {
+        this.#heartbeats.forget(address)
         this.events.emit('disconnected', address)
       },
       ...(options.tls ? { tls: options.tls } : {}),
@@ -105,6 +106,7 @@ class Core implements ClientCore {
       log: this.log,
       intervalMs: this.timeouts.heartbeatMs,
       brokers: this.#brokers,
+      isV2: options.heartbeatV2 ?? false,
       invoke: (target, command, header, invokeOptions) => this.invoke(target, command, header, invokeOptions),
     })
     this.#refresh = this.clock.every(this.timeouts.routeRefreshMs, () => this.#refreshRoutes())

@@ -1,7 +1,7 @@
 import type { Answer } from '@skylarkmq/remoting'
 import type { HeartbeatData } from '@skylarkmq/remoting/protocol'
 import type { Clock, Log, Timer } from '@skylarkmq/runtime'
-import { HeartBeat, UnregisterClient, encodeHeartbeat } from '@skylarkmq/remoting/protocol'
+import { HeartBeat, UnregisterClient, encodeHeartbeat, javaStringHash } from '@skylarkmq/remoting/protocol'
 import type { BrokerTable } from './broker-table.ts'
 import type { ClientCore, GroupMember } from './types.ts'
 import { settledWithin } from './waiting.ts'
@@ -16,6 +16,14 @@ export interface HeartbeatParts {
   readonly intervalMs: number
   readonly brokers: BrokerTable
   readonly invoke: ClientCore['invoke']
+  /** Leave out subscriptions that a broker knows already. */
+  readonly isV2: boolean
+}
+
+/** What a broker that understands the second form of heartbeats has said last. */
+interface Known {
+  readonly fingerprint: number
+  readonly mayBeLight: boolean
 }
 
 /** Tells every known broker which groups live in this client. */
@@ -23,6 +31,9 @@ export class Heartbeats {
   readonly #parts: HeartbeatParts
   readonly #members = new Set<GroupMember>()
   readonly #silent = new Set<string>()
+  readonly #known = new Map<string, Known>()
+  /** Somebody asked for the next round, who has something to tell: a sign of life will not do. */
+  #mustBeFull = false
   readonly #interval: Timer
   #soon: Timer | undefined
   #running: Promise<number> | undefined
@@ -31,7 +42,7 @@ export class Heartbeats {
   constructor(parts: HeartbeatParts) {
     this.#parts = parts
     this.#interval = parts.clock.every(parts.intervalMs, async () => {
-      await this.now()
+      await this.now(parts.isV2)
     })
   }
 
@@ -58,7 +69,8 @@ export class Heartbeats {
   }
 
   /** A call during a round joins one more round after it, so that every caller's state is in what brokers hear. */
-  now(): Promise<number> {
+  now(mayBeLight = false): Promise<number> {
+    if (!mayBeLight) this.#mustBeFull = true
     if (!this.#running) {
       this.#running = this.#round().finally(() => {
         this.#running = undefined
@@ -67,7 +79,7 @@ export class Heartbeats {
     }
     this.#next ??= this.#running.then(() => {
       this.#next = undefined
-      return this.now()
+      return this.now(true)
     })
     return this.#next
   }
@@ -99,19 +111,36 @@ export class Heartbeats {
     this.#soon?.cancel()
   }
 
+  /** A broker that lost the connection may have lost its memory too. */
+  forget(address: string): void {
+    this.#known.delete(address)
+  }
+
   async #round(): Promise<number> {
     if (this.#members.size === 0) return 0
-    const body = encodeHeartbeat(this.#data())
-    const answers = await Promise.all([...this.#parts.brokers.all(this.hasConsumers)].map((address) => this.#beat(address, body)))
+    const mayBeLight = !this.#mustBeFull
+    this.#mustBeFull = false
+    const data = this.#data()
+    const full = encodeHeartbeat(data)
+    const light = mayBeLight ? encodeHeartbeat(withoutSubscriptions(data)) : full
+    const addresses = [...this.#parts.brokers.all(this.hasConsumers)]
+    const answers = await Promise.all(
+      addresses.map((address) => {
+        const known = this.#known.get(address)
+        const isLight = known?.mayBeLight === true && known.fingerprint === data.heartbeatFingerprint
+        return this.#beat(address, isLight ? light : full, data.heartbeatFingerprint)
+      }),
+    )
     return answers.filter((answer) => answer !== undefined).length
   }
 
-  async #beat(address: string, body: Uint8Array): Promise<Answer<typeof HeartBeat> | undefined> {
-    const { brokers, invoke, log } = this.#parts
+  async #beat(address: string, body: Uint8Array, fingerprint: number): Promise<Answer<typeof HeartBeat> | undefined> {
+    const { brokers, invoke, log, isV2 } = this.#parts
     try {
       const answer = await invoke(address, HeartBeat, {}, { body })
       brokers.setVersion(address, answer.version)
       if (answer.code === 0) {
+        if (isV2) this.#known.set(address, { fingerprint, mayBeLight: knowsSubscriptions(answer) })
         if (this.#silent.delete(address)) log.info('a broker answers heartbeats again', { address })
         return answer
       }
@@ -119,6 +148,7 @@ export class Heartbeats {
     } catch (error) {
       this.#warn(address, { error })
     }
+    this.forget(address)
     return undefined
   }
 
@@ -131,12 +161,31 @@ export class Heartbeats {
   #data(): HeartbeatData {
     const members = [...this.#members]
     const producerGroups = new Set(members.filter((member) => member.kind === 'producer').map((member) => member.group))
-    return {
+    const data = {
       clientID: this.#parts.clientId,
       producerDataSet: [...producerGroups].map((groupName) => ({ groupName })),
       consumerDataSet: members.flatMap((member) => member.consumerData?.() ?? []),
       heartbeatFingerprint: 0,
       withoutSub: false,
     }
+    return this.#parts.isV2 ? { ...data, heartbeatFingerprint: fingerprintOf(data) } : data
   }
 }
+
+/** RocketMQ 5.1.3 `HeartbeatData#computeHeartbeatFingerprint`: equal as long as nothing but versions changes; 0 means "not V2". */
+function fingerprintOf(data: HeartbeatData): number {
+  const consumerDataSet = data.consumerDataSet.map((consumer) => ({
+    ...consumer,
+    subscriptionDataSet: consumer.subscriptionDataSet.map((subscription) => ({ ...subscription, subVersion: 0n })),
+  }))
+  return javaStringHash(encodeHeartbeat({ ...data, clientID: '', consumerDataSet }).toString()) || 1
+}
+
+const withoutSubscriptions = (data: HeartbeatData): HeartbeatData => ({
+  ...data,
+  withoutSub: true,
+  consumerDataSet: data.consumerDataSet.map((consumer) => ({ ...consumer, subscriptionDataSet: [] })),
+})
+
+const knowsSubscriptions = ({ ext }: Answer<typeof HeartBeat>): boolean =>
+  ext?.['IS_SUPPORT_HEART_BEAT_V2'] === 'true' && ext['IS_SUB_CHANGE'] === 'false'

@@ -27,6 +27,8 @@ export interface ClientOptions {
   readonly timeouts?: Partial<ClientTimeouts>
   /** Compact headers with SkylarkMQ servers; others are spoken to as ever. Needs `useMsgpack` first. Default false. */
   readonly msgpack?: boolean
+  /** Periodic heartbeats leave out subscriptions that a broker says it knows (RocketMQ 5.1.3). For clients of many groups. Default false. */
+  readonly heartbeatV2?: boolean
   /** The outside world. Default: Node's, loaded on first use. */
   readonly runtime?: Runtime
   readonly log?: Log

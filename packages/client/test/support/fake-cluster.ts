@@ -41,6 +41,7 @@ export class FakeBroker {
   readonly address: string
   readonly received: Received[] = []
   readonly heartbeats: HeartbeatData[] = []
+  heartbeatExt: Readonly<Record<string, string>> = {}
   readonly goodbyes: RequestOf<typeof UnregisterClient>[] = []
   readonly connections = new Set<ServerConnection>()
   /** Undefined: stored. */
@@ -86,7 +87,7 @@ export class FakeBroker {
       route(SendBatchMessage, LANE, (header, context) => receive(header, context.body, context.isOneway, true)),
       route(HeartBeat, LANE, (_, context) => {
         this.heartbeats.push(decodeHeartbeat(context.body))
-        return { code: 0 }
+        return { code: 0, ext: this.heartbeatExt }
       }),
       route(UnregisterClient, LANE, (header) => {
         this.goodbyes.push(header)
