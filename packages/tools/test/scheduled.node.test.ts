@@ -35,7 +35,9 @@ test('waiting messages are counted by topic and listed one by one; one that is t
   const second = await producer.send({ topic: 'reminders', body: 'b', keys: 'second', deliverAt: tomorrow + 1000 })
   await producer.send({ topic: 'reminders', body: 'a', keys: 'first', deliverAt: tomorrow })
   await producer.send({ topic: 'others', body: 'c', delayMs: 3_600_000 })
-  await vi.waitFor(async () => expect((await skylark('message', 'scheduled')).out).toMatch(/others +1\n.*reminders +2/), { timeout: 30_000 })
+  await vi.waitFor(async () => expect((await skylark('message', 'scheduled')).out).toMatch(/others +1\n.*reminders +2/), {
+    timeout: 30_000,
+  })
 
   const { out } = await skylark('scheduledMessages', '-t', 'reminders')
   const lines = out.split('\n').filter((line) => line.includes('second') || line.includes('first'))

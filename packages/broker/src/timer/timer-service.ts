@@ -55,6 +55,7 @@ export class TimerService {
   #timerAt = Number.POSITIVE_INFINITY
   #running: Promise<void> | undefined
   #isAsked = false
+  #isFailing = false
   #isClosed = false
 
   /** Before anything is written: whether the view knows the whole log is told by where the log ends. */
@@ -174,9 +175,12 @@ export class TimerService {
         // Others have their turn.
         await new Promise<void>((resolve) => this.#deps.clock.afterTurn(resolve))
       }
+      if (this.#isFailing) this.#deps.log.info('the scheduled messages are worked on again')
+      this.#isFailing = false
       return this.#waitMs()
     } catch (error) {
-      this.#deps.log.error('the scheduled messages cannot be worked on; it is tried again', { error })
+      if (!this.#isFailing) this.#deps.log.error('the scheduled messages cannot be worked on; it is tried again twice a second', { error })
+      this.#isFailing = true
       this.#indexer.failed()
       return RETRY_MS
     }

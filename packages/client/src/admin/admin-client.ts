@@ -2,6 +2,7 @@ import type { ClientCore, CloseOptions } from '../core/types.ts'
 import { ClusterAdmin, NamesrvAdmin } from './cluster.ts'
 import { GroupAdmin } from './groups.ts'
 import { MessageAdmin } from './messages.ts'
+import { ScheduledAdmin } from './scheduled.ts'
 import type { AdminParts } from './targets.ts'
 import { TopicAdmin } from './topics.ts'
 
@@ -20,6 +21,7 @@ export class AdminClient implements AsyncDisposable {
   readonly messages: MessageAdmin
   readonly cluster: ClusterAdmin
   readonly namesrv: NamesrvAdmin
+  readonly scheduled: ScheduledAdmin
   readonly #core: ClientCore
   readonly #ownsCore: boolean
 
@@ -30,6 +32,7 @@ export class AdminClient implements AsyncDisposable {
     this.messages = new MessageAdmin(parts)
     this.cluster = new ClusterAdmin(parts)
     this.namesrv = new NamesrvAdmin(parts)
+    this.scheduled = new ScheduledAdmin(parts)
     this.#core = core
     this.#ownsCore = ownsCore
   }
