@@ -170,7 +170,7 @@ export class InFlightTable {
     this.#commit(queue)
   }
 
-  /** Reads the log. Before requests are taken. `isGone`: its group or topic was deleted. */
+  /** Reads the log. Before requests are taken. `isGone`: its topic was deleted. */
   async open(isGone: (queue: PopQueue) => boolean): Promise<void> {
     const { metadata, offsets, clock } = this.#deps
     const saved = Number(metadata.get('kv', ROW) ?? 0)
@@ -181,7 +181,7 @@ export class InFlightTable {
     const [now, monotonic] = [clock.now(), clock.monotonic()]
     for (const queue of this.#queues.values()) {
       if (isGone(queue)) {
-        this.drop(queue)
+        this.#forget(queue)
         continue
       }
       queue.settle()
@@ -198,10 +198,14 @@ export class InFlightTable {
   }
 
   /** Where the log is read from at the next start, together with the offsets that belong to it. */
-  save(): void {
+  save(isGone: (queue: PopQueue) => boolean): void {
     const { metadata, offsets } = this.#deps
     this.#forgetMoved()
     for (const queue of this.#queues.values()) {
+      if (isGone(queue)) {
+        this.drop(queue)
+        continue
+      }
       const committed = queue.entries.size > 0 ? offsets.get(queue.group, queue.topic, queue.queueId) : queue.committed
       if (committed !== undefined && committed !== queue.committed) this.moveTo(queue, committed)
     }
@@ -212,6 +216,11 @@ export class InFlightTable {
 
   /** The group or the topic is gone. */
   drop(queue: PopQueue): void {
+    this.log.add(['x', queue.group, queue.topic, queue.queueId])
+    this.#forget(queue)
+  }
+
+  #forget(queue: PopQueue): void {
     for (const entry of queue.entries.values()) this.#remove(entry)
     this.#setOrder(queue, undefined, undefined)
     this.#queues.delete(keyOf(queue.group, queue.topic, queue.queueId))
@@ -238,6 +247,9 @@ export class InFlightTable {
           const entry = queue.entries.get(offset)
           if (entry?.popTime === event[4]) this.#remove(entry)
         }
+        break
+      case 'x':
+        this.#forget(queue)
         break
       case 'm':
         reset.add(queue)
@@ -298,8 +310,12 @@ export class InFlightTable {
   #commit(queue: PopQueue): void {
     queue.advance()
     if (queue.committed === queue.cursor) return
-    queue.committed = queue.cursor
-    this.#deps.offsets.commit(queue.group, queue.topic, queue.queueId, queue.cursor)
+    const { offsets } = this.#deps
+    const { group, topic, queueId, cursor } = queue
+    // Gone since the last time: the group was deleted, and its offsets must not come back.
+    if (queue.committed !== undefined && offsets.get(group, topic, queueId) === undefined) return
+    queue.committed = cursor
+    offsets.commit(group, topic, queueId, cursor)
   }
 
   #plan(entry: InFlight): void {

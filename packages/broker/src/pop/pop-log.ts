@@ -24,6 +24,8 @@ export type PopEvent =
   | readonly ['d', ...QueueName, popTime: number, offsets: readonly number[]]
   /** The next pop begins at `next`, whatever was in flight from there on is forgotten. */
   | readonly ['m', ...QueueName, next: number]
+  /** The group or the topic was deleted: nothing of it is in flight, and it has no place in the queue. */
+  | readonly ['x', ...QueueName]
   /** The batch that is consumed in order, as it is now. */
   | readonly ['o', ...QueueName, batch: SavedOrder | null]
 

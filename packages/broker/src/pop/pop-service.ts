@@ -41,7 +41,7 @@ export class PopService {
   /** Before requests are taken: until then nobody knows what is in flight. */
   async open(): Promise<void> {
     const { store, log } = this.#deps
-    await this.table.open((queue) => this.#isGone(queue))
+    await this.table.open((queue) => this.#wasDeleted(queue))
     store.retainFrom(() => this.table.log.retainFrom)
     if (this.table.size > 0) log.info('messages that are in flight were found', { count: this.table.size })
   }
@@ -52,7 +52,7 @@ export class PopService {
       this.held.arrived(topic, queueId)
       this.notified.arrived(topic, queueId)
     })
-    this.#saveTimer = clock.every(SAVE_MS, () => this.table.save())
+    this.#saveTimer = clock.every(SAVE_MS, () => this.#save())
     this.#revive.start()
     for (const queue of this.table.queues()) if (queue.order !== undefined) this.#planOrder(queue)
   }
@@ -65,7 +65,7 @@ export class PopService {
     this.#saveTimer?.cancel()
     this.table.log.flush()
     this.#deps.store.commitTurn()
-    this.table.save()
+    this.#save()
   }
 
   /** There is something for the group: one of its waiters looks again. */
@@ -113,11 +113,19 @@ export class PopService {
     })
   }
 
-  #isGone({ group, topic }: PopQueue): boolean {
+  #save(): void {
     const { topics, groupConfigs } = this.#deps
-    if (groupConfigs.get(group) === undefined) return true
+    this.table.save(({ group, topic }) => groupConfigs.get(group) === undefined || topics.get(topic) === undefined)
+  }
+
+  /**
+   * At the start. Settings of groups and topics are saved within a second, messages and what is in flight at once: a crash may have taken
+   * those of a group that was made just before. It gets settings again. Topics of messages have theirs back already, unless deleted.
+   */
+  #wasDeleted({ group, topic }: PopQueue): boolean {
+    const { topics, groupConfigs } = this.#deps
+    groupConfigs.findOrCreate(group)
     if (topics.get(topic) !== undefined) return false
-    // Made by the broker itself: its settings may have been lost by a crash, its messages not.
     if (!isRetryTopic(topic) || groupOfRetryTopic(topic) === group) return true
     topics.ensure(topic, 1)
     return false

@@ -113,10 +113,15 @@ export class ReviveService {
   }
 
   #move(found: readonly { readonly entry: InFlight; readonly message: StoredMessage | undefined }[]): void {
-    const { store, settings } = this.#deps
+    const { store, settings, groupConfigs } = this.#deps
     const moved: InFlight[] = []
     const isSync = settings.current.flushDiskType === 'SYNC_FLUSH'
     for (const { entry, message } of found) {
+      // Deleted, which the next saving notices.
+      if (groupConfigs.get(entry.queue.group) === undefined) {
+        this.#table.postpone(entry, LOOK_AGAIN_MS)
+        continue
+      }
       const target = message?.queueOffset === entry.offset ? this.#targetOf(entry, message) : undefined
       if (target === undefined) this.#deps.log.warn('a message that was not acknowledged is no longer there', described(entry))
       else store.append(target, isSync, (result) => this.#stored(entry, target.topic, result))
@@ -144,7 +149,7 @@ export class ReviveService {
     this.#table.unmove(entry, RETRY_MS)
   }
 
-  /** Undefined when the group is gone: nobody wants the message. */
+  /** Undefined when the group is gone. */
   #targetOf(entry: InFlight, message: StoredMessage): MessageToStore | undefined {
     const { topics, groupConfigs, settings, storeHost } = this.#deps
     const { group, topic } = entry.queue

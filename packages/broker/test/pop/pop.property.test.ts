@@ -1,16 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import {
-  AckMessage,
-  ChangeMessageInvisibletime,
-  PopMessage,
-  UpdateAndCreateSubscriptiongroup,
-  encodeJson,
-  normalizeGroupConfig,
-} from '@skylarkmq/remoting/protocol'
-import { startScene } from '../support.ts'
-import type { Scene, TestClient } from '../support.ts'
-import { messagesOf, placeOf, popHeader } from './pop-support.ts'
+import { AckMessage, ChangeMessageInvisibletime, PopMessage } from '@skylarkmq/remoting/protocol'
+import type { TestClient } from '../support.ts'
+import { startForgetfulScene } from './forgetful-scene.ts'
+import type { ForgetfulScene } from './forgetful-scene.ts'
+import { bodiesOf, messagesOf, placeOf, pop, popHeader } from './pop-support.ts'
 import type { PoppedMessage } from './pop-support.ts'
 
 const MAX_INVISIBLE_MS = 8000
@@ -48,11 +42,11 @@ class Story {
   readonly acknowledged = new Set<string>()
   readonly held: Held[] = []
   readonly wrong: string[] = []
-  readonly #scene: Scene
+  readonly #scene: ForgetfulScene
   client: TestClient
   #life = 0
 
-  constructor(scene: Scene) {
+  constructor(scene: ForgetfulScene) {
     this.#scene = scene
     this.client = scene.client('c0')
   }
@@ -120,6 +114,8 @@ class Story {
       for (const held of this.held.slice(from)) await world.until(this.ack(held))
       quiet = count === 0 ? quiet + 1 : 0
     }
+    // After too many attempts.
+    for (const body of bodiesOf(await pop(this.client, { topic: '%DLQ%cg', consumerGroup: 'tool' }))) this.acknowledged.add(body)
   }
 }
 
@@ -132,13 +128,8 @@ for (const [flushDiskType, death] of [
   }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 40 }), async (steps) => {
-        const scene = await startScene({ flushDiskType })
+        const scene = await startForgetfulScene({ flushDiskType })
         const story = new Story(scene)
-        await story.client.invoke(
-          UpdateAndCreateSubscriptiongroup,
-          {},
-          encodeJson(normalizeGroupConfig({ groupName: 'cg', retryMaxTimes: 1000 })),
-        )
         for (const now of steps) {
           const chosen = 'which' in now ? story.held.at(-1 - (now.which % Math.max(1, story.held.length))) : undefined
           if (now.kind === 'send') await story.send(now.queueId)
@@ -158,8 +149,7 @@ for (const [flushDiskType, death] of [
             story.reconnect()
           } else if (now.kind === 'die') {
             await scene.world.run(now.afterMs)
-            scene.world[death]('broker')
-            await scene.revive()
+            await scene.die(death)
             story.reconnect()
           }
         }
