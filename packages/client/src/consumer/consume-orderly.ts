@@ -20,7 +20,7 @@ export interface OrderlyOptions {
   readonly calls: BrokerCalls
   readonly runner: HandlerRunner
   /** Queues worked on at a time. */
-  readonly concurrency: number
+  readonly concurrency: () => number
   readonly batchSize: number
   /** Attempts after the first; -1 for no end. */
   readonly maxReconsumeTimes: number
@@ -37,14 +37,13 @@ export interface OrderlyOptions {
 export class OrderlyConsumption implements ConsumeService {
   readonly #options: OrderlyOptions
   #running = new Set<AssignedQueue>()
-  #free: number
+  #atWork = 0
   readonly #slots = new Wakeup()
   #isPaused = false
   readonly #closing = new AbortController()
 
   constructor(options: OrderlyOptions) {
     this.#options = options
-    this.#free = options.concurrency
   }
 
   onMessages(assigned: AssignedQueue): void {
@@ -95,7 +94,7 @@ export class OrderlyConsumption implements ConsumeService {
           if (!locks.isValid(assigned)) await this.#rest(assigned, RELOCK_PAUSE_MS)
           continue
         }
-        if (this.#free === 0) {
+        if (this.#atWork >= this.#options.concurrency()) {
           await this.#slots.wait(core.clock)
           continue
         }
@@ -113,7 +112,7 @@ export class OrderlyConsumption implements ConsumeService {
     const { cache } = assigned
     const entries = cache.take(batchSize)
     if (entries.length === 0) return 0
-    this.#free--
+    this.#atWork++
     assigned.begin()
     assigned.lastConsumeMs = core.clock.now()
     const takenMs = core.clock.monotonic()
@@ -121,7 +120,7 @@ export class OrderlyConsumption implements ConsumeService {
     try {
       return await this.#settle(assigned, cache, entries, await this.#runInOrder(assigned, entries))
     } finally {
-      this.#free++
+      this.#atWork--
       assigned.end()
       this.#slots.wake()
     }

@@ -176,7 +176,7 @@ export class PushConsumer<T = unknown> implements AsyncDisposable {
       return new OrderlyConsumption({
         ...common,
         batchSize,
-        concurrency,
+        concurrency: bounded,
         maxReconsumeTimes: options.maxReconsumeTimes ?? -1,
         suspendMs,
         locks,

@@ -102,6 +102,25 @@ describe('for await over messages()', () => {
     expect(broker.offset('g', 'orders', 0)).toBe(5)
   })
 
+  it('an orderly consumer keeps to the concurrency of its loops, too', async () => {
+    const { world, broker, client } = await story({ topics: { orders: 6 } })
+    for (let queueId = 0; queueId < 6; queueId++) for (let i = 0; i < 2; i++) broker.put('orders', queueId, `${queueId} ${i}`)
+    const consumer = client('one').pushConsumer({ ...options, orderly: true })
+    const taken: ConsumedMessage[] = []
+    const loop = (async () => {
+      for await (const message of consumer.messages({ concurrency: 2, ack: 'explicit' })) taken.push(message)
+    })()
+    await world.run(5000)
+    expect(taken).toHaveLength(2)
+    for (let settled = 0; settled < 12; settled++) {
+      taken[settled]?.ack()
+      await world.run(100)
+    }
+    expect(taken.map((message) => message.text).sort()).toEqual(Array.from({ length: 12 }, (_, i) => `${i >> 1} ${i % 2}`))
+    await world.until(consumer.close())
+    await world.until(loop)
+  })
+
   it('a signal ends the loop; what was not handed out stays, and another loop goes on', async () => {
     const { world, broker, client } = await story({ topics: { orders: 1 } })
     fill(broker, 6)
