@@ -1,0 +1,109 @@
+import { createRemotingClient } from '@skylarkmq/remoting'
+import type { RemotingClient } from '@skylarkmq/remoting'
+import {
+  AckMessage,
+  PopMessage,
+  SendMessageV2,
+  decodeRecords,
+  formatExtraInfo,
+  parseExtraInfo,
+  popRetryTopicV1,
+} from '@skylarkmq/remoting/protocol'
+import { silentLog } from '@skylarkmq/runtime'
+import { nodeRuntime } from '@skylarkmq/runtime/node'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Home, freePort } from './processes.node.ts'
+
+const runtime = nodeRuntime({ log: silentLog })
+const MESSAGES = 120
+const DEATHS = 3
+const INVISIBLE_MS = 2500
+const TIMEOUT = { timeoutMs: 30_000 }
+
+let home: Home
+beforeEach(() => {
+  home = new Home()
+})
+afterEach(() => home.dispose())
+
+/** Consumers of one group that pop and acknowledge with bare requests, and what they know. */
+class Consumers {
+  readonly acknowledged = new Set<string>()
+  readonly delivered = new Set<string>()
+  readonly wrong: string[] = []
+  client: RemotingClient = createRemotingClient({ runtime })
+  readonly #address: string
+
+  constructor(address: string) {
+    this.#address = address
+  }
+
+  /** One that takes what it gets until the broker dies. Some messages it forgets. */
+  async work(forgets: (body: string) => boolean): Promise<void> {
+    try {
+      for (;;) await this.#round(forgets)
+    } catch {
+      // The broker is gone.
+    }
+  }
+
+  async drain(): Promise<void> {
+    for (let i = 0; i < 60 && this.acknowledged.size < MESSAGES; i++) await this.#round(() => false)
+  }
+
+  async #round(forgets: (body: string) => boolean): Promise<void> {
+    const known = new Set(this.acknowledged)
+    const fixed = { consumerGroup: 'cg', topic: 'orders', queueId: -1, maxMsgNums: 5, initMode: 0, pollTime: 1000 }
+    const askedAt = runtime.clock.monotonic()
+    const answer = await this.client.invoke(this.#address, PopMessage, { ...fixed, invisibleTime: INVISIBLE_MS }, TIMEOUT)
+    if (answer.code !== 0) return
+    const { popTime, reviveQid } = answer.header()
+    for (const { body, topic, queueId, queueOffset, properties } of decodeRecords(answer.body)) {
+      const text = Buffer.from(body).toString()
+      this.delivered.add(text)
+      if (known.has(text)) this.wrong.push(text)
+      if (forgets(text)) continue
+      const handle = { startOffset: queueOffset, popTime, invisibleTimeMs: INVISIBLE_MS, reviveQueueId: reviveQid }
+      const extraInfo =
+        properties.get('POP_CK') ?? formatExtraInfo({ ...handle, retryFlag: '0', brokerName: 'broker-a', queueId, queueOffset })
+      const real = parseExtraInfo(extraInfo)?.retryFlag === '1' ? popRetryTopicV1('cg', topic) : topic
+      const header = { consumerGroup: 'cg', topic: real, queueId, extraInfo, offset: queueOffset }
+      const acked = await this.client.invoke(this.#address, AckMessage, header, TIMEOUT)
+      // Later than that the message was not theirs any more.
+      if (acked.code === 0 && runtime.clock.monotonic() - askedAt < INVISIBLE_MS) this.acknowledged.add(text)
+    }
+  }
+}
+
+test('a broker that is killed while a group pops loses no message, and brings none after its acknowledgement', {
+  timeout: 180_000,
+}, async () => {
+  const port = await freePort()
+  const conf = home.brokerConf(port, '')
+  const address = `127.0.0.1:${port}`
+  let broker = home.start('mqbroker', ['-c', conf])
+  await broker.up()
+  const consumers = new Consumers(address)
+  try {
+    for (let i = 0; i < MESSAGES; i++) {
+      const fixed = { producerGroup: 'pg', topic: 'orders', defaultTopic: 'TBW102', defaultTopicQueueNums: 4, sysFlag: 0, flag: 0 }
+      const header = { ...fixed, queueId: i % 4, bornTimestamp: runtime.clock.now(), properties: '' }
+      const answer = await consumers.client.invoke(address, SendMessageV2, header, { ...TIMEOUT, body: Buffer.from(`m${i}`) })
+      expect(answer.code).toBe(0)
+    }
+    for (let death = 1; death <= DEATHS; death++) {
+      const working = [0, 1].map((one) => consumers.work((body) => (Number(body.slice(1)) + one + death) % 3 === 0))
+      await runtime.clock.sleep(40 * death)
+      await broker.end('SIGKILL')
+      await Promise.all(working)
+      broker = home.start('mqbroker', ['-c', conf])
+      await broker.up()
+    }
+    await consumers.drain()
+  } finally {
+    consumers.client.close()
+  }
+  expect(consumers.wrong).toEqual([])
+  expect(consumers.delivered.size).toBe(MESSAGES)
+  expect(consumers.acknowledged.size).toBe(MESSAGES)
+})
