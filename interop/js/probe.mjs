@@ -32,7 +32,7 @@ const operations = {
       nameSrv,
       httpclient: {},
       logger: quiet,
-      consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
+      consumeFromWhere: a.from === 'last' ? 'CONSUME_FROM_LAST_OFFSET' : 'CONSUME_FROM_FIRST_OFFSET',
       isBroadcast: a.mode === 'broadcast',
       ...(a.maxReconsume ? { maxReconsumeTimes: Number(a.maxReconsume) } : {}),
     })
