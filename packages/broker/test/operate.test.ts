@@ -34,7 +34,7 @@ beforeEach(async () => {
 })
 afterEach(() => scene.close())
 
-const bodyOf = (answer: { readonly body: Uint8Array }) => parseFastjson(Buffer.from(answer.body).toString()) as Record<string, never>
+const bodyOf = (answer: { readonly body: Uint8Array }) => parseFastjson(Buffer.from(answer.body).toString()) as Record<string, unknown>
 const config = (topicName: string) => ({ topicName, readQueueNums: 1, writeQueueNums: 1, perm: 6 })
 
 describe('many topics and groups at once', () => {

@@ -1,6 +1,7 @@
 import { hostname, networkInterfaces } from 'node:os'
 import { BROKER_CONFIG, startBroker } from '@skylarkmq/broker'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
+import { observation } from './observe/start.ts'
 import { untilSignal, writePidFile } from './lifetime.ts'
 import { parseServerFlags, readConfig, readEnvironment, readPropertiesFile, saveInFile, serverLog, warnOnStderr } from './server-options.ts'
 
@@ -31,7 +32,8 @@ export async function runBroker(argv: readonly string[]): Promise<number> {
   const config = readConfig(BROKER_CONFIG, sources, warnOnStderr)
   if (flags.printConfig) return print(BROKER_CONFIG.effectiveText(config))
 
-  const runtime = nodeRuntime({ log: await serverLog() })
+  const observed = observation(nodeRuntime({ log: await serverLog() }), config)
+  const { runtime } = observed
   const { configFile } = flags
   const saving = configFile === undefined ? {} : { saveSettings: (changes: ReadonlyMap<string, string>) => saveInFile(configFile, changes) }
   const broker = await startBroker(runtime, config, saving)
@@ -43,7 +45,12 @@ export async function runBroker(argv: readonly string[]): Promise<number> {
   const removePidFile = writePidFile('broker', broker.port)
   const nameServers = config.namesrvAddr === '' ? '' : ` and name server is ${config.namesrvAddr}`
   print(`The broker[${config.brokerName}, ${broker.address}] boot success. serializeType=JSON${nameServers}\n`)
+  const observer = await observed.start(
+    { name: 'broker', figures: () => broker.figures(), unready: () => broker.unready() },
+    config.namesrvAddr,
+  )
   const code = await ended
+  await observer?.close()
   removePidFile()
   runtime.log.info('stopped')
   return code

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { NAMESRV_CONFIG, startNamesrv } from '@skylarkmq/namesrv'
+import { observation } from './observe/start.ts'
 import { untilSignal, writePidFile } from './lifetime.ts'
 import { parseServerFlags, readConfig, readEnvironment, readPropertiesFile, serverLog, warnOnStderr } from './server-options.ts'
 
@@ -26,7 +27,8 @@ export async function runNamesrv(argv: readonly string[]): Promise<number> {
   const config = readConfig(NAMESRV_CONFIG, [file, changes, environment], warnOnStderr)
   if (flags.printConfig) return print(NAMESRV_CONFIG.effectiveText(config))
 
-  const runtime = nodeRuntime({ log: await serverLog() })
+  const observed = observation(nodeRuntime({ log: await serverLog() }), config)
+  const { runtime } = observed
   const namesrv = await startNamesrv(runtime, config)
   // Before anything is said: whoever reads that it is ready may stop it at once.
   const ended = untilSignal(
@@ -35,7 +37,10 @@ export async function runNamesrv(argv: readonly string[]): Promise<number> {
   )
   const removePidFile = writePidFile('namesrv', namesrv.port)
   print(`The Name Server boot success. serializeType=JSON, address ${namesrv.host}:${namesrv.port}\n`)
+  const own = `${config.bindAddress === '0.0.0.0' ? '127.0.0.1' : config.bindAddress}:${namesrv.port}`
+  const observer = await observed.start({ name: 'namesrv', figures: () => namesrv.figures(), unready: () => namesrv.unready() }, own)
   const code = await ended
+  await observer?.close()
   removePidFile()
   runtime.log.info('stopped')
   return code
