@@ -73,7 +73,12 @@ function suite(title: string, missing: string | undefined, start: () => Promise<
   })
 }
 
-suite('on SkylarkMQ', undefined, () => ourCluster({ enablePropertyFilter: 'true', messageDelayLevel: SHORT_DELAYS }), clients)
+suite(
+  'on SkylarkMQ',
+  undefined,
+  () => ourCluster({ enablePropertyFilter: 'true', messageDelayLevel: SHORT_DELAYS, compactionScheduleInternal: '500' }),
+  clients,
+)
 
 // INTEROP_JUDGE=1 holds the stories themselves against Apache with every client: what fails there too is not ours.
 const onApache = process.env.INTEROP_JUDGE ? clients : [ours]
