@@ -59,7 +59,8 @@ export function pullMessage(deps: PullDeps) {
     if ((header.sysFlag & PULL_FLAG.COMMIT_OFFSET) !== 0 && header.commitOffset >= 0) commit(deps, header, context.connection)
     deps.journal.pulled(group, topic, queueId, context.connection, holdTime(deps.settings, header))
     const reset = deps.offsets.takeReset(group, topic, queueId)
-    if (reset !== undefined) return offsetReset(deps, header, pull, reset)
+    // A consumer that is already there (it has just started) needs not be sent there.
+    if (reset !== undefined && reset !== header.queueOffset) return offsetReset(deps, header, pull, reset)
     const result = read(deps, header, pull)
     return result instanceof Promise
       ? result.then((found) => holdOrCompose(deps, header, context, pull, found))
@@ -67,12 +68,12 @@ export function pullMessage(deps: PullDeps) {
   }
 }
 
-/** A held pull's second and last look: whatever it finds is the answer. */
 function commit({ offsets, journal }: PullDeps, header: PullHeader, { address }: ServerConnection): void {
   const { consumerGroup: group, topic, queueId, commitOffset } = header
   if (offsets.commit(group, topic, queueId, commitOffset)) journal.committed(group, topic, queueId, commitOffset, address)
 }
 
+/** A held pull's second and last look: whatever it finds is the answer. */
 function pullAgain(deps: PullDeps, header: PullHeader, code: number, connection: ServerConnection): PullReply | Promise<PullReply> {
   const pull = acceptPull(deps, header, code)
   if (isRefused(pull)) return pull
@@ -236,9 +237,9 @@ function scanner(store: MessageStore, topic: string, queueId: number, sql: SqlFi
 /** The answer's header is complete whatever the code: Java clients fail without it. */
 function compose(deps: PullDeps, header: PullHeader, pull: AcceptedPull, result: ReadResult, connection: ServerConnection): PullReply {
   deps.throughput.gets += result.messageCount
-  const isEmptyQueue = result.status === 'no-matched-logic-queue' || result.status === 'no-message-in-queue'
   const { consumerGroup, topic, queueId, queueOffset } = header
   if (result.status === 'found') deps.journal.delivered(consumerGroup, topic, queueId, queueOffset, result.nextOffset, connection)
+  const isEmptyQueue = result.status === 'no-matched-logic-queue' || result.status === 'no-message-in-queue'
   return {
     code: codeOf(result, header.queueOffset),
     remark: REMARKS[result.status],
