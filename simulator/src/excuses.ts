@@ -1,3 +1,4 @@
+import type { Evidence } from './evidence.ts'
 import type { History, Sent } from './history.ts'
 
 /** Asynchronous flush promises nothing over a power loss about what was acknowledged so shortly before. */
@@ -33,3 +34,15 @@ export const mayHaveShrunk = (history: History, flush: 'sync' | 'async', brokerN
 /** The number of records that rot may have taken from a broker. */
 export const bitFlips = (history: History, brokerName: string): number =>
   history.faults.filter(({ node, kind }) => node === brokerName && kind === 'bit-flip').length
+
+/**
+ * Whether a message's copy for its next try may be gone: the broker took it back from a consumer that had failed, and a power loss shortly
+ * after took it from the broker. Asynchronous flush promises no more.
+ */
+export function copyMayBeLost({ history, plan }: Pick<Evidence, 'history' | 'plan'>, id: string, group: string): boolean {
+  if (plan.flush !== 'async') return false
+  const handledMs = history.handledMs(group, id)
+  return history.faults.some(
+    ({ kind, atMs }) => kind === 'power-loss' && handledMs.some((each) => each < atMs && atMs - each < SLOW_ASYNC_FLUSH_MS),
+  )
+}

@@ -127,6 +127,7 @@ export class History {
   readonly savedOffsets: SavedOffset[] = []
   readonly lines: Line[] = []
   readonly deletions: Deletion[] = []
+  readonly #tries = new Map<string, number[]>()
   readonly #nowMs: () => number
   #fingerprint = 0x811c9dc5
 
@@ -177,10 +178,18 @@ export class History {
   }
 
   handle(place: Place, id: string): void {
+    const tries = this.#tries.get(`${place.group} ${id}`)
+    if (tries === undefined) this.#tries.set(`${place.group} ${id}`, [this.nowMs])
+    else tries.push(this.nowMs)
     const key = handledKey(place)
     const known = this.handled.get(key)
     if (known === undefined) this.handled.set(key, [{ atMs: this.nowMs, id }])
     else if (!known.some((each) => each.id === id)) known.push({ atMs: this.nowMs, id })
+  }
+
+  /** When handlers of a group have had a message. */
+  handledMs(group: string, id: string): readonly number[] {
+    return this.#tries.get(`${group} ${id}`) ?? []
   }
 
   altered(alteration: Omit<Alteration, 'atMs'>): void {

@@ -5,6 +5,7 @@ import { unfinished } from './checkers/every-message-ends.ts'
 import { Cluster } from './cluster.ts'
 import { readStores } from './evidence.ts'
 import type { Evidence, Ownership, Violation } from './evidence.ts'
+import { copyMayBeLost } from './excuses.ts'
 import { Faults } from './faults.ts'
 import type { History } from './history.ts'
 import type { Scenario } from './scenario.ts'
@@ -22,7 +23,7 @@ export interface Outcome {
 }
 
 /** After the last repair: how long the cluster may take to come to rest. Retries alone take their delay levels' time. */
-const REST_LIMIT_MS = 900_000
+const REST_LIMIT_MS = 400_000
 const LOOK_EVERY_MS = 5000
 /**
  * After the last repair: how long members may take to share the queues. A broker forgets a silent client after 120 s, the lock of a dead
@@ -89,7 +90,8 @@ async function rest(cluster: Cluster, workload: Workload, stuck: string[]): Prom
     left = whatIsLeft(cluster, workload)
     if (left.length > 0) continue
     const stored = await readStores(cluster)
-    if (!unfinished({ history, stored, groups: GROUPS, topics: TOPICS }).next().done) continue
+    const evidence = { history, stored, groups: GROUPS, topics: TOPICS, plan: cluster.plan }
+    if ([...unfinished(evidence)].some(({ id, group }) => !copyMayBeLost(evidence, id, group))) continue
     const isShared = rebalance({ owners: ownersAt(workload), queues: allQueues(cluster), groups: GROUPS }).length === 0
     if (isShared || world.nowMs > healedMs + REBALANCE_LIMIT_MS) return
   }

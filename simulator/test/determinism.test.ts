@@ -4,7 +4,7 @@ import { failureReport } from '../src/report.ts'
 import { simulate } from '../src/run.ts'
 import { scenarioOf } from '../src/scenario.ts'
 
-describe('a seed', () => {
+describe('a seed', { timeout: 300_000 }, () => {
   it('is the whole run: the same seed gives the same history, another seed another one', async () => {
     const scenario = scenarioOf(4, { profile: 'everything' })
     const [first, again, other] = [
@@ -28,7 +28,7 @@ describe('a seed', () => {
   })
 })
 
-describe('the command line', () => {
+describe('the command line', { timeout: 300_000 }, () => {
   it('takes a seed and how many runs, and says what it does not know', () => {
     expect(parseArguments(['--seed', '5', '--minutes', '0.5', '--keep-going'])).toEqual({
       seed: 5,

@@ -25,7 +25,7 @@ function run(plants: Plants, changes: Partial<Omit<Scenario, 'cluster'>> & { rea
 
 const found = ({ violations }: Outcome): string[] => [...new Set(violations.map(({ checker }) => checker))]
 
-describe('each checker sees what it is there for', () => {
+describe('each checker sees what it is there for', { timeout: 300_000 }, () => {
   it('none of them complains when nothing is planted', async () => {
     expect((await run({})).violations).toEqual([])
   })

@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest'
+import { failureReport, summary } from '../src/report.ts'
+import { simulate } from '../src/run.ts'
+import { scenarioOf } from '../src/scenario.ts'
+
+/** Each found something once, or shows a kind of trouble well: [seed, profile, what it was]. */
+const REMEMBERED: readonly (readonly [seed: number, profile: string, what: string])[] = [
+  [1, 'calm', 'members come and go'],
+  [1, 'disks', 'a checkpoint that failed for want of room forgot which queues it had not written'],
+  [5, 'everything', 'a log that was recovered from memory after a failed sync had a hole after the next power loss'],
+  [57, 'disks', 'the file of topics lost its end by a failed sync, unnoticed until power was lost'],
+  [101, 'crashes', 'a queue lost an entry over two starts'],
+  [33, 'network', 'NameServers away, brokers parted'],
+  [40, 'rot', 'bits flip in the log, and what is not hit is served'],
+  [2, 'clocks', 'wall clocks that jump by half an hour'],
+]
+
+/** Seconds of random seeds; SKYLARK_SIMULATE_SECONDS makes it more, SKYLARK_SIMULATE_SEED begins elsewhere. */
+const SECONDS = Number(process.env.SKYLARK_SIMULATE_SECONDS ?? 60)
+
+describe('seeds', () => {
+  for (const [seed, profile, what] of REMEMBERED) {
+    it(`${seed} ${profile}: ${what}`, { timeout: 300_000 }, async () => {
+      const outcome = await simulate(scenarioOf(seed, { profile }))
+      expect(outcome.violations.length, failureReport(outcome, true)).toBe(0)
+    })
+  }
+
+  it(`drawn anew, for ${SECONDS} s`, { timeout: SECONDS * 1000 + 300_000 }, async () => {
+    const endMs = Date.now() + SECONDS * 1000
+    let seed = Number(process.env.SKYLARK_SIMULATE_SEED ?? Date.now() % 2 ** 31)
+    console.log(`simulator: random seeds from ${seed}`)
+    let runs = 0
+    for (; Date.now() < endMs; seed++, runs++) {
+      const outcome = await simulate(scenarioOf(seed))
+      if (outcome.violations.length > 0) console.log(summary(outcome))
+      expect(outcome.violations.length, failureReport(outcome, false)).toBe(0)
+    }
+    console.log(`simulator: ${runs} random seeds, all promises kept`)
+  })
+})
