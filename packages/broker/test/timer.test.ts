@@ -191,14 +191,16 @@ describe('whatever happens meanwhile', () => {
     expect(await timers.bodies()).toEqual(['level'])
   })
 
-  test('a message outlives the part of the log that it was stored in', async () => {
-    const hours = Array.from({ length: 24 }, (_, hour) => hour).join(';')
-    timers = await timerScene({ fileReservedTime: 1, deleteWhen: hours, mappedFileSizeCommitLog: 64 * 1024 })
+  test.each([
+    ['time', { fileReservedTime: 1, deleteWhen: Array.from({ length: 24 }, (_, hour) => hour).join(';') }],
+    ['size', { retentionBytes: 200_000 }],
+  ])('a message outlives the part of the log that it was stored in, which is kept by %s', async (_, config) => {
+    timers = await timerScene({ ...config, mappedFileSizeCommitLog: 64 * 1024 })
     const { store } = timers.scene.broker
     await send('patient', at(5 * HOUR_MS))
     const [record] = await timers.stored(TIMER_TOPIC)
     for (let hour = 0; hour < 4; hour++) {
-      for (let i = 0; i < 3; i++) await timers.client().send('noise', Buffer.alloc(30_000), {})
+      for (let i = 0; i < 6; i++) await timers.client().send('noise', Buffer.alloc(30_000), {})
       jump(HOUR_MS)
       await run(80_000)
     }

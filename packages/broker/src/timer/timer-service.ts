@@ -27,8 +27,10 @@ const GATHER_MS = 5
 const LOOK_AGAIN_MS = 1_000
 const RETRY_MS = 500
 const ROLL_LOOK_MS = 60_000
-/** A record is stored anew when it has this share of the time behind it that the log keeps. */
+/** A record is stored anew when it has this share behind it of the time, or of the bytes, that the log keeps. */
 const ROLL_AGE = 0.75
+/** For the bytes: not sooner than so long after it was stored. */
+const ROLL_REST_MS = 600_000
 const HOUR_MS = 3_600_000
 
 type Pass = 'again' | 'retry' | 'done'
@@ -240,7 +242,7 @@ export class TimerService {
     const { log, topics } = this.#deps
     const message = this.messageOf(entry)
     if (message === undefined) {
-      log.error('a scheduled message is lost: its record in the log cannot be read', { topic: entry.topic, position: entry.position })
+      this.#tellLost(entry)
       return undefined
     }
     if (this.#wasDelivered(entry, message)) return undefined
@@ -248,6 +250,10 @@ export class TimerService {
     if (target === undefined || canDeliverTo(topics, target.topic, target.queueId)) return target
     log.warn('a scheduled message is left out: its topic was deleted', { topic: entry.topic, position: entry.position })
     return undefined
+  }
+
+  #tellLost({ topic, position }: PendingTimer): void {
+    this.#deps.log.error('a scheduled message is lost: its record in the log cannot be read', { topic, position })
   }
 
   /** By a life that ended before it could say so. */
@@ -258,12 +264,12 @@ export class TimerService {
 
   /** The log keeps nothing for ever: a record that has lain there for long is stored anew at its end. */
   async #roll(): Promise<Pass> {
-    const { store, timerIndex, clock, settings, log } = this.#deps
+    const { timerIndex, clock } = this.#deps
     if (this.#indexer.state.indexedTo < this.#rolledTo || clock.monotonic() < this.#nextRollLook) return 'done'
     const nowMs = clock.now()
-    const beforeMs = nowMs - settings.current.fileReservedTime * HOUR_MS * ROLL_AGE
-    const below = store.offsetByTime(TIMER_TOPIC, TIMER_QUEUE, beforeMs, 'lower')
-    const old = timerIndex.storedBetween(0, below, LIMITS.scheduleMessages).filter(({ dueMs }) => dueMs > nowMs)
+    const isOld = this.#isToRoll(nowMs)
+    const { indexedTo } = this.#indexer.state
+    const old = timerIndex.storedBetween(0, indexedTo, LIMITS.scheduleMessages).filter((entry) => entry.dueMs > nowMs && isOld(entry))
     if (old.length === 0) {
       this.#nextRollLook = clock.monotonic() + ROLL_LOOK_MS
       return 'done'
@@ -272,16 +278,27 @@ export class TimerService {
     const appends: Promise<AppendResult>[] = []
     for (const entry of old) {
       const message = this.messageOf(entry)
-      if (message !== undefined) appends.push(this.#append(rolled(message, entry, nowMs)))
-      else {
-        log.error('a scheduled message is lost: its record in the log cannot be read', { topic: entry.topic, position: entry.position })
-        remove.push(entry.origin)
-      }
+      if (message === undefined) this.#tellLost(entry)
+      if (message === undefined || this.#wasDelivered(entry, message)) remove.push(entry.origin)
+      else appends.push(this.#append(rolled(message, entry, nowMs)))
     }
     const results = await Promise.all(appends)
     for (const result of results) if (isStored(result)) this.#rolledTo = Math.max(this.#rolledTo, result.queueOffset + 1)
     if (remove.length > 0) timerIndex.apply({ remove })
     return results.every(isStored) ? 'again' : 'retry'
+  }
+
+  /** By the time and by the size that the log is kept for. */
+  #isToRoll(nowMs: number): (entry: PendingTimer) => boolean {
+    const { store, settings } = this.#deps
+    const { fileReservedTime, retentionBytes } = settings.current
+    const offsetAt = (ms: number): number => store.offsetByTime(TIMER_TOPIC, TIMER_QUEUE, ms, 'lower')
+    const oldBelow = offsetAt(nowMs - fileReservedTime * HOUR_MS * ROLL_AGE)
+    if (retentionBytes <= 0) return ({ queueOffset }) => queueOffset < oldBelow
+    const farBelow = store.maxPhysicalOffset - retentionBytes * ROLL_AGE
+    // What waits may be more than the log is to hold: it is not written over and over.
+    const restedBelow = offsetAt(nowMs - ROLL_REST_MS)
+    return ({ queueOffset, position }) => queueOffset < oldBelow || (position < farBelow && queueOffset < restedBelow)
   }
 
   #append(message: MessageToStore): Promise<AppendResult> {
