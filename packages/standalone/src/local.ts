@@ -2,6 +2,7 @@ import { startBroker } from '@skylarkmq/broker'
 import type { BrokerConfig } from '@skylarkmq/broker'
 import { startNamesrv } from '@skylarkmq/namesrv'
 import type { NamesrvConfig } from '@skylarkmq/namesrv'
+import { joinAddress } from '@skylarkmq/remoting'
 import type { Runtime } from '@skylarkmq/runtime'
 
 export interface LocalOptions {
@@ -35,7 +36,7 @@ export async function startLocal(runtime: Runtime, options: LocalOptions): Promi
     createTopicOnRouteQuery: true,
     ...options.namesrv,
   })
-  const namesrvAddr = `${host}:${namesrv.port}`
+  const namesrvAddr = joinAddress(host, namesrv.port)
   try {
     const broker = await startBroker(runtime, {
       brokerName: 'broker-a',
@@ -49,7 +50,7 @@ export async function startLocal(runtime: Runtime, options: LocalOptions): Promi
     })
     return {
       namesrvAddr,
-      brokerAddr: `${host}:${broker.port}`,
+      brokerAddr: broker.address,
       async close() {
         await broker.close()
         await namesrv.close()
