@@ -1,7 +1,7 @@
 import { createRemotingClient, startRemotingServer } from '@skylarkmq/remoting'
 import { createUniqueIds, hostToBytes } from '@skylarkmq/remoting/protocol'
 import type { Figure, Runtime } from '@skylarkmq/runtime'
-import { memoryTimerIndex, openMessageStore, openSqliteMetadata, openSqliteTimerIndex } from '@skylarkmq/store'
+import { importApacheConfig, memoryTimerIndex, openMessageStore, openSqliteMetadata, openSqliteTimerIndex } from '@skylarkmq/store'
 import type { MessageStore, MetadataStore, TimerIndex } from '@skylarkmq/store'
 import { BROKER_CONFIG } from './config.ts'
 import type { BrokerConfig, Settings } from './config.ts'
@@ -76,6 +76,7 @@ export async function startBroker(runtime: Runtime, given: Partial<BrokerConfig>
   const store = await openMessageStore(runtime, storeOptions(settings, delayLevelsMs, expiryHurry))
   const broker = await withStore(store, async () => {
     const metadata = options.metadata ?? (await openSqliteMetadata(runtime, `${config.storePathRootDir}/skylark/metadata.db`))
+    importApacheConfig(runtime, config.storePathRootDir, metadata)
     const timerIndex = await openTimerIndex(runtime, config, options)
     return new RunningBroker(
       runtime,

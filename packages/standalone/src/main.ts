@@ -6,6 +6,7 @@ const HELP = `skylark: a message broker that every Apache RocketMQ client talks 
   skylark dev        NameServer and broker in this process, for development
   skylark namesrv    a NameServer             (-c FILE, -p, -h)
   skylark broker     a broker                 (-c FILE, -n NAMESRV_ADDR, -p, -h)
+  skylark store      the folder of a stopped broker: check, report, salvage, export-config
   skylark COMMAND    administration: skylark help lists the commands
 `
 
@@ -27,6 +28,8 @@ export async function runSkylark(argv: readonly string[]): Promise<number> {
       case 'broker':
         if (isToolCall(rest)) return await runTool(argv)
         return await (await import('./broker-command.ts')).runBroker(rest)
+      case 'store':
+        return await (await import('./store-command.ts')).runStore(rest)
       default:
         return await runTool(argv)
     }

@@ -165,6 +165,15 @@ export class IndexFile {
     }
   }
 
+  /** As `entry`, for a walk up. */
+  entryAhead(number: number, ahead: number): IndexEntry | undefined {
+    if (number < this.pieceFirst || number >= this.pieceFirst + this.pieceCount) {
+      const last = Math.min(this.entryCount, number + ahead - 1)
+      this.loadPiece(last, last - number + 1)
+    }
+    return this.entry(number)
+  }
+
   private loadPiece(number: number, readBack: number): void {
     const first = Math.max(1, number - readBack + 1)
     const bytes = (number - first + 1) * INDEX_ENTRY_BYTES

@@ -30,6 +30,13 @@ export interface StoredKey {
   readonly storeTime: number
 }
 
+/** An entry and where it is; undefined when it is damaged. */
+export interface NumberedEntry {
+  readonly path: string
+  readonly number: number
+  readonly entry: IndexEntry | undefined
+}
+
 /** The keys of the messages from a position of the log on, in the order in which they entered the index. */
 export type KeysInLog = (physicalOffset: number) => Iterable<StoredKey>
 
@@ -185,6 +192,15 @@ export class KeyIndex implements DispatchTarget {
       }
     }
     return found
+  }
+
+  /** All entries as they are, oldest first. */
+  *numberedEntries(): Generator<NumberedEntry> {
+    for (const file of this.files) {
+      for (let number = 1; number <= file.entryCount; number++) {
+        yield { path: file.path, number, entry: file.entryAhead(number, WALK_ENTRIES) }
+      }
+    }
   }
 
   /** The entries of one hash in one file, newest first. Where the chain is broken, all entries are walked. */
