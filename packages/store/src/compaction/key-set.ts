@@ -1,65 +1,67 @@
 export const KEY_BYTES = 16
-const FIRST_SLOTS = 1024
+const LEAST_SLOTS = 1024
 const WORDS = KEY_BYTES / 4
+/** Slots of one page: 256 KiB. */
+const PAGE_SLOTS = 16_384
 
 /**
- * Keys by their hash of 128 bits, in one typed array: a Map of strings takes ten times the memory, and compaction looks at every key.
- * It grows until its limit and then takes no more: whoever fills it goes over the keys in several rounds.
+ * Keys by their hash of 128 bits, in typed arrays: a Map of strings takes ten times the memory, and compaction looks at every key. It
+ * never grows, since moving a million keys blocks for 100 ms, and gets its memory page by page, since 32 MiB at once may block for 50 ms.
+ * Whoever has more keys than it holds goes over them in several rounds.
  */
 export class KeySet {
-  private slots = FIRST_SLOTS
-  private words = new Uint32Array(FIRST_SLOTS * WORDS)
-  private count = 0
+  private readonly mask: number
+  private readonly pages: (Uint32Array | undefined)[]
+  private prepared = 0
 
-  /** How many keys a set of so many bytes holds. While it grows it needs half as much again. */
+  /** For so many keys: half of its slots stay free. */
+  constructor(keys: number) {
+    let slots = LEAST_SLOTS
+    while (slots < keys * 2) slots *= 2
+    this.mask = slots - 1
+    this.pages = Array.from({ length: Math.ceil(slots / PAGE_SLOTS) })
+  }
+
+  /** How many keys a set of at most so many bytes holds. */
   static capacity(bytes: number): number {
-    return Math.max(FIRST_SLOTS / 2, Math.floor(bytes / KEY_BYTES / 2))
+    let slots = LEAST_SLOTS
+    while (slots * 2 * KEY_BYTES <= bytes) slots *= 2
+    return slots / 2
   }
 
   /** Takes the key whose hash is at `at`; false when it was there already. */
   add(view: DataView, at: number): boolean {
-    if (this.count * 2 >= this.slots) this.grow()
+    const { pages, mask } = this
     const a = view.getUint32(at)
     const b = view.getUint32(at + 4)
     const c = view.getUint32(at + 8)
     // All zeros mark a free slot.
     const d = (a | b | c | view.getUint32(at + 12)) === 0 ? 1 : view.getUint32(at + 12)
-    return this.put(a, b, c, d)
-  }
-
-  private put(a: number, b: number, c: number, d: number): boolean {
-    const { words } = this
-    const mask = this.slots - 1
     for (let slot = b & mask; ; slot = (slot + 1) & mask) {
-      const i = slot * WORDS
+      const words = pages[Math.floor(slot / PAGE_SLOTS)] ?? this.takePage(slot)
+      const i = (slot % PAGE_SLOTS) * WORDS
       if (words[i] === a && words[i + 1] === b && words[i + 2] === c && words[i + 3] === d) return false
-      if ((words[i] as number) | (words[i + 1] as number) | (words[i + 2] as number) | (words[i + 3] as number)) continue
+      if (((words[i] as number) | (words[i + 1] as number) | (words[i + 2] as number) | (words[i + 3] as number)) !== 0) continue
       words[i] = a
       words[i + 1] = b
       words[i + 2] = c
       words[i + 3] = d
-      this.count++
       return true
     }
   }
 
-  private grow(): void {
-    const old = this.words
-    this.slots *= 2
-    this.words = new Uint32Array(this.slots * WORDS)
-    this.count = 0
-    for (let i = 0; i < old.length; i += WORDS) {
-      const a = old[i] as number
-      const b = old[i + 1] as number
-      const c = old[i + 2] as number
-      const d = old[i + 3] as number
-      if (a | b | c | d) this.put(a, b, c, d)
-    }
+  /** Takes some of its memory ahead; false while there is more to take. Keys fall on all pages, so the first of them would take it all. */
+  prepare(pages: number): boolean {
+    const from = this.prepared
+    this.prepared = Math.min(this.pages.length, from + pages)
+    for (let page = from; page < this.prepared; page++) this.pages[page] ??= new Uint32Array(PAGE_SLOTS * WORDS)
+    return this.prepared === this.pages.length
   }
 
-  clear(): void {
-    this.words.fill(0)
-    this.count = 0
+  private takePage(slot: number): Uint32Array {
+    const page = new Uint32Array(PAGE_SLOTS * WORDS)
+    this.pages[Math.floor(slot / PAGE_SLOTS)] = page
+    return page
   }
 }
 

@@ -7,8 +7,11 @@ import type { CompactedWriter } from './compacted-writer.ts'
 import { crcOf, ENTRY, ENTRY_BYTES } from './entry.ts'
 import { KeySet, roundOf } from './key-set.ts'
 
-/** Blocks whose keys are looked at in one slice: 4,096 keys, less than a millisecond. */
-const KEY_BLOCKS_PER_SLICE = 16
+/** Blocks whose keys are looked at in one slice: 2,048 keys, less than a millisecond. */
+const KEY_BLOCKS_PER_SLICE = 8
+const PAGES_PER_SLICE = 4
+/** Blocks of which nothing is current, stepped over in one slice. */
+const SKIPS_PER_SLICE = 64
 
 export interface MergeRules {
   readonly clock: Clock
@@ -24,10 +27,12 @@ export interface MergeRules {
 export async function mergeFiles(files: readonly CompactedFile[], writer: CompactedWriter, rules: MergeRules): Promise<void> {
   const current = await findCurrent(files, rules)
   let ordinal = 0
+  let skipped = 0
   for (const file of files) {
     for (let block = 0; block < file.blockCount; block++) {
       const count = file.entriesOf(block)
       if (current.any(ordinal, count)) await copyBlock(file, block, ordinal, current, writer, rules)
+      else if (++skipped % SKIPS_PER_SLICE === 0) await rules.clock.sleep(1)
       ordinal += count
     }
   }
@@ -60,10 +65,10 @@ async function findCurrent(files: readonly CompactedFile[], rules: MergeRules): 
   const total = files.reduce((sum, file) => sum + file.entries, 0)
   const current = new Marks(total)
   const rounds = Math.max(1, Math.ceil(total / KeySet.capacity(rules.mapBytes)))
-  const keys = new KeySet()
   let blocks = 0
   for (let round = 0; round < rounds; round++) {
-    keys.clear()
+    const keys = new KeySet(Math.ceil(total / rounds))
+    while (!keys.prepare(PAGES_PER_SLICE)) await rules.clock.sleep(1)
     let ordinal = total
     for (const file of files.toReversed()) {
       for (let block = file.blockCount - 1; block >= 0; block--) {

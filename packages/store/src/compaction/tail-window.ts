@@ -9,7 +9,7 @@ import { markCurrent } from './merge.ts'
 const WINDOW_BYTES = 8 * 1024 * 1024
 const WINDOW_ENTRIES = 16_384
 /** What one slice reads and hashes: about a millisecond. */
-const SLICE_ENTRIES = 512
+const SLICE_ENTRIES = 256
 const SLICE_BYTES = 1024 * 1024
 
 /** The next messages of a queue that are not compacted yet, read from the commit log. */
@@ -55,7 +55,7 @@ export class TailWindow {
   /** Writes the newest record of each key. */
   async write(writer: CompactedWriter, pause: () => Promise<void>): Promise<void> {
     const current = new Uint8Array(this.places.length)
-    markCurrent(this.entries, this.places.length, new KeySet(), 0, 1, (i) => (current[i] = 1))
+    markCurrent(this.entries, this.places.length, new KeySet(this.places.length), 0, 1, (i) => (current[i] = 1))
     const view = viewOf(this.entries)
     for (const [i, { bytes, at }] of this.places.entries()) {
       if (current[i] === 0) continue
