@@ -173,8 +173,15 @@ const takeAndAcknowledge: Story = async (asker, note) => {
   ])
   const { popTime, invisibleTime, reviveQid } = second.header()
   const batch = {
-    ...{ consumerGroup: asker.group, topic: asker.topic, retryFlag: '0', queueId: 0, popTime, startOffset: 3 },
-    ...{ reviveQueueId: reviveQid, invisibleTimeMs: invisibleTime, distances: [m3.offset - 3, m4.offset - 3] },
+    consumerGroup: asker.group,
+    topic: asker.topic,
+    retryFlag: '0',
+    queueId: 0,
+    popTime,
+    startOffset: 3,
+    reviveQueueId: reviveQid,
+    invisibleTimeMs: invisibleTime,
+    distances: [m3.offset - 3, m4.offset - 3],
   }
   note('acknowledge many', (await asker.ask(c.BatchAckMessage, {}, c.encodeBatchAck({ brokerName: 'broker-a', acks: [batch] }))).code)
   note('acknowledge none', (await asker.ask(c.BatchAckMessage, {}, c.encodeBatchAck({ brokerName: 'broker-a', acks: [] }))).code)
@@ -274,8 +281,12 @@ const refusals: Story = async (asker, note) => {
   note('nobody is there', await assigned({ consumerGroup: unique('nobody') }))
   const subscription = c.buildSubscription(asker.topic, '*', 'TAG', 1n)
   const member = {
-    ...{ groupName: asker.group, consumeType: 'CONSUME_PASSIVELY', messageModel: 'CLUSTERING', unitMode: false },
-    ...{ consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET', subscriptionDataSet: [subscription] },
+    groupName: asker.group,
+    consumeType: 'CONSUME_PASSIVELY',
+    messageModel: 'CLUSTERING',
+    unitMode: false,
+    consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
+    subscriptionDataSet: [subscription],
   } as const
   const heartbeat = { clientID: 'c1', producerDataSet: [], consumerDataSet: [member], heartbeatFingerprint: 0, withoutSub: false }
   await asker.ask(c.HeartBeat, {}, c.encodeHeartbeat(heartbeat))

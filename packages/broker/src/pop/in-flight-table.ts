@@ -28,6 +28,7 @@ export class InFlightTable {
   readonly log: PopLog
   readonly due = new DueHeap<InFlight>()
   readonly #deps: TableDeps
+  readonly #replayMaxRecords: number
   readonly #queues = new Map<string, PopQueue>()
   #size = 0
   /** Moved, and not yet surely on disk where they were moved to. */
@@ -35,8 +36,9 @@ export class InFlightTable {
   /** Somebody waits for the heap. */
   onDue: () => void = () => {}
 
-  constructor(deps: TableDeps) {
+  constructor(deps: TableDeps, replayMaxRecords: number = REPLAY_MAX_RECORDS) {
     this.#deps = deps
+    this.#replayMaxRecords = replayMaxRecords
     this.log = new PopLog(deps)
   }
 
@@ -209,7 +211,7 @@ export class InFlightTable {
       const committed = queue.entries.size > 0 ? offsets.get(queue.group, queue.topic, queue.queueId) : queue.committed
       if (committed !== undefined && committed !== queue.committed) this.moveTo(queue, committed)
     }
-    if (this.log.end - this.log.replayFrom > REPLAY_MAX_RECORDS) this.#writeAnew()
+    if (this.log.end - this.log.replayFrom > this.#replayMaxRecords) this.#writeAnew()
     offsets.save()
     metadata.set('kv', ROW, String(this.log.replayFrom))
   }
@@ -237,9 +239,9 @@ export class InFlightTable {
         break
       }
       case 'h': {
-        const [, , , , offset, popTime, invisibleTimeMs] = event
+        const [, , , , offset, popTime, invisibleTimeMs, next] = event
         this.#put(queue, offset, popTime, invisibleTimeMs, undefined, record)
-        queue.position = Math.max(queue.position, offset + 1)
+        queue.position = next
         break
       }
       case 'd':
@@ -282,7 +284,7 @@ export class InFlightTable {
   #hold(entry: InFlight, onLogged?: (refused: string | undefined) => void): void {
     const { queue, offset, popTime, invisibleTimeMs } = entry
     entry.record.live--
-    entry.record = this.log.add(['h', queue.group, queue.topic, queue.queueId, offset, popTime, invisibleTimeMs], onLogged)
+    entry.record = this.log.add(['h', queue.group, queue.topic, queue.queueId, offset, popTime, invisibleTimeMs, queue.position], onLogged)
     entry.record.live++
   }
 

@@ -18,8 +18,11 @@ type QueueName = readonly [group: string, topic: string, queueId: number]
 export type PopEvent =
   /** Taken: offsets as distances from `start`; the next pop begins at `next`. */
   | readonly ['p', ...QueueName, popTime: number, invisibleTimeMs: number, start: number, next: number, distances: readonly number[]]
-  /** One message is in flight with these times: its invisible time was changed, or the event is written anew to shorten the log. */
-  | readonly ['h', ...QueueName, offset: number, popTime: number, invisibleTimeMs: number]
+  /**
+   * One message is in flight with these times: its invisible time was changed, or the event is written anew to shorten the log. What
+   * told where the next pop begins may not be read any more, so this does.
+   */
+  | readonly ['h', ...QueueName, offset: number, popTime: number, invisibleTimeMs: number, next: number]
   /** Acknowledged, or moved to a retry or dead-letter topic. */
   | readonly ['d', ...QueueName, popTime: number, offsets: readonly number[]]
   /** The next pop begins at `next`, whatever was in flight from there on is forgotten. */

@@ -24,7 +24,9 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('change' as const), which: fc.nat(30), invisible }) },
   // What a pop brings comes back and is acknowledged then.
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('fail once' as const), which: fc.nat(3) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('die' as const), afterMs: fc.double({ min: 0, max: 4, noNaN: true }) }) },
+  // One message is kept for long while others come and go, and the state is saved.
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('keep one' as const) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('die' as const), afterMs: fc.double({ min: 0, max: 4, noNaN: true }) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 9000 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
 )
@@ -130,6 +132,7 @@ for (const [flushDiskType, death] of [
       fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 40 }), async (steps) => {
         const scene = await startForgetfulScene({ flushDiskType })
         const story = new Story(scene)
+        for (const queueId of [0, 0, 0, 1]) await story.send(queueId)
         for (const now of steps) {
           const chosen = 'which' in now ? story.held.at(-1 - (now.which % Math.max(1, story.held.length))) : undefined
           if (now.kind === 'send') await story.send(now.queueId)
@@ -137,7 +140,14 @@ for (const [flushDiskType, death] of [
             void story.pop(now.max, now.invisible, now.pollTime)
             await scene.world.run(5)
           } else if (now.kind === 'ack' && chosen) void story.ack(chosen)
-          else if (now.kind === 'fail once') {
+          else if (now.kind === 'keep one') {
+            const from = story.held.length
+            await scene.world.until(story.pop(4, MAX_INVISIBLE_MS, 0))
+            const [kept, ...others] = story.held.slice(from)
+            for (const held of others) void story.ack(held)
+            if (kept !== undefined) await scene.world.until(story.change(kept, MAX_INVISIBLE_MS))
+            await scene.world.run(6000)
+          } else if (now.kind === 'fail once') {
             await scene.world.until(story.pop(4, 200, 0))
             await scene.world.run(300)
             await scene.world.until(story.pop(4, MAX_INVISIBLE_MS, 0))

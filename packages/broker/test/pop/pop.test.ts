@@ -75,6 +75,21 @@ describe('a group that pops', () => {
     expect(bodiesOf(await pop(client))).toEqual([])
   })
 
+  test('knows its place after a kill also when only one old message is still in flight, with a new handle', async () => {
+    for (let i = 0; i < 6; i++) await client.send('orders', `m${i}`, { queueId: 0 })
+    const popped = messagesOf(await pop(client))
+    for (const message of popped.slice(1)) await ack(client, message)
+    await change(client, popped[0]!, 60_000)
+    // The state is saved meanwhile: what the first pop noted is not read again.
+    await scene.world.run(12_000)
+    scene.world.kill('broker')
+    await scene.revive()
+    client = scene.client('client-2')
+    expect(bodiesOf(await pop(client))).toEqual([])
+    await scene.world.run(60_000)
+    expect(bodiesOf(await pop(client))).toEqual(['m0'])
+  })
+
   test('waits for a message as long as it asks, and is answered 210 then', async () => {
     await send('first')
     await ack(client, messagesOf(await pop(client))[0]!)
