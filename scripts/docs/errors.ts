@@ -14,11 +14,11 @@ export function errorsPage(): string {
     '',
     '## Answered by a server',
     '',
-    '| number | code | retryable | meaning |',
-    '|---:|---|---|---|',
+    '| number | code | retryable | meaning | what to do |',
+    '|---:|---|---|---|---|',
     ...[...entries]
       .sort((a, b) => a[1].code - b[1].code)
-      .map(([n, e]) => `| ${e.code} | \`${n}\` | ${e.retryable ? 'yes' : ''} | ${e.sentence} |`),
+      .map(([n, e]) => `| ${e.code} | \`${n}\` | ${e.retryable ? 'yes' : ''} | ${e.sentence} | ${e.mend ?? ''} |`),
     '',
     '## Without an answer',
     '',

@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { RESPONSE_CODES } from '@skylarkmq/remoting/protocol'
+import type { ResponseCodeEntry } from '@skylarkmq/remoting/protocol'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { startLocal } from '@skylarkmq/standalone'
 import type { Local } from '@skylarkmq/standalone'
@@ -140,4 +142,14 @@ describe('completion', () => {
     }
     expect((await skylark(['completion', 'cmd'])).code).toBe(2)
   })
+})
+
+test('the commands that docs/errors.md advises exist', () => {
+  const entries: readonly ResponseCodeEntry[] = Object.values(RESPONSE_CODES)
+  const advised = entries.flatMap(({ mend = '' }) =>
+    [...mend.matchAll(/`skylark ([\w-]+) ([\w-]+)/g)].map(([, noun, verb]) => `${noun} ${verb}`),
+  )
+  expect(advised.length).toBeGreaterThan(10)
+  const known = COMMANDS.map(({ noun, verb }) => `${noun} ${verb}`)
+  expect(advised.filter((command) => !known.includes(command))).toEqual([])
 })
