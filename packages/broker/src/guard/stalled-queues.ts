@@ -48,6 +48,7 @@ interface Claims {
 }
 
 const ASK_TIMEOUT_MS = 5000
+const PULL_BY_HAND_FACTOR = 10
 const PREFIX = 'stalled/'
 const queueKey = (topic: string, queueId: number): string => `${topic}\0${queueId}`
 
@@ -85,6 +86,8 @@ export class StalledQueues {
   #suspects(group: ConsumerGroup, stallMs: number): Suspect[] {
     const { store, topics, journal, offsets, clock } = this.#deps
     const now = clock.monotonic()
+    // Whoever pulls by hand decides when.
+    const limitMs = group.consumeType === 'CONSUME_ACTIVELY' ? stallMs * PULL_BY_HAND_FACTOR : stallMs
     let joinedAt = now
     for (const member of group.members.values()) joinedAt = Math.min(joinedAt, member.joinedAt)
     const suspects: Suspect[] = []
@@ -92,7 +95,7 @@ export class StalledQueues {
       const queues = topics.get(topic)?.readQueueNums ?? 0
       for (let queueId = 0; queueId < queues; queueId++) {
         const quietMs = now - Math.max(joinedAt, journal.get(group.name, topic, queueId)?.pulledUntil ?? 0)
-        if (quietMs < stallMs) continue
+        if (quietMs < limitMs) continue
         const lag = store.maxOffset(topic, queueId) - (offsets.get(group.name, topic, queueId) ?? store.minOffset(topic, queueId))
         if (lag > 0) suspects.push({ topic, queueId, lag, quietMs })
       }

@@ -47,7 +47,8 @@ export class SubscriptionGuard {
   #look(name: string, group: ConsumerGroup | undefined): void {
     const { findings, settings } = this.#deps
     const key = `subscriptions/${name}`
-    const members = [...(group?.members.values() ?? [])]
+    // A client that has come back over another connection may have left its old self behind: its latest word counts.
+    const members = [...new Map([...(group?.members.values() ?? [])].map((member) => [member.clientId, member])).values()]
     const [first] = members
     const other = first && members.find((member) => !sameExpressions(first.expressions, member.expressions))
     if (first === undefined || other === undefined || settings.current.subscriptionConflict === 'ignore') {

@@ -53,6 +53,13 @@ describe('members of one group that subscribe differently', () => {
     expect(await kinds(a)).toEqual([])
   })
 
+  test('a client that comes back over another connection with something else has not fallen out with itself', async () => {
+    const [old, now] = [scene.client('a'), scene.client('b')]
+    await old.heartbeat('client-a', [consumer('cg', subscription('orders', 'TagA'))])
+    await now.heartbeat('client-a', [consumer('cg', subscription('orders', 'TagB', 2n))])
+    expect(await kinds(now)).toEqual([])
+  })
+
   test('with subscriptionConflict=reject the later one is not let in, and told why', async () => {
     await scene.restart({ subscriptionConflict: 'reject' })
     const [a, b] = [scene.client('a2'), scene.client('b2')]
