@@ -7,7 +7,6 @@ import type { Refusal } from '../answers.ts'
 import { hasMessage } from '../delay/find-delivery.ts'
 import { parseRecallHandle } from '../timer/recall-handle.ts'
 import type { RecallHandle } from '../timer/recall-handle.ts'
-import { deleteKey } from '../timer/timer-record.ts'
 import { TIMER_QUEUE, TIMER_TOPIC, slotEnd, slotOf } from '../timer/timer-request.ts'
 import type { TimerService } from '../timer/timer-service.ts'
 import { isRefusal } from './send-checks.ts'
@@ -87,7 +86,8 @@ function recordOf(deps: RecallDeps, context: RequestContext, handle: RecallHandl
   const bornHost = bornHostOf(context.connection)
   const properties = new Map([
     [PROPERTY.TAGS, RECALL_TAG],
-    [PROPERTY.TIMER_DEL_UNIQKEY, deleteKey(handle.topic, handle.uniqKey)],
+    [PROPERTY.TIMER_DEL_UNIQKEY, handle.uniqKey],
+    [PROPERTY.UNIQ_KEY, handle.uniqKey],
     [PROPERTY.TIMER_DELIVER_MS, String(handle.timeMs)],
     [PROPERTY.TIMER_OUT_MS, String(outMs)],
     [PROPERTY.REAL_TOPIC, handle.topic],

@@ -34,7 +34,12 @@ export function timerRecordOf(message: StoredMessage): TimerRecord | undefined {
   const outMs = /^-?\d{1,15}$/.test(outText) ? Number(outText) : Number.NaN
   if (Number.isNaN(outMs)) return undefined
   const recalled = properties.get(PROPERTY.TIMER_DEL_UNIQKEY)
-  if (recalled !== undefined) return { kind: 'recall', fromMs: outMs + 1, toMs: slotEnd(outMs), keyHash: keyHashOf(recalled) }
+  if (recalled !== undefined) {
+    // RocketMQ 5.5 writes the key alone; the topic before it is an older form.
+    const topic = properties.get(PROPERTY.REAL_TOPIC) ?? ''
+    const key = recalled.startsWith(deleteKey(topic, '')) ? recalled : deleteKey(topic, recalled)
+    return { kind: 'recall', fromMs: outMs + 1, toMs: slotEnd(outMs), keyHash: keyHashOf(key) }
+  }
   const target = targetOf(message)
   if (target === undefined) return undefined
   // A record that was stored anew names the first. Apache's broker, when it stores one anew, does not.
