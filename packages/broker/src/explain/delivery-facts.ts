@@ -73,6 +73,9 @@ function factsOf(deps: FactsDeps, header: RequestOf<typeof GetDeliveryFacts>): D
   const group = consumers.get(name)
   const journal = deps.journal.get(name, topic, queueId)
   const committed = offsets.get(name, topic, queueId)
+  const subscription = subscriptionFact(store, group, topic, header.physicalOffset)
+  // An answer's range has gaps where the filter left messages out.
+  const deliveries = subscription?.wantsIt === false ? [] : (journal?.deliveries ?? [])
   return {
     nowMs: clock.now(),
     group: { exists: config !== undefined, consumeEnable: config?.consumeEnable ?? true, retryMaxTimes: config?.retryMaxTimes ?? 16 },
@@ -82,8 +85,8 @@ function factsOf(deps: FactsDeps, header: RequestOf<typeof GetDeliveryFacts>): D
     committed,
     pinnedStart: deps.startPins.pinned(name, topic, queueId),
     pendingReset: offsets.pendingReset(name, topic, queueId),
-    subscription: subscriptionFact(store, group, topic, header.physicalOffset),
-    deliveries: (journal?.deliveries ?? [])
+    subscription,
+    deliveries: deliveries
       .filter(({ from, to }) => from <= queueOffset && queueOffset < to)
       .map(({ atMs, clientId, address }) => ({ atMs, clientId, address })),
     knownSinceMs: journal && knownSince(journal),

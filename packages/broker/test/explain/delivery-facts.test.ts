@@ -60,6 +60,9 @@ describe('what the broker knows of a message and a group', () => {
     await client.heartbeat('c', [consumer('cg', subscription('orders', 'TagA || TagC'))])
     expect((await facts(0, a)).subscription).toEqual({ type: 'TAG', expression: 'TagA || TagC', wantsIt: true })
     expect((await facts(1, b)).subscription?.wantsIt).toBe(false)
+    // One answer covers both; the second was left out of it.
+    await client.pull('orders', { sysFlag: 0, subVersion: 1n })
+    expect([(await facts(0, a)).deliveries.length, (await facts(1, b)).deliveries.length]).toEqual([1, 0])
     const sql = { ...subscription('orders', "color = 'blue'", 2n), expressionType: 'SQL92', tagsSet: [] }
     await client.heartbeat('c', [consumer('cg', sql)])
     expect((await facts(0, a)).subscription).toMatchObject({ type: 'SQL92', wantsIt: false })
