@@ -56,6 +56,7 @@ public class Admin {
             try {
                 String[] words = line.split("\t", -1);
                 if (words[0].equals("@story")) story(words[1], captured);
+                else if (words[0].equals("@dashboard")) dashboard(words[1], captured);
                 else MQAdminStartup.main0(words, null);
             } catch (Exit exit) {
                 code = exit.code;
@@ -148,6 +149,59 @@ public class Admin {
         for (SendResult result : sent) out.println("MSG " + result.getMsgId() + " " + result.getOffsetMsgId());
         out.println("CLIENT " + consumer.getDefaultMQPushConsumerImpl().getmQClientFactory().getClientId());
         admin.shutdown();
+    }
+
+    interface Call { Object run() throws Exception; }
+
+    /** What the pages of RocketMQ Dashboard ask, through the client that it is built on; one line a call: what a page would show. */
+    static void dashboard(String broker, PrintStream out) throws Exception {
+        DefaultMQAdminExt admin = new DefaultMQAdminExt();
+        admin.setNamesrvAddr(namesrv);
+        admin.setInstanceName("dashboard");
+        admin.start();
+        show(out, "cluster", () -> admin.examineBrokerClusterInfo().getClusterAddrTable());
+        show(out, "broker status keys a page reads", () -> {
+            java.util.Map<String, String> table = admin.fetchBrokerRuntimeStats(broker).getTable();
+            for (String key : Arrays.asList("getTotalTps", "putTps", "getTransferredTps", "msgPutTotalTodayNow", "msgPutTotalTodayMorning", "msgPutTotalYesterdayMorning", "msgGetTotalTodayNow", "msgGetTotalTodayMorning", "msgGetTotalYesterdayMorning", "brokerVersionDesc")) if (table.get(key) == null) return "no " + key;
+            for (String part : table.get("getTotalTps").trim().split(" +")) Double.parseDouble(part);
+            return "all there";
+        });
+        show(out, "broker config", () -> admin.getBrokerConfig(broker).getProperty("brokerName"));
+        show(out, "topic list", () -> admin.fetchAllTopicList().getTopicList().contains("MA_Normal"));
+        show(out, "message types", () -> admin.getAllTopicConfig(broker, 5000).getTopicConfigTable().get("MA_Order").getAttributes());
+        show(out, "topic status", () -> new java.util.TreeMap<>(admin.examineTopicStats("MA_Normal").getOffsetTable()).keySet());
+        show(out, "topic route", () -> admin.examineTopicRouteInfo("MA_Normal").getQueueDatas());
+        show(out, "topic config", () -> admin.examineTopicConfig(broker, "MA_Normal"));
+        show(out, "topic consumers", () -> new java.util.TreeSet<>(admin.queryTopicConsumeByWho("MA_Normal").getGroupList()));
+        show(out, "group list", () -> admin.getAllSubscriptionGroup(broker, 5000).getSubscriptionGroupTable().containsKey("MA_Online"));
+        show(out, "group config", () -> admin.examineSubscriptionGroupConfig(broker, "MA_Online"));
+        show(out, "group progress", () -> admin.examineConsumeStats("MA_Lag").computeTotalDiff());
+        show(out, "group clients", () -> admin.examineConsumerConnectionInfo("MA_Online").getConnectionSet().size());
+        show(out, "group offline", () -> admin.examineConsumerConnectionInfo("MA_Lag"));
+        show(out, "client running info", () -> admin.getConsumerRunningInfo("MA_Online", admin.examineConsumerConnectionInfo("MA_Online").getConnectionSet().iterator().next().getClientId(), false).getSubscriptionSet());
+        show(out, "producer clients", () -> admin.examineProducerConnectionInfo("MA_Producer", "MA_Normal").getConnectionSet().size());
+        show(out, "traffic of a topic", () -> admin.viewBrokerStatsData(broker, "TOPIC_PUT_NUMS", "MA_Normal").getStatsDay() != null);
+        show(out, "traffic of a group", () -> admin.viewBrokerStatsData(broker, "GROUP_GET_NUMS", "MA_Normal@MA_Online").getStatsDay() != null);
+        show(out, "traffic of nobody", () -> admin.viewBrokerStatsData(broker, "TOPIC_PUT_NUMS", "MA_List1"));
+        show(out, "messages by key", () -> admin.queryMessage("MA_Normal", "key-3", 64, 0, Long.MAX_VALUE).getMessageList().size());
+        show(out, "reset", () -> admin.resetOffsetByTimestamp("MA_Normal", "MA_Lag", 0, true));
+        show(out, "consume span", () -> admin.queryConsumeTimeSpan("MA_Normal", "MA_Lag").size());
+        show(out, "topic made", () -> { admin.createAndUpdateTopicConfig(broker, new TopicConfig("MA_Page", 1, 1, 6)); return "done"; });
+        show(out, "topic deleted", () -> {
+            admin.deleteTopicInBroker(new java.util.HashSet<>(Arrays.asList(broker)), "MA_Page");
+            admin.deleteTopicInNameServer(new java.util.HashSet<>(Arrays.asList(namesrv)), "DefaultCluster", "MA_Page");
+            return "done";
+        });
+        show(out, "group deleted", () -> { admin.deleteSubscriptionGroup(broker, "MA_GroupList1", true); return "done"; });
+        admin.shutdown();
+    }
+
+    static void show(PrintStream out, String page, Call call) {
+        try {
+            out.println(page + ": " + call.run());
+        } catch (Exception e) {
+            out.println(page + ": " + e.getMessage().split("\n")[0].trim());
+        }
     }
 
     static void awaitRoute(DefaultMQAdminExt admin, String topic) throws Exception {

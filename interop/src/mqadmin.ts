@@ -11,8 +11,8 @@ const VERSION = '5.5.0'
 
 export interface Step {
   readonly name: string
-  /** exact: the same lines; shape: the same lines with every number taken for equal. */
-  readonly kind: 'exact' | 'shape'
+  /** exact: the same lines; shape: the same lines with every number taken for equal; later: ours says that it does not do it yet. */
+  readonly kind: 'exact' | 'shape' | 'later' | 'dashboard'
   readonly words: readonly string[]
 }
 
@@ -101,6 +101,8 @@ export async function runAll(cluster: Cluster & { readonly broker: string }): Pr
   const raw = process.env['MQADMIN_RAW']
   try {
     for (const step of steps()) {
+      // What ours does not do is asked of ours only.
+      if (step.kind === 'later' && cluster.name !== 'skylarkmq') continue
       const fill = (word: string) =>
         word.replace(/\b(NAMESRV|BROKER|CLIENT|START|END|DIR|MSG\d+|OFFSET\d+)\b/g, (name) => values.get(name) ?? name)
       const began = performance.now()
@@ -159,7 +161,7 @@ export function comparable(step: Step, output: string): readonly string[] {
     .split('\n')
     .map((line) => line.trimEnd())
     .filter((line) => line !== '' && !NOISE.some((noise) => noise.test(line)))
-  if (step.kind === 'exact') return [...lines].sort()
+  if (step.kind === 'exact' || step.kind === 'dashboard') return [...lines].sort()
   return lines
     .map((line) =>
       line

@@ -7,6 +7,7 @@ import { decodeFrame } from '../protocol/frame.ts'
 import type { Frame, SerializeType } from '../protocol/frame-types.ts'
 import { FLAG_ONEWAY } from '../protocol/frame-types.ts'
 import { isMsgpackReady } from '../protocol/msgpack-header.ts'
+import { laterRequest } from '../protocol/later.ts'
 import { commandByCode } from '../protocol/registry.ts'
 import { ResponseCode } from '../protocol/response-code.ts'
 import { decodeHeader } from '../protocol/schema.ts'
@@ -166,6 +167,11 @@ export class ServerDispatch {
   }
 
   #notSupported(code: number): Reply {
+    const later = laterRequest(code)
+    if (later !== undefined) {
+      const remark = ` request type ${code} not supported: ${later}, which ${this.#name} does not do`
+      return { code: ResponseCode.REQUEST_CODE_NOT_SUPPORTED, remark }
+    }
     const known = commandByCode(code)
     const what = known === undefined ? 'no RocketMQ request that this server knows' : `${known.name}, which is for another kind of server`
     const remark = ` request type ${code} not supported: it is ${what}. This is ${this.#name}; check that the address is the one you meant, and the client's version`
