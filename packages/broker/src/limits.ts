@@ -53,6 +53,7 @@ export const LIMITS = Object.freeze({
   popInFlight: 1_000_000,
   /** Messages that time has made visible again and that are moved at a time. */
   reviveMessages: 256,
+  reviveBytes: 4 * 1024 * 1024,
   /** What is in flight for long and written to the log anew at a time. */
   popWrittenAnew: 20_000,
   /** Messages that one batch of acknowledgements names. */

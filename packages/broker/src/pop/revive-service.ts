@@ -84,13 +84,17 @@ export class ReviveService {
   #round(): void {
     const now = this.#deps.clock.monotonic()
     const found: { entry: InFlight; message: StoredMessage | undefined }[] = []
-    for (let i = 0; i < LIMITS.reviveMessages; i++) {
+    let bytes = 0
+    for (let i = 0; i < LIMITS.reviveMessages && bytes < LIMITS.reviveBytes; i++) {
       const due = this.#table.due.takeDue(now)
       if (due === undefined) break
       if (!isWaiting(due.value, due.dueAt)) continue
       const result = this.#read(due.value)
       if (result instanceof Promise) this.#later(due.value, due.dueAt, result)
-      else found.push({ entry: due.value, message: messageIn(result) })
+      else {
+        found.push({ entry: due.value, message: messageIn(result) })
+        bytes += result.body.length
+      }
     }
     this.#move(found)
   }
