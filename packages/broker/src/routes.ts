@@ -13,6 +13,7 @@ import type { HousekeepingDeps } from './housekeeping.ts'
 import { checkClientConfig, getConsumerList, heartBeat, unregisterClient } from './processors/client-manage.ts'
 import type { ClientDeps } from './processors/client-manage.ts'
 import { deleteGroup, getAllGroups, getGroup, updateGroup } from './processors/group-admin.ts'
+import { kept } from './processors/kept.ts'
 import type { GroupAdminDeps } from './processors/group-admin.ts'
 import { pullMessage } from './processors/pull-message.ts'
 import type { PullDeps } from './processors/pull-message.ts'
@@ -146,13 +147,13 @@ export function brokerRoutes(parts: BrokerParts, lanes: Lanes): Route[] {
     route(c.ListScheduledMessages, lanes.admin, listScheduledMessages(parts)),
     route(c.QueryMessage, lanes.admin, queryMessage(parts)),
     route(c.ViewMessageById, lanes.admin, viewMessageById(parts)),
-    route(c.UpdateAndCreateTopic, lanes.admin, updateTopic(parts)),
-    route(c.DeleteTopicInBroker, lanes.admin, deleteTopic(parts)),
+    route(c.UpdateAndCreateTopic, lanes.admin, kept(parts, updateTopic(parts))),
+    route(c.DeleteTopicInBroker, lanes.admin, kept(parts, deleteTopic(parts))),
     route(c.GetAllTopicConfig, lanes.admin, getAllTopicConfig(parts)),
     route(c.GetTopicConfig, lanes.admin, getTopicConfig(parts)),
     route(c.GetSystemTopicListFromBroker, lanes.admin, getSystemTopics(parts)),
-    route(c.UpdateAndCreateSubscriptiongroup, lanes.admin, updateGroup(parts)),
-    route(c.DeleteSubscriptiongroup, lanes.admin, deleteGroup(parts)),
+    route(c.UpdateAndCreateSubscriptiongroup, lanes.admin, kept(parts, updateGroup(parts))),
+    route(c.DeleteSubscriptiongroup, lanes.admin, kept(parts, deleteGroup(parts))),
     route(c.GetAllSubscriptiongroupConfig, lanes.admin, getAllGroups(parts)),
     route(c.GetSubscriptiongroupConfig, lanes.admin, getGroup(parts)),
     route(c.GetTopicStatsInfo, lanes.admin, getTopicStats(parts)),
@@ -167,7 +168,7 @@ export function brokerRoutes(parts: BrokerParts, lanes: Lanes): Route[] {
     route(c.GetBrokerRuntimeInfo, lanes.admin, getRuntimeInfo(parts)),
     route(c.GetAllConsumerOffset, lanes.admin, getAllConsumerOffsets(parts)),
     route(c.GetAllDelayOffset, lanes.admin, getAllDelayOffsets(parts)),
-    route(c.InvokeBrokerToResetOffset, lanes.admin, resetOffset(parts)),
+    route(c.InvokeBrokerToResetOffset, lanes.admin, kept(parts, resetOffset(parts))),
     route(c.CloneGroupOffset, lanes.admin, cloneGroupOffset(parts)),
     route(c.GetGroupHealth, lanes.admin, getGroupHealth(parts)),
     route(c.GetDeliveryFacts, lanes.admin, getDeliveryFacts(parts)),
