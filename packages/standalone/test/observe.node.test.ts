@@ -82,6 +82,31 @@ describe('metrics', () => {
   })
 })
 
+test('a monitor that looks all the time takes nothing from the messages', async () => {
+  const client = await createClient({ namesrvAddr, runtime: world.runtime })
+  const producer = client.producer({ group: 'load' })
+  let isSending = true
+  const counted: number[] = []
+  const scrape = async () => {
+    while (isSending) {
+      const text = await (await ask('/metrics')).text()
+      counted.push(Number(/^rocketmq_messages_in_total\{[^}]*topic="Orders"[^}]*\} (\d+)$/m.exec(text)?.[1]))
+    }
+  }
+  const scraping = [scrape(), scrape()]
+  const before = broker.store.maxOffset('Orders', 0) + broker.store.maxOffset('Orders', 1)
+  for (let i = 0; i < 40; i++)
+    await Promise.all(Array.from({ length: 25 }, () => producer.send({ topic: 'Orders', body: 'x'.repeat(200) })))
+  isSending = false
+  await Promise.all(scraping)
+  await client.close()
+  expect(broker.store.maxOffset('Orders', 0) + broker.store.maxOffset('Orders', 1)).toBe(before + 1000)
+  // What is shown is never ahead of what is stored.
+  expect(counted.length).toBeGreaterThan(2)
+  expect([...counted].sort((a, b) => a - b).at(-1)).toBeLessThanOrEqual(before + 1000)
+  expect(counted.every(Number.isFinite)).toBe(true)
+})
+
 const cli = () => ({ runtime: world.runtime, env: {}, stdout: () => {}, stderr: () => {} })
 
 describe('health', () => {
