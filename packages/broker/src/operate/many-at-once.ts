@@ -1,11 +1,13 @@
-import { checkGroupName, checkTopicName, decodeGroupConfigList, decodeTopicConfigList } from '@skylarkmq/remoting/protocol'
-import type { TopicConfig } from '@skylarkmq/remoting/protocol'
+import { checkTopicName, decodeGroupConfigList, decodeTopicConfigList } from '@skylarkmq/remoting/protocol'
+import type { SubscriptionGroupConfig, TopicConfig } from '@skylarkmq/remoting/protocol'
 import type { Reply, RequestContext } from '@skylarkmq/remoting'
 import { SUCCESS, refuse } from '../answers.ts'
+import { alterAttributes, isRefusedChange } from '../attributes.ts'
 import type { Settings } from '../config.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
-import { checkTopicChange, isRefused } from '../processors/topic-admin.ts'
-import { alterAttributes } from '../topics/topic-attributes.ts'
+import { changedGroup } from '../processors/group-admin.ts'
+import { checkTopicChange } from '../processors/topic-admin.ts'
+import { TOPIC_ATTRIBUTES } from '../topics/topic-attributes.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
 
 export interface ManyDeps {
@@ -25,8 +27,13 @@ export function updateTopics({ topics, settings }: ManyDeps) {
       if (wrong !== undefined) return refuse('INVALID_PARAMETER', wrong)
       const refused = checkTopicChange(topics, { ...config, topic: config.topicName })
       if (refused !== undefined) return refused
-      const attributes = alterAttributes(topics.get(config.topicName)?.attributes, Object.entries(config.attributes), settings)
-      if (isRefused(attributes)) return attributes
+      const attributes = alterAttributes(
+        TOPIC_ATTRIBUTES,
+        topics.get(config.topicName)?.attributes,
+        Object.entries(config.attributes),
+        settings,
+      )
+      if (isRefusedChange(attributes)) return attributes
       changed.push({ ...config, attributes })
     }
     for (const config of changed) topics.set(config)
@@ -35,13 +42,17 @@ export function updateTopics({ topics, settings }: ManyDeps) {
 }
 
 /** UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST. */
-export function updateGroups({ groupConfigs }: ManyDeps) {
+export function updateGroups({ groupConfigs, settings }: ManyDeps) {
   return (_header: unknown, context: RequestContext): Reply<never> => {
     const configs = decodeGroupConfigList(context.body)
     if (configs.length === 0) return refuse('INVALID_PARAMETER', 'the list groupConfigList is empty; give it at least one group')
-    const wrong = configs.map(({ groupName }) => checkGroupName(groupName)).find((sentence) => sentence !== undefined)
-    if (wrong !== undefined) return refuse('INVALID_PARAMETER', wrong)
-    for (const config of configs) groupConfigs.set(config)
+    const changed: SubscriptionGroupConfig[] = []
+    for (const asked of configs) {
+      const config = changedGroup({ groupConfigs, settings }, asked)
+      if ('remark' in config) return config
+      changed.push(config)
+    }
+    for (const config of changed) groupConfigs.set(config)
     return SUCCESS
   }
 }

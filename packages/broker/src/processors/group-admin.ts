@@ -1,30 +1,46 @@
 import { checkGroupName, decodeGroupConfig, encodeJson, isSystemGroup } from '@skylarkmq/remoting/protocol'
-import type { DeleteSubscriptiongroup, GetSubscriptiongroupConfig, RequestOf } from '@skylarkmq/remoting/protocol'
+import type { DeleteSubscriptiongroup, GetSubscriptiongroupConfig, RequestOf, SubscriptionGroupConfig } from '@skylarkmq/remoting/protocol'
 import type { Reply, RequestContext } from '@skylarkmq/remoting'
 import { SUCCESS, groupMissing, plain, refuse } from '../answers.ts'
+import type { Refusal } from '../answers.ts'
+import { alterAttributes, isRefusedChange } from '../attributes.ts'
+import type { Settings } from '../config.ts'
+import { GROUP_ATTRIBUTES } from '../groups/group-attributes.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
 import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
 import type { StartPins } from '../offsets/start-pins.ts'
 
 export interface GroupAdminDeps {
   readonly groupConfigs: GroupConfigs
+  readonly settings: Settings
   readonly offsets: ConsumerOffsets
   readonly startPins: StartPins
 }
 
-export function updateGroup({ groupConfigs }: GroupAdminDeps) {
+export function updateGroup(deps: GroupAdminDeps) {
   return (_header: unknown, context: RequestContext): Reply<never> => {
-    const config = decodeGroupConfig(context.body)
-    const wrong = checkGroupName(config.groupName)
-    if (wrong !== undefined) return refuse('INVALID_PARAMETER', wrong)
-    for (const name of ['retryQueueNums', 'retryMaxTimes'] as const) {
-      if (config[name] < -1 || config[name] > 65_536) {
-        return refuse('INVALID_PARAMETER', `${name} of group ${plain(config.groupName)} is ${config[name]}; it must be from -1 to 65536`)
-      }
-    }
-    groupConfigs.set(config)
+    const config = changedGroup(deps, decodeGroupConfig(context.body))
+    if ('remark' in config) return config
+    deps.groupConfigs.set(config)
     return SUCCESS
   }
+}
+
+/** The group as it will be: its attributes are told as changes, `+name` and `-name` (RocketMQ 5.5 `SubscriptionGroupManager`). */
+export function changedGroup(
+  { groupConfigs, settings }: Pick<GroupAdminDeps, 'groupConfigs' | 'settings'>,
+  config: SubscriptionGroupConfig,
+): SubscriptionGroupConfig | Refusal {
+  const wrong = checkGroupName(config.groupName)
+  if (wrong !== undefined) return refuse('INVALID_PARAMETER', wrong)
+  for (const name of ['retryQueueNums', 'retryMaxTimes'] as const) {
+    if (config[name] < -1 || config[name] > 65_536) {
+      return refuse('INVALID_PARAMETER', `${name} of group ${plain(config.groupName)} is ${config[name]}; it must be from -1 to 65536`)
+    }
+  }
+  const old = groupConfigs.get(config.groupName)?.attributes
+  const attributes = alterAttributes(GROUP_ATTRIBUTES, old, Object.entries(config.attributes), settings)
+  return isRefusedChange(attributes) ? attributes : { ...config, attributes }
 }
 
 export function deleteGroup({ groupConfigs, offsets, startPins }: GroupAdminDeps) {

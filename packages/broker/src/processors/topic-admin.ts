@@ -4,12 +4,13 @@ import type { Reply } from '@skylarkmq/remoting'
 import type { MessageStore } from '@skylarkmq/store'
 import { SUCCESS, plain, refuse, topicMissing } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
+import { alterAttributes, isRefusedChange, parseAttributeChanges } from '../attributes.ts'
 import type { Settings } from '../config.ts'
 import { LIMITS } from '../limits.ts'
 import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
 import type { HeldPulls } from '../pull/held-pulls.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
-import { alterAttributes, parseAttributeChanges } from '../topics/topic-attributes.ts'
+import { TOPIC_ATTRIBUTES } from '../topics/topic-attributes.ts'
 
 export interface TopicAdminDeps {
   readonly topics: TopicConfigs
@@ -31,8 +32,8 @@ export function updateTopic({ topics, settings }: TopicAdminDeps) {
     if (refused !== undefined) return refused
     const changes = parseAttributeChanges(header.attributes)
     if ('remark' in changes) return changes
-    const attributes = alterAttributes(topics.get(header.topic)?.attributes, changes, settings)
-    if (isRefused(attributes)) return attributes
+    const attributes = alterAttributes(TOPIC_ATTRIBUTES, topics.get(header.topic)?.attributes, changes, settings)
+    if (isRefusedChange(attributes)) return attributes
     topics.set({
       topicName: header.topic,
       readQueueNums: header.readQueueNums,
@@ -46,8 +47,6 @@ export function updateTopic({ topics, settings }: TopicAdminDeps) {
     return SUCCESS
   }
 }
-
-export const isRefused = (value: Readonly<Record<string, string>> | Refusal): value is Refusal => typeof value.code === 'number'
 
 export interface TopicChangeAsked {
   readonly topic: string
