@@ -1,5 +1,8 @@
-/** Writes docs/compatibility.md from a run of the matrix: `INTEROP_TABLE=1 npx vitest run --project system interop/matrix`. */
-import { writeFileSync } from 'node:fs'
+/**
+ * Writes docs/compatibility.md from a run of the matrix: `INTEROP_TABLE=1 npx vitest run --project system interop/matrix`. A run of some
+ * stories only (`-t name`) writes these and leaves what the page says of the others.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Reporter, TestCase, TestModule } from 'vitest/node'
 
@@ -21,7 +24,26 @@ interface Table {
   readonly notes: Map<string, string[]>
 }
 
-function tablesOf(module: TestModule): Map<string, Table> {
+/** What the page says now, by `title\nfeature\nclient`. */
+function marksOf(page: string): Map<string, string> {
+  const marks = new Map<string, string>()
+  let title = ''
+  let clients: string[] = []
+  for (const line of page.split('\n')) {
+    if (line.startsWith('## ')) title = line.slice(3)
+    else if (line.startsWith('| | ')) clients = cellsOf(line).slice(1)
+    else if (line.startsWith('| ')) {
+      const [feature = '', ...row] = cellsOf(line)
+      row.forEach((mark, i) => marks.set(`${title}\n${feature}\n${clients[i]}`, mark))
+    }
+  }
+  return marks
+}
+
+const cellsOf = (line: string): string[] => line.split(/(?<!\\)\|/).slice(1, -1).map((text) => text.trim().replaceAll('\\|', '|')) // biome-ignore format: one thought
+const titled = (on: string): string => `${on[0]?.toUpperCase()}${on.slice(1)}`
+
+function tablesOf(module: TestModule, before: ReadonlyMap<string, string>): Map<string, Table> {
   const tables = new Map<string, Table>()
   for (const test of module.children.allTests()) {
     const names = pathOf(test)
@@ -35,8 +57,9 @@ function tablesOf(module: TestModule): Map<string, Table> {
     if (!table.clients.includes(client)) table.clients.push(client)
     if (!table.features.includes(feature)) table.features.push(feature)
     const { state } = test.result()
-    table.results.set(`${feature}\n${client}`, state === 'passed' ? '✓' : state === 'failed' ? '✗' : '–')
     const reason = SKIPPED.exec(name)?.[1] ?? SKIPPED.exec(title)?.[1]
+    const old = reason === undefined ? before.get(`${titled(on)}\n${feature}\n${client}`) : undefined
+    table.results.set(`${feature}\n${client}`, state === 'passed' ? '✓' : state === 'failed' ? '✗' : (old ?? '–'))
     if (state === 'skipped' && reason)
       table.notes.set(`${client}: ${reason}`, [...(table.notes.get(`${client}: ${reason}`) ?? []), feature])
   }
@@ -70,9 +93,10 @@ function markdown(on: string, { clients, features, results, notes }: Table): str
 
 export default class CompatibilityReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
+    const before = marksOf(existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '')
     for (const module of modules) {
       if (!module.moduleId.endsWith('interop/matrix.test.ts')) continue
-      const tables = [...tablesOf(module)].map(([on, table]) => markdown(on, table))
+      const tables = [...tablesOf(module, before)].map(([on, table]) => markdown(on, table))
       if (tables.length > 0) writeFileSync(PAGE, `${HEAD}\n${tables.join('\n\n')}\n`)
     }
   }
