@@ -28,7 +28,7 @@ describe('bad input gets the right code and a remark that names the field and th
     ['../../etc/passwd', 29, ['topic', '../../etc/passwd']],
     ['a\u0000b', 29, ['topic', 'a\\u0000b']],
     ['', 29, ['topic', 'blank']],
-    ['x'.repeat(128), 29, ['topic', '128', '127']],
+    ['x'.repeat(128), 29, ['topic', '127', '128']],
     ['SCHEDULE_TOPIC_XXXX', 16, ['Sending message to topic[SCHEDULE_TOPIC_XXXX] is forbidden']],
     ['rmq_sys_wheel_timer', 16, ['Sending message to topic[rmq_sys_wheel_timer] is forbidden']],
     ['RMQ_SYS_TRANS_HALF_TOPIC', 16, ['Sending message to topic[RMQ_SYS_TRANS_HALF_TOPIC] is forbidden']],
