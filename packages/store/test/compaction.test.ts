@@ -158,9 +158,10 @@ test('the commit log is kept until the last value is copied', async () => {
   const compaction = { intervalMs: 500_000, tombstoneRetentionMs: RETENTION_MS, mapBytes: 1024 }
   const bench = new CompactionBench(1, { segmentBytes: 65_536, fileReservedHours: 0.05, deleteWhenHours: always, compaction })
   await bench.start()
+  await bench.sim.world.run(70_000)
   await bench.put('pear=1')
   await bench.append(...Array.from({ length: 60 }, () => message({ text: 'x'.repeat(4000) })))
-  await bench.sim.world.run(400_000)
+  await bench.sim.world.run(330_000)
   expect(bench.store.minPhysicalOffset).toBe(0)
   await bench.sim.world.run(200_000)
   expect(bench.store.minPhysicalOffset).toBeGreaterThan(0)

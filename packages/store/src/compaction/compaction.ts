@@ -23,6 +23,8 @@ export const COMPACTION_DEFAULTS: CompactionRules = {
   mapBytes: 100 * 1024 * 1024,
 }
 
+const FIRST_RUN_MS = 60_000
+
 interface CompactedTopic {
   readonly folder: TopicFolder
   readonly queues: Map<number, CompactedQueue>
@@ -53,7 +55,7 @@ export class Compaction {
   private readonly topics = new Map<string, CompactedTopic>()
   /** Log position before which every message of compacted topics has been copied. */
   private copiedTo = 0
-  private readonly timer: Timer
+  private readonly timers: readonly Timer[]
   private running: Promise<void> | undefined
   private isStopping = false
 
@@ -63,7 +65,11 @@ export class Compaction {
     this.parts = parts
     this.folders = new CompactionFolders(runtime.disk, runtime.log, rootDirectory)
     for (const folder of this.folders.load()) this.load(folder)
-    this.timer = runtime.clock.every(rules.intervalMs, () => this.run())
+    // Soon after a start, too: the log waits for what is not copied, however often a store is restarted.
+    this.timers = [
+      runtime.clock.after(Math.min(rules.intervalMs, FIRST_RUN_MS), () => void this.run()),
+      runtime.clock.every(rules.intervalMs, () => this.run()),
+    ]
   }
 
   private load(folder: TopicFolder): void {
@@ -292,7 +298,7 @@ export class Compaction {
 
   async stop(): Promise<void> {
     this.isStopping = true
-    this.timer.cancel()
+    for (const timer of this.timers) timer.cancel()
     await this.running
     for (const topic of this.topics.values()) for (const queue of topic.queues.values()) queue.close()
   }
