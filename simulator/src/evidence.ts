@@ -33,6 +33,7 @@ export interface Evidence {
   readonly plan: Pick<ClusterPlan, 'flush'>
   readonly history: History
   readonly stored: readonly Stored[]
+  readonly members: readonly { readonly name: string; readonly group: string }[]
   /** At rest. */
   readonly owners: readonly Ownership[]
   readonly queues: readonly { readonly brokerName: string; readonly topic: string; readonly queueId: number }[]

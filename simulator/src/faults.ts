@@ -176,19 +176,23 @@ export class Faults {
     } else this.#flip(broker)
   }
 
-  /** In a segment that is not the last: nobody writes there any more. */
+  /**
+   * In a segment that is not the last: nobody writes there any more. While the broker is down: what it has written or checked itself, it
+   * takes to be in the platform's memory.
+   */
   #flip(broker: string): void {
-    const { disk } = this.#cluster.world.node(broker)
+    const { world, history, plan } = this.#cluster
+    this.#cluster.endBroker(broker, 'kill')
+    const { disk } = world.node(broker)
     const folder = `${STORE_PATH}/commitlog`
-    const cold = disk
-      .list(folder)
-      .filter((name) => /^\d{20}$/.test(name))
-      .slice(0, -1)
-    if (cold.length === 0) return
-    const name = this.#random.pick(cold)
-    const position = this.#random.integer(this.#cluster.plan.segmentBytes)
-    disk.flipBit(`${folder}/${name}`, position)
-    this.#cluster.history.fault('bit-flip', broker, String(Number(name) + position))
+    const names = disk.list(folder).filter((name) => /^\d{20}$/.test(name))
+    for (const name of names.slice(0, -1)) {
+      if (!this.#random.chance(0.5)) continue
+      const position = this.#random.integer(plan.segmentBytes)
+      disk.flipBit(`${folder}/${name}`, position)
+      history.fault('bit-flip', broker, String(Number(name) + position))
+    }
+    this.#later(this.#random.between(100, 3000), () => this.#cluster.startBroker(broker))
   }
 
   async #changeMembers(): Promise<void> {

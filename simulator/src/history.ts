@@ -83,6 +83,17 @@ export interface SavedOffset {
   readonly isLoaded: boolean
 }
 
+/** Two handlers of a group at work on one queue at the same time. */
+export interface Overlap {
+  readonly atMs: number
+  readonly group: string
+  readonly brokerName: string
+  readonly topic: string
+  readonly queueId: number
+  readonly members: readonly [string, string]
+  readonly ids: readonly [string, string]
+}
+
 /** The end of a call that deletes a topic. One that failed may still be carried out, later. */
 export interface Deletion {
   readonly atMs: number
@@ -127,6 +138,8 @@ export class History {
   readonly savedOffsets: SavedOffset[] = []
   readonly lines: Line[] = []
   readonly deletions: Deletion[] = []
+  readonly overlaps: Overlap[] = []
+  readonly #working = new Map<string, { readonly member: string; readonly id: string }[]>()
   readonly #tries = new Map<string, number[]>()
   readonly #nowMs: () => number
   #fingerprint = 0x811c9dc5
@@ -185,6 +198,29 @@ export class History {
     const known = this.handled.get(key)
     if (known === undefined) this.handled.set(key, [{ atMs: this.nowMs, id }])
     else if (!known.some((each) => each.id === id)) known.push({ atMs: this.nowMs, id })
+  }
+
+  /** A handler begins; call what this returns when it ends. */
+  working({ group, brokerName, topic, queueId }: Omit<Place, 'queueOffset'>, member: string, id: string): () => void {
+    const key = `${group} ${brokerName} ${topic} ${queueId}`
+    const others = this.#working.get(key) ?? []
+    for (const other of others) {
+      this.overlaps.push({ atMs: this.nowMs, group, brokerName, topic, queueId, members: [other.member, member], ids: [other.id, id] })
+    }
+    const mine = { member, id }
+    this.#working.set(key, [...others, mine])
+    return () => {
+      const left = (this.#working.get(key) ?? []).filter((each) => each !== mine)
+      this.#working.set(key, left)
+    }
+  }
+
+  /** The process of a member is gone, and its handlers with it. */
+  memberDied(member: string): void {
+    for (const [key, all] of this.#working) {
+      const left = all.filter((each) => each.member !== member)
+      this.#working.set(key, left)
+    }
   }
 
   /** When handlers of a group have had a message. */

@@ -31,8 +31,11 @@ const LOOK_EVERY_MS = 5000
  */
 const REBALANCE_LIMIT_MS = 240_000
 
-/** One run from start to judgement. */
-export async function simulate(scenario: Scenario): Promise<Outcome> {
+/** What makes a run what it is, between the start and the last repair. */
+export type Trouble = (parts: { readonly cluster: Cluster; readonly workload: Workload; readonly faults: Faults }) => Promise<void>
+
+/** One run from start to judgement. The trouble is the one that the scenario draws, or one that a test writes. */
+export async function simulate(scenario: Scenario, trouble?: Trouble): Promise<Outcome> {
   const cluster = new Cluster(scenario.cluster)
   const { world, history } = cluster
   const random = seededRandom(scenario.cluster.seed).fork('actions')
@@ -43,10 +46,13 @@ export async function simulate(scenario: Scenario): Promise<Outcome> {
   try {
     await cluster.start()
     await workload.start()
-    const endMs = world.nowMs + scenario.troubleMs
-    while (world.nowMs < endMs) {
-      await world.run(random.integer(2 * scenario.faultPauseMs))
-      await faults.next()
+    if (trouble !== undefined) await trouble({ cluster, workload, faults })
+    else {
+      const endMs = world.nowMs + scenario.troubleMs
+      while (world.nowMs < endMs) {
+        await world.run(random.integer(2 * scenario.faultPauseMs))
+        await faults.next()
+      }
     }
     workload.end()
     faults.repairAll()
@@ -55,14 +61,13 @@ export async function simulate(scenario: Scenario): Promise<Outcome> {
     stuck.push(`everything stopped: ${error instanceof Error ? error.message : String(error)}`)
   }
   const stored = await readStores(cluster)
-  const owners = ownersAt(workload)
+  const shares = atRest(cluster, workload)
   const viewDifferences = await allViews(cluster, stuck)
   const evidence: Evidence = {
     plan: scenario.cluster,
     history,
     stored,
-    owners,
-    queues: allQueues(cluster),
+    ...shares,
     groups: GROUPS,
     topics: TOPICS,
     orderlyGroups: GROUPS.filter(isOrderly),
@@ -92,7 +97,7 @@ async function rest(cluster: Cluster, workload: Workload, stuck: string[]): Prom
     const stored = await readStores(cluster)
     const evidence = { history, stored, groups: GROUPS, topics: TOPICS, plan: cluster.plan }
     if ([...unfinished(evidence)].some(({ id, group }) => !copyMayBeLost(evidence, id, group))) continue
-    const isShared = rebalance({ owners: ownersAt(workload), queues: allQueues(cluster), groups: GROUPS }).length === 0
+    const isShared = rebalance({ ...atRest(cluster, workload), groups: GROUPS }).length === 0
     if (isShared || world.nowMs > healedMs + REBALANCE_LIMIT_MS) return
   }
   stuck.push(...left)
@@ -111,6 +116,12 @@ const ownersAt = (workload: Workload): Ownership[] =>
   [...workload.members.values()].flatMap(({ name, group, consumer }) =>
     consumer.queues.map(({ topic, brokerName, queueId }) => ({ group, member: name, topic, brokerName, queueId })),
   )
+
+const atRest = (cluster: Cluster, workload: Workload): Pick<Evidence, 'owners' | 'queues' | 'members'> => ({
+  owners: ownersAt(workload),
+  queues: allQueues(cluster),
+  members: [...workload.members.values()].map(({ name, group }) => ({ name, group })),
+})
 
 const allQueues = (cluster: Cluster): Evidence['queues'] =>
   [...cluster.brokers.keys()].flatMap((brokerName) =>

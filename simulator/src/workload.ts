@@ -107,6 +107,7 @@ export class Workload {
   killMember(name: string): void {
     this.#members.delete(name)
     this.#cluster.world.kill(name)
+    this.#cluster.history.memberDied(name)
     this.#cluster.history.fault('client-killed', name)
   }
 
@@ -125,8 +126,10 @@ export class Workload {
     const id = idIn(body) ?? `unknown at ${message.offsetMessageId}`
     const difference = differenceFrom(id, body, message.tags, message.keys[0])
     if (difference !== undefined) history.altered({ id, member: name, what: difference })
-    await node.clock.sleep(random.integer(60))
     const { topic, brokerName, queueId, queueOffset } = message
+    const finished = history.working({ group, brokerName, topic: queueTopic, queueId }, name, id)
+    await node.clock.sleep(random.integer(60))
+    finished()
     history.handle({ group, brokerName, topic: queueTopic, queueId, queueOffset }, id)
     if (isPoison(id) || random.chance(0.03)) throw new Error('by chance')
     history.consume({ id, group, member: name, topic, brokerName, queueTopic, queueId, queueOffset })

@@ -55,8 +55,8 @@ describe('each checker sees what it is there for', { timeout: 300_000 }, () => {
     expect(found(await run({ received: invent }))).toContain('no-invented')
   })
 
-  it('queue-order: a group that should consume in order does not', async () => {
-    expect(found(await run({ forgetsOrder: true }))).toEqual(['queue-order'])
+  it('queue-order and locks: a group that should consume in order does not', async () => {
+    expect(found(await run({ forgetsOrder: true }))).toEqual(['queue-order', 'locks'])
   })
 
   it('every-message-ends and offsets: a message is counted as consumed that no handler has seen', async () => {

@@ -1,5 +1,6 @@
 import type { Checker } from '../evidence.ts'
 import { everyMessageEnds } from './every-message-ends.ts'
+import { locks } from './locks.ts'
 import { noAckedLoss } from './no-acked-loss.ts'
 import { noInvented } from './no-invented.ts'
 import { nothingStuck } from './nothing-stuck.ts'
@@ -16,6 +17,7 @@ export const CHECKERS: readonly Checker[] = [
   payloadUnaltered,
   noInvented,
   queueOrder,
+  locks,
   everyMessageEnds,
   offsets,
   rebalance,
