@@ -1,4 +1,4 @@
-import type { ConsumerData, ConsumeType, MessageModel, MessageQueue } from '@skylarkmq/remoting/protocol'
+import type { ConsumerData, ConsumeType, MessageModel, MessageQueue, SubscriptionData } from '@skylarkmq/remoting/protocol'
 import {
   CheckClientConfig,
   encodeJson,
@@ -25,7 +25,7 @@ import type { Stall } from './stall-watch.ts'
 import type { ConsumeFrom } from './start-offset.ts'
 import { consumeFromWhere, firstOffset } from './start-offset.ts'
 import type { Subscription } from './subscriptions.ts'
-import { Subscriptions } from './subscriptions.ts'
+import { subscriptionData, Subscriptions } from './subscriptions.ts'
 import { within } from './wakeup.ts'
 
 const PERSIST_INTERVAL_MS = 5000
@@ -171,7 +171,7 @@ export class ConsumerEngine {
         const queues = await core.subscribeQueues(topic)
         if (queues.length === 0) core.log.warn('a subscribed topic does not exist yet; it is waited for', { topic, group: options.group })
       }
-      await this.#checkExpressions()
+      for (const subscription of this.subscriptions.all) await this.#checkExpression(subscription)
     } catch (error) {
       for (const undo of this.#undo.splice(0)) undo()
       await core.unregisterGroup(this.#member)
@@ -210,6 +210,8 @@ export class ConsumerEngine {
   }
 
   async subscribe(topic: string, subscription: Subscription): Promise<void> {
+    // Refused, it leaves things as they were.
+    await this.#checkExpression(subscriptionData(topic, subscription, 0n))
     this.subscriptions.set(topic, subscription, this.core.clock.now())
     await this.core.subscribeQueues(topic)
     await this.core.heartbeatNow()
@@ -363,21 +365,19 @@ export class ConsumerEngine {
   }
 
   /** Brokers say whether they understand a condition before messages depend on it (RocketMQ `checkClientInBroker`). */
-  async #checkExpressions(): Promise<void> {
-    for (const subscription of this.subscriptions.all) {
-      if (subscription.expressionType === 'TAG') continue
-      const address = (await this.core.route(subscription.topic)).brokerDatas.flatMap((broker) => Object.values(broker.brokerAddrs))[0]
-      if (address === undefined) continue
-      const body = encodeJson({ clientId: this.core.clientId, group: this.options.group, subscriptionData: subscription, namespace: '' })
-      const answer = await this.core.invoke(address, CheckClientConfig, {}, { body })
-      if (answer.code === ResponseCode.SUCCESS) continue
-      throw new RocketError(`the broker ${address} refuses the expression for ${subscription.topic}: ${answer.remark ?? answer.code}`, {
-        code: 'SUBSCRIPTION_PARSE_FAILED',
-        brokerCode: answer.code,
-        address,
-        topic: subscription.topic,
-        group: this.options.group,
-      })
-    }
+  async #checkExpression(subscription: SubscriptionData): Promise<void> {
+    if (subscription.expressionType === 'TAG') return
+    const address = (await this.core.route(subscription.topic)).brokerDatas.flatMap((broker) => Object.values(broker.brokerAddrs))[0]
+    if (address === undefined) return
+    const body = encodeJson({ clientId: this.core.clientId, group: this.options.group, subscriptionData: subscription, namespace: '' })
+    const answer = await this.core.invoke(address, CheckClientConfig, {}, { body })
+    if (answer.code === ResponseCode.SUCCESS) return
+    throw new RocketError(`the broker ${address} refuses the expression for ${subscription.topic}: ${answer.remark ?? answer.code}`, {
+      code: 'SUBSCRIPTION_PARSE_FAILED',
+      brokerCode: answer.code,
+      address,
+      topic: subscription.topic,
+      group: this.options.group,
+    })
   }
 }

@@ -151,6 +151,17 @@ describe('pull consumer', () => {
     await world.until(other.close())
   })
 
+  it('an expression that the broker refuses leaves the subscription as it was', async () => {
+    const { world, broker, client } = await story({ topics: { orders: 1 } })
+    const consumer = client('one').pullConsumer(options)
+    await world.until(consumer.start())
+    // This broker knows nothing of SQL92, nor of the question.
+    await expect(world.until(consumer.subscribe('orders', { sql: 'a >> b' }))).rejects.toMatchObject({ code: 'SUBSCRIPTION_PARSE_FAILED' })
+    broker.put('orders', 0, 'x')
+    expect((await world.until(consumer.poll())).map((message) => message.text)).toEqual(['x'])
+    await world.until(consumer.close())
+  })
+
   it('tells when the queues of a topic change', async () => {
     const { world, broker, client } = await story({ topics: { orders: 2 } })
     const consumer = client('one').pullConsumer({ group: 'g' })
