@@ -35,6 +35,26 @@ describe('a delivery that is not on disk yet', () => {
   })
 })
 
+test('a list that knows of messages which the log lost with the power is derived again', async () => {
+  timers = await timerScene({ flushDiskType: 'ASYNC_FLUSH' })
+  const kept: string[] = []
+  let lost = 0
+  for (let i = 0; lost < 2 && i < 30; i++) {
+    await timers.client().send('orders', `m${i}`, {}, { TIMER_DELAY_SEC: '60' })
+    await run(20)
+    await timers.die('crash')
+    const inLog = (await timers.bodies(TIMER_TOPIC)).includes(`m${i}`)
+    if (inLog) kept.push(`m${i}`)
+    else lost++
+  }
+  expect(lost).toBe(2)
+  await timers.client().send('orders', 'another in its place', {}, { TIMER_DELAY_SEC: '70' })
+  await run(65_000)
+  expect((await timers.bodies()).sort()).toEqual(kept.sort())
+  await run(10_000)
+  expect((await timers.bodies()).sort()).toEqual([...kept, 'another in its place'].sort())
+})
+
 test('the log is not cut before a delayed message that it keeps longer than its time', async () => {
   timers = await timerScene({ messageDelayLevel: '3h', fileReservedTime: 1, deleteWhen: EVERY_HOUR, mappedFileSizeCommitLog: 64 * 1024 })
   const { store } = timers.scene.broker
