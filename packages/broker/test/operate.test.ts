@@ -73,6 +73,17 @@ describe('how far groups are', () => {
     expect(bodyOf(await client.invoke(GetBrokerConsumeStats, { isOrder: true }))['consumeStatsList']).toEqual([])
   })
 
+  test('a monitor reads the lag and the age of what waits', async () => {
+    await scene.world.run(60_000)
+    const figures = [...scene.broker.figures()]
+    const of = (name: string) => figures.filter((f) => f.name === name && f.labels?.['consumer_group'] === 'slow').map(({ value }) => value)
+    expect(of('rocketmq_consumer_lag_messages')).toEqual([3])
+    expect(of('rocketmq_consumer_inflight_messages')).toEqual([0])
+    expect(of('rocketmq_consumer_lag_latency')[0]).toBeGreaterThanOrEqual(60_000)
+    const incoming = figures.find((f) => f.name === 'rocketmq_messages_in_total' && f.labels?.['topic'] === 'orders')
+    expect(incoming).toMatchObject({ kind: 'counter', value: 4, labels: { cluster: 'DefaultCluster', node_id: 'broker-a' } })
+  })
+
   test('how old what waits is', async () => {
     await scene.world.run(60_000)
     const spans = bodyOf(await client.invoke(QueryConsumeTimeSpan, { topic: 'orders', group: 'slow' }))['consumeTimeSpanSet'] as {
@@ -119,6 +130,12 @@ describe('clean-ups', () => {
     await scene.world.run(120_000)
     expect(messagesIn(await client.pull('orders')).map(textOf)).toEqual(['kept'])
   })
+})
+
+test('a broker is ready when somebody can find it: with a NameServer that is away it is not, and says so', async () => {
+  expect(scene.broker.unready()).toEqual([])
+  await scene.restart({ namesrvAddr: 'nowhere:9876' })
+  expect(scene.broker.unready()).toEqual(['the NameServer nowhere:9876 does not know of this broker'])
 })
 
 describe('settings', () => {

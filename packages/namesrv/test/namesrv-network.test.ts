@@ -60,6 +60,22 @@ it('forgets a broker whose machine dies, and learns of it anew when it is back',
   expect((await ask('T')).code).toBe(0)
 })
 
+it('tells a monitor what it knows, and is ready until it closes', async () => {
+  const { world, namesrv, ask } = await startAll()
+  await stubBroker(world, 'a')
+  await ask('T')
+  const figures = () => Object.fromEntries([...namesrv.figures()].map(({ name, value }) => [name, value]))
+  expect(figures()).toMatchObject({ skylark_namesrv_topics: 2, skylark_namesrv_brokers: 1 })
+  expect(figures()['skylark_namesrv_route_cache_bytes']).toBeGreaterThan(0)
+  expect(namesrv.unready()).toEqual([])
+  world.kill('a')
+  await world.run(100)
+  expect([...namesrv.figures()].filter(({ name, value }) => name === 'skylark_namesrv_brokers' && value > 0)).toEqual([])
+  const closed = namesrv.close()
+  expect(namesrv.unready()).toEqual(['it is closing'])
+  await world.until(closed)
+})
+
 it('gives up a broker behind a cut cable after the time that it promised to report in', async () => {
   const { world, ask } = await startAll({ serverChannelMaxIdleTimeSeconds: 600 })
   await stubBroker(world, 'a')
