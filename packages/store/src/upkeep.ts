@@ -44,6 +44,8 @@ export class Upkeep {
   private expiring: Promise<void> | undefined
   private checkpointEnd = -1
   private suspended = false
+  /** The last checkpoint found the disk full. */
+  private hadNoRoom = false
   private readonly offsetByTime: (queue: ConsumeQueue, timestamp: number) => number
 
   constructor(runtime: Runtime, options: StoreOptions, { log, views, dispatcher, groupCommit, reader }: UpkeepParts) {
@@ -110,8 +112,11 @@ export class Upkeep {
       await this.views.writeCheckpoint(end, last, this.log.segments)
       writeApacheCheckpoint(this.checkpointFile, this.lastTimestamp, this.log.flushedOffset)
       this.checkpointEnd = end
+      if (this.hadNoRoom) this.checkSpace()
+      this.hadNoRoom = false
     } catch (error) {
-      if ((error as { code?: unknown }).code === 'ENOSPC') this.disk.refuse(`The disk is full: ${describeError(error)}.`)
+      this.hadNoRoom = (error as { code?: unknown }).code === 'ENOSPC'
+      if (this.hadNoRoom) this.disk.refuse(`The disk is full: ${describeError(error)}. Writes are accepted again when there is room.`)
       this.runtime.log.warn('the checkpoint could not be written; a restart will read more of the log', { error: describeError(error) })
     }
   }

@@ -37,7 +37,6 @@ const TEXTS = ['one', 'two', 'three']
 describe('a torn tail', () => {
   test.each([
     ['zeros', 0],
-    // No checksum of Apache's covers properties: of other bytes than zeros in them nothing could tell.
     ['old bytes of something else', 0xa5],
   ])(
     'cut within the last two records, with %s behind the cut, leaves exactly the whole records before it',
@@ -46,7 +45,7 @@ describe('a torn tail', () => {
       const starts = await threeMessages(reference, filler === 0)
       const [, second = 0, third = 0, end = 0] = starts
       const intact = logBytes(reference)
-      for (let cut = second; cut < end; cut += filler === 0 ? 1 : 5) {
+      for (let cut = second; cut < end; cut++) {
         const bench = new Bench(1, { segmentBytes: 4096 })
         await threeMessages(bench, filler === 0)
         damage(bench, cut, Buffer.alloc(filler === 0 ? 4096 - cut : Math.min(300, 4096 - cut), filler))

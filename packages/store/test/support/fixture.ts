@@ -13,6 +13,7 @@ export const OPTIONS: StoreOptions = {
   delayLevelsMs: [1_000, 5_000, 10_000],
   fileReservedHours: 72,
   deleteWhenHours: [4],
+  memoryBytes: 512 * 1024,
 }
 
 const utf8 = new TextEncoder()
