@@ -73,7 +73,7 @@ export function readEnvironment<F extends ConfigFields>(
     else {
       const nearest = nearestName(name, keys.keys())
       warn(
-        `the environment variable ${name} names no setting and has no effect${nearest === undefined ? '' : `; did you mean ${nearest}?`}`,
+        `the environment variable ${name} names no setting of this server and has no effect${nearest === undefined ? '' : `; did you mean ${nearest}?`}`,
       )
     }
   }
