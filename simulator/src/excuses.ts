@@ -1,4 +1,5 @@
-import type { Evidence } from './evidence.ts'
+import type { Evidence, Stored } from './evidence.ts'
+import { handledKey } from './history.ts'
 import type { History, Sent } from './history.ts'
 
 /** Asynchronous flush promises nothing over a power loss about what was acknowledged so shortly before. */
@@ -35,14 +36,23 @@ export const mayHaveShrunk = (history: History, flush: 'sync' | 'async', brokerN
 export const bitFlips = (history: History, brokerName: string): number =>
   history.faults.filter(({ node, kind }) => node === brokerName && kind === 'bit-flip').length
 
-/**
- * Whether a message's copy for its next try may be gone: the broker took it back from a consumer that had failed, and a power loss shortly
- * after took it from the broker. Asynchronous flush promises no more.
- */
-export function copyMayBeLost({ history, plan }: Pick<Evidence, 'history' | 'plan'>, id: string, group: string): boolean {
-  if (plan.flush !== 'async') return false
+/** Why a group may leave out a message that a store holds; undefined when nothing excuses it. Only asynchronous flush has excuses. */
+export function excuseForLeavingOut(
+  { history, plan, stored }: Pick<Evidence, 'history' | 'plan' | 'stored'>,
+  id: string,
+  group: string,
+): string | undefined {
+  if (plan.flush !== 'async') return undefined
   const handledMs = history.handledMs(group, id)
-  return history.faults.some(
+  const isCopyLost = history.faults.some(
     ({ kind, atMs }) => kind === 'power-loss' && handledMs.some((each) => each < atMs && atMs - each < SLOW_ASYNC_FLUSH_MS),
   )
+  if (isCopyLost) return 'it was to be tried again, and power was lost before the asynchronous flush of its copy'
+  const topic = history.sent.get(id)?.topic
+  const places = stored.filter((each) => each.id === id && each.topic === topic)
+  const wasAnothers = (place: Stored): boolean =>
+    history.handled.get(handledKey({ group, ...place }))?.some((handled) => handled.id !== id) ?? false
+  return places.length > 0 && places.every(wasAnothers)
+    ? 'the group had consumed another message at its place, which power loss took'
+    : undefined
 }

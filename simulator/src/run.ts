@@ -5,7 +5,7 @@ import { unfinished } from './checkers/every-message-ends.ts'
 import { Cluster } from './cluster.ts'
 import { readStores } from './evidence.ts'
 import type { Evidence, Ownership, Violation } from './evidence.ts'
-import { copyMayBeLost } from './excuses.ts'
+import { excuseForLeavingOut } from './excuses.ts'
 import { Faults } from './faults.ts'
 import type { History } from './history.ts'
 import type { Scenario } from './scenario.ts'
@@ -96,7 +96,7 @@ async function rest(cluster: Cluster, workload: Workload, stuck: string[]): Prom
     if (left.length > 0) continue
     const stored = await readStores(cluster)
     const evidence = { history, stored, groups: GROUPS, topics: TOPICS, plan: cluster.plan }
-    if ([...unfinished(evidence)].some(({ id, group }) => !copyMayBeLost(evidence, id, group))) continue
+    if ([...unfinished(evidence)].some(({ id, group }) => excuseForLeavingOut(evidence, id, group) === undefined)) continue
     const isShared = rebalance({ ...atRest(cluster, workload), groups: GROUPS }).length === 0
     if (isShared || world.nowMs > healedMs + REBALANCE_LIMIT_MS) return
   }

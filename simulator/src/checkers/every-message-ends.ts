@@ -1,12 +1,12 @@
 import { SCHEDULE_TOPIC, dlqTopic } from '@skylarkmq/remoting/protocol'
 import type { Checker, Evidence, Violation } from '../evidence.ts'
-import { copyMayBeLost } from '../excuses.ts'
+import { excuseForLeavingOut } from '../excuses.ts'
 
 /** Every message that a store holds ends consumed or as a dead letter, in each group. */
 export const everyMessageEnds: Checker = (evidence) => {
   const violations: Violation[] = []
   for (const { id, group } of unfinished(evidence)) {
-    if (copyMayBeLost(evidence, id, group)) continue
+    if (excuseForLeavingOut(evidence, id, group) !== undefined) continue
     violations.push({
       checker: 'every-message-ends',
       sentence: `${id} was neither consumed by ${group} nor is it a dead letter`,
