@@ -7,7 +7,7 @@ import {
   parseExtraInfo,
   retryFlagOf,
 } from '@skylarkmq/remoting/protocol'
-import type { RequestOf, ResponseOf, StoredMessage } from '@skylarkmq/remoting/protocol'
+import type { PeekMessage, RequestOf, ResponseOf, StoredMessage } from '@skylarkmq/remoting/protocol'
 import type { Answer } from '@skylarkmq/remoting'
 import type { TestClient } from '../support.ts'
 
@@ -35,7 +35,7 @@ export interface PoppedMessage {
   readonly stored: StoredMessage
 }
 
-export function messagesOf(answer: PopAnswer, brokerName = 'broker-a'): PoppedMessage[] {
+export function messagesOf(answer: PopAnswer | Answer<typeof PeekMessage>, brokerName = 'broker-a'): PoppedMessage[] {
   if (answer.code !== 0) return []
   const header: ResponseOf<typeof PopMessage> = answer.header()
   const starts = new Map(
