@@ -81,6 +81,16 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   clearTimeout(killer)
 }
 
+/** A cluster that does not come up leaves nothing running. */
+async function orEnd<T>(started: readonly { readonly child: ChildProcess }[], ready: Promise<T>): Promise<T> {
+  try {
+    return await ready
+  } catch (error) {
+    await Promise.all(started.map(({ child }) => end(child, 'SIGKILL')))
+    throw error
+  }
+}
+
 const bin = join(import.meta.dirname, '../../distribution/bin')
 
 export async function ourCluster(brokerConf: Record<string, string> = {}): Promise<Cluster> {
@@ -108,7 +118,10 @@ export async function ourCluster(brokerConf: Record<string, string> = {}): Promi
   )
   const ns = start(join(bin, 'mqnamesrv'), ['-c', join(home, 'namesrv.conf')])
   let broker = start(join(bin, 'mqbroker'), ['-c', join(home, 'broker.conf')])
-  const cluster = await waitForBroker(namesrv, 30, () => ns.dead() ?? broker.dead())
+  const cluster = await orEnd(
+    [ns, broker],
+    waitForBroker(namesrv, 30, () => ns.dead() ?? broker.dead()),
+  )
   return {
     name: 'skylarkmq',
     namesrv,
@@ -166,7 +179,10 @@ export async function apacheCluster(version = '5.5.0', brokerConf: Record<string
     ])
   const ns = java('org.apache.rocketmq.namesrv.NamesrvStartup', join(home, 'namesrv.conf'), '128m')
   const broker = java('org.apache.rocketmq.broker.BrokerStartup', join(home, 'broker.conf'), '512m')
-  const cluster = await waitForBroker(namesrv, 90, () => ns.dead() ?? broker.dead())
+  const cluster = await orEnd(
+    [ns, broker],
+    waitForBroker(namesrv, 90, () => ns.dead() ?? broker.dead()),
+  )
   return {
     name: `apache-${version}`,
     namesrv,
