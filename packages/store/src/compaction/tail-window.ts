@@ -11,6 +11,8 @@ const WINDOW_ENTRIES = 16_384
 /** What one slice reads and hashes: about a millisecond. */
 const SLICE_ENTRIES = 256
 const SLICE_BYTES = 1024 * 1024
+/** Keys that one slice compares. */
+const SLICE_KEYS = 2_048
 
 /** The next messages of a queue that are not compacted yet, read from the commit log. */
 export class TailWindow {
@@ -55,7 +57,13 @@ export class TailWindow {
   /** Writes the newest record of each key. */
   async write(writer: CompactedWriter, pause: () => Promise<void>): Promise<void> {
     const current = new Uint8Array(this.places.length)
-    markCurrent(this.entries, this.places.length, new KeySet(this.places.length), 0, 1, (i) => (current[i] = 1))
+    const keys = new KeySet(this.places.length)
+    for (let end = this.places.length; end > 0; end -= SLICE_KEYS) {
+      const start = Math.max(0, end - SLICE_KEYS)
+      const entries = this.entries.subarray(start * ENTRY_BYTES, end * ENTRY_BYTES)
+      markCurrent(entries, end - start, keys, 0, 1, (i) => (current[start + i] = 1))
+      await pause()
+    }
     const view = viewOf(this.entries)
     for (const [i, { bytes, at }] of this.places.entries()) {
       if (current[i] === 0) continue
