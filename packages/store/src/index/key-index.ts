@@ -131,10 +131,10 @@ export class KeyIndex implements DispatchTarget {
   }
 
   dispatch(record: DispatchRecord): void {
-    forEachKey(record, (hash) => this.add(record, hash))
+    forEachKey(record, this.addKey)
   }
 
-  private add(record: DispatchRecord, hash: number): void {
+  private readonly addKey = (hash: number, record: DispatchRecord): void => {
     let file = this.growing
     if (file.entryCount >= file.slotCount * ENTRIES_PER_SLOT) {
       this.writePending()
@@ -343,15 +343,15 @@ function isSame(entry: IndexEntry, key: StoredKey | undefined): boolean {
 }
 
 /** RocketMQ IndexService#buildIndex: the unique key, and each of the words in KEYS; rolled back messages have none. */
-export function forEachKey(record: DispatchRecord, visit: (hash: number) => void): void {
+export function forEachKey(record: DispatchRecord, visit: (hash: number, record: DispatchRecord) => void): void {
   if (isRollback(record.sysFlag)) return
   const { bytes } = record
   const seed = record.topic.keyHashSeed
-  if (record.uniqKeyEnd > record.uniqKeyStart) visit(positive(javaHashOfUtf8(bytes, record.uniqKeyStart, record.uniqKeyEnd, seed)))
+  if (record.uniqKeyEnd > record.uniqKeyStart) visit(positive(javaHashOfUtf8(bytes, record.uniqKeyStart, record.uniqKeyEnd, seed)), record)
   let start = record.keysStart
   for (let i = start; i <= record.keysEnd; i++) {
     if (i < record.keysEnd && bytes[i] !== SPACE) continue
-    if (i > start) visit(positive(javaHashOfUtf8(bytes, start, i, seed)))
+    if (i > start) visit(positive(javaHashOfUtf8(bytes, start, i, seed)), record)
     start = i + 1
   }
 }
