@@ -58,6 +58,25 @@ describe('a recall', () => {
     expect(await timers.bodies()).toEqual(['delivered'])
   })
 
+  test.each(['a kill', 'the clock being set right'])(
+    'of a message that came by a clock that ran ahead is too late, also after %s',
+    async (what) => {
+      const handle = await schedule('came', 30)
+      const { clock } = timers.scene.world.node('broker')
+      clock.jump(60_000)
+      await run(1_100)
+      expect(await timers.bodies()).toEqual(['came'])
+      if (what === 'a kill') await timers.die('kill')
+      else {
+        await run(2_000)
+        clock.jump(-60_000)
+      }
+      expect(await recall(timers.client(), 'orders', handle)).toMatchObject(TOO_LATE)
+      await run(35_000)
+      expect(await timers.bodies()).toEqual(['came'])
+    },
+  )
+
   test('that is no good is told why', async () => {
     const handle = await schedule('x', 50)
     await timers.client().send('bills', 'b')
