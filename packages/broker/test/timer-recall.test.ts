@@ -64,7 +64,7 @@ describe('a recall', () => {
       const handle = await schedule('came', 30)
       const { clock } = timers.scene.world.node('broker')
       clock.jump(60_000)
-      await run(1_100)
+      while ((await timers.bodies()).length === 0) await run(10)
       expect(await timers.bodies()).toEqual(['came'])
       if (what === 'a kill') await timers.die('kill')
       else {
