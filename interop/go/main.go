@@ -133,8 +133,43 @@ func theProducer(ordered bool, a args) (rocketmq.Producer, error) {
 	return p, nil
 }
 
+// Of four messages in a row the first commits, the second rolls back, and of the other two the broker has to ask.
+type transactions struct{}
+
+func number(body []byte) int {
+	text := string(body)
+	n, _ := strconv.Atoi(text[strings.LastIndex(text, "-")+1:])
+	return n % 4
+}
+
+func (transactions) ExecuteLocalTransaction(m *primitive.Message) primitive.LocalTransactionState {
+	return []primitive.LocalTransactionState{primitive.CommitMessageState, primitive.RollbackMessageState, primitive.UnknowState, primitive.UnknowState}[number(m.Body)]
+}
+
+func (transactions) CheckLocalTransaction(m *primitive.MessageExt) primitive.LocalTransactionState {
+	if number(m.Body) == 2 {
+		return primitive.CommitMessageState
+	}
+	return primitive.RollbackMessageState
+}
+
+func sendInTransaction(a args) error {
+	p, err := rocketmq.NewTransactionProducer(transactions{},
+		producer.WithNsResolver(primitive.NewPassthroughResolver([]string{namesrv})), producer.WithGroupName(a["group"]), producer.WithInstanceName(a["group"]))
+	if err == nil {
+		err = p.Start()
+	}
+	for i := 0; err == nil && i < a.number("count", 1); i++ {
+		_, err = p.SendMessageInTransaction(context.Background(), primitive.NewMessage(a["topic"], []byte(fmt.Sprintf("%s-%d", a["prefix"], i))))
+	}
+	return err
+}
+
 func send(a args) error {
 	mode := a.text("mode", "sync")
+	if mode == "transaction" {
+		return sendInTransaction(a)
+	}
 	p, err := theProducer(mode == "ordered", a)
 	if err != nil {
 		return err
@@ -182,6 +217,17 @@ func send(a args) error {
 		for _, m := range messages {
 			if err := p.SendOneWay(ctx, m); err != nil {
 				return err
+			}
+		}
+		return nil
+	case "request":
+		for _, m := range messages {
+			reply, err := p.Request(ctx, 30*time.Second, m)
+			if err != nil {
+				return err
+			}
+			if wanted := "reply to " + string(m.Body); string(reply.Body) != wanted {
+				return fmt.Errorf("%s instead of %s", reply.Body, wanted)
 			}
 		}
 		return nil
@@ -263,6 +309,19 @@ func subscribe(a args) error {
 				"event": "message", "consumer": name, "body": string(m.Body), "topic": m.Topic, "tag": m.GetTags(), "keys": m.GetKeys(),
 				"queueId": m.Queue.QueueId, "queueOffset": m.QueueOffset, "reconsumeTimes": m.ReconsumeTimes, "ok": ok,
 			})
+			if ok && a["reply"] != "" {
+				reply, err := consumer.CreateReplyMessage(m, []byte("reply to "+string(m.Body)))
+				var p rocketmq.Producer
+				if err == nil {
+					p, err = theProducer(false, args{})
+				}
+				if err == nil {
+					_, err = p.SendSync(ctx, reply)
+				}
+				if err != nil {
+					return consumer.ConsumeRetryLater, err
+				}
+			}
 			if !ok {
 				if mode == "orderly" {
 					return consumer.SuspendCurrentQueueAMoment, nil

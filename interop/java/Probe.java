@@ -22,8 +22,12 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
+import org.apache.rocketmq.client.utils.MessageUtil;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -79,16 +83,34 @@ public class Probe {
 
     static synchronized DefaultMQProducer producer(Map<String, String> a) throws Exception {
         String group = a.getOrDefault("group", "probe-producer");
-        String own = group + a.get("trace") + a.get("namespace");
+        boolean isTransactional = "transaction".equals(a.get("mode"));
+        String own = group + a.get("trace") + a.get("namespace") + isTransactional;
         DefaultMQProducer p = PRODUCERS.get(own);
         if (p == null) {
-            p = new DefaultMQProducer(group, a.containsKey("trace"), (String) null);
+            p = isTransactional ? transactional(group) : new DefaultMQProducer(group, a.containsKey("trace"), (String) null);
             if (a.containsKey("namespace")) p.setNamespace(a.get("namespace"));
             p.setNamesrvAddr(namesrv);
             p.setInstanceName(group + "-" + System.nanoTime());
             p.start();
             PRODUCERS.put(own, p);
         }
+        return p;
+    }
+
+    /** Of four messages in a row the first commits, the second rolls back, and of the other two the broker has to ask. */
+    static DefaultMQProducer transactional(String group) {
+        TransactionMQProducer p = new TransactionMQProducer(group);
+        p.setTransactionListener(new TransactionListener() {
+            @Override public LocalTransactionState executeLocalTransaction(Message m, Object number) {
+                int n = (Integer) number % 4;
+                return n == 0 ? LocalTransactionState.COMMIT_MESSAGE : n == 1 ? LocalTransactionState.ROLLBACK_MESSAGE : LocalTransactionState.UNKNOW;
+            }
+            @Override public LocalTransactionState checkLocalTransaction(MessageExt m) {
+                String body = new String(m.getBody(), StandardCharsets.UTF_8);
+                int n = Integer.parseInt(body.substring(body.lastIndexOf('-') + 1)) % 4;
+                return n == 2 ? LocalTransactionState.COMMIT_MESSAGE : LocalTransactionState.ROLLBACK_MESSAGE;
+            }
+        });
         return p;
     }
 
@@ -126,6 +148,14 @@ public class Probe {
             }
             if (!done.await(20, TimeUnit.SECONDS)) throw new IllegalStateException("async sends did not return");
             if (failure.get() != null) throw new IllegalStateException(failure.get());
+        } else if (mode.equals("transaction")) {
+            for (int i = 0; i < count; i++) ids.add(p.sendMessageInTransaction(messages.get(i), i).getMsgId());
+        } else if (mode.equals("request")) {
+            for (Message m : messages) {
+                String reply = new String(p.request(m, 30000).getBody(), StandardCharsets.UTF_8);
+                String wanted = "reply to " + new String(m.getBody(), StandardCharsets.UTF_8);
+                if (!reply.equals(wanted)) throw new IllegalStateException(reply + " instead of " + wanted);
+            }
         } else if (mode.equals("ordered")) {
             int keys = Integer.parseInt(a.getOrDefault("keys", "3"));
             for (int i = 0; i < count; i++) {
@@ -176,13 +206,25 @@ public class Probe {
         } else {
             c.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
                 if (a.containsKey("retryLevel")) context.setDelayLevelWhenNextConsume(Integer.parseInt(a.get("retryLevel")));
-                for (MessageExt m : messages) if (!handle(name, m, seen, fail)) return ConsumeConcurrentlyStatus.RECONSUME_LATER;
+                for (MessageExt m : messages) {
+                    if (!handle(name, m, seen, fail)) return ConsumeConcurrentlyStatus.RECONSUME_LATER;
+                    if (a.containsKey("reply")) reply(m);
+                }
                 return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
             });
         }
         c.start();
         CONSUMERS.put(name, c);
         return "";
+    }
+
+    static void reply(MessageExt request) {
+        try {
+            byte[] body = ("reply to " + new String(request.getBody(), StandardCharsets.UTF_8)).getBytes(StandardCharsets.UTF_8);
+            producer(new HashMap<>()).send(MessageUtil.createReplyMessage(request, body), 10000);
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     static String pull(String name, String mode, Map<String, String> a) throws Exception {

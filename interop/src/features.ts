@@ -230,6 +230,32 @@ const delayed: Feature = {
   },
 }
 
+const transactions: Feature = {
+  name: 'transactions: committed ones come, also those that the broker had to ask for; rolled back ones never do',
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const name = unique('c')
+    await consumer.subscribe({ consumer: name, group: unique('g'), topic })
+    await producer.send({ topic, count: 8, prefix: 'tx', mode: 'transaction', group: unique('tx') })
+    await until('the committed messages', () => bodies(consumer.deliveries(name)).length >= 4, 100)
+    await pause(1500)
+    expect(bodies(consumer.deliveries(name)).sort()).toEqual(['tx-0', 'tx-2', 'tx-4', 'tx-6'])
+    await consumer.unsubscribe(name)
+  },
+}
+
+const requests: Feature = {
+  name: 'request and reply: whoever asks gets the answer to its own question',
+  async run(cluster, producer, consumer) {
+    const topic = await createTopic(cluster)
+    const name = unique('c')
+    await consumer.subscribe({ consumer: name, group: unique('g'), topic, reply: true })
+    await producer.send({ topic, count: 5, prefix: 'question', mode: 'request' })
+    expect(bodies(consumer.deliveries(name)).sort()).toEqual(expected('question', 5))
+    await consumer.unsubscribe(name)
+  },
+}
+
 const litePull = (mode: 'lite' | 'assign'): Feature => ({
   name: mode === 'lite' ? 'lite pull: subscribe, poll, seek back, poll again' : 'lite pull: assign all queues, poll, seek back, poll again',
   async run(cluster, producer, consumer) {
@@ -375,6 +401,8 @@ export const FEATURES: readonly Feature[] = [
   timed('a delay'),
   timed('a moment'),
   recalled,
+  transactions,
+  requests,
   litePull('lite'),
   litePull('assign'),
   messageTrace,

@@ -31,7 +31,16 @@ export class OurProbe implements Probe {
       properties: Object.fromEntries((options.properties?.split(',') ?? []).map((pair) => pair.split(':') as [string, string])),
       orderKey: mode === 'ordered' ? String(i % (options.keys ?? 3)) : undefined,
     }))
-    if (mode === 'batch') await producer.sendAll(messages)
+    if (mode === 'transaction') {
+      for (const [i, message] of messages.entries()) {
+        await producer.sendInTransaction(message, () => (['commit', 'rollback', 'unknown', 'unknown'] as const)[i % 4] ?? 'unknown')
+      }
+    } else if (mode === 'request') {
+      for (const message of messages) {
+        const { text } = await producer.request(message, { timeoutMs: 30_000 })
+        if (text !== `reply to ${message.body}`) throw new Error(`${text} instead of reply to ${message.body}`)
+      }
+    } else if (mode === 'batch') await producer.sendAll(messages)
     else if (mode === 'async') await Promise.all(messages.map((message) => producer.send(message)))
     else if (mode === 'oneway') for (const message of messages) await producer.sendOneway(message)
     else if (mode === 'ordered') {
@@ -52,12 +61,17 @@ export class OurProbe implements Probe {
     }
   }
 
-  async #producerFor({ trace = false, namespace }: SendOptions): Promise<Producer> {
-    const key = `${trace} ${namespace}`
+  async #producerFor({ trace = false, namespace, group = 'probe-ours' }: Partial<SendOptions>): Promise<Producer> {
+    const key = `${trace} ${namespace} ${group}`
     const known = this.#producers.get(key)
     if (known) return known
     const client = await this.#client(namespace)
-    const made = client.producer({ group: 'probe-ours', timeoutMs: 10_000, messageTrace: trace })
+    const made = client.producer({
+      group,
+      timeoutMs: 10_000,
+      messageTrace: trace,
+      onCheck: (message) => (Number(message.text.split('-').at(-1)) % 4 === 2 ? 'commit' : 'rollback'),
+    })
     this.#producers.set(key, made)
     return made
   }
@@ -82,6 +96,7 @@ export class OurProbe implements Probe {
         seen.set(message.text, times)
         const ok = fail >= 0 && times > fail
         this.#note(options.consumer, message, ok)
+        if (ok && options.reply) await (await this.#producerFor({})).reply(message, `reply to ${message.text}`)
         if (ok) return
         if (options.retryLevel !== undefined) message.retry({ delayLevel: options.retryLevel })
         else throw new Error('as told')

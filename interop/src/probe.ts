@@ -18,7 +18,13 @@ export interface Delivery {
 
 export interface SendOptions {
   readonly topic: string
-  readonly mode?: 'sync' | 'async' | 'oneway' | 'batch' | 'ordered'
+  /**
+   * `transaction`: of four messages in a row the first commits, the second rolls back, the third commits and the fourth rolls back when the
+   * broker asks. `request`: waits for the reply to each, which must be `reply to BODY`.
+   */
+  readonly mode?: 'sync' | 'async' | 'oneway' | 'batch' | 'ordered' | 'transaction' | 'request'
+  /** Of the producer. */
+  readonly group?: string
   readonly count?: number
   readonly prefix?: string
   readonly tag?: string
@@ -52,6 +58,8 @@ export interface SubscribeOptions {
   /** Writes message traces. */
   readonly trace?: boolean
   readonly namespace?: string
+  /** Answers each message with `reply to BODY`. */
+  readonly reply?: boolean
   /** The broker shares queues out and says whether to pull or to pop them. */
   readonly pop?: boolean
   /** Where a new group begins. Default `first`. */
