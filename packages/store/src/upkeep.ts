@@ -146,6 +146,14 @@ export class Upkeep {
   }
 
   private checkSpace(): void {
+    try {
+      // Were a message appended before the shortened deletions are on file, the next start would take it for one of a deleted topic.
+      this.views.deletions.save()
+    } catch (error) {
+      return this.disk.refuse(
+        `The disk is full, or broken: deleted-topics.json cannot be written: ${describeError(error)}. Writes are accepted again when it can.`,
+      )
+    }
     this.disk.check(this.log.space(this.runtime.disk))
   }
 }

@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { AppendResult } from '../src/index.ts'
 import { Bench, message, ROOT } from './support/fixture.ts'
+import { write } from './support/snapshot.ts'
+
+const LOG = `${ROOT}/commitlog/00000000000000000000`
 
 describe('sync flush', () => {
   test('answers only when the bytes are on disk, and shows consumers nothing before', async () => {
@@ -249,6 +252,31 @@ test('a store on a disk without a free byte opens, serves what it has, and says 
   bench.node.disk.setCapacity(1e9)
   await bench.sim.world.run(11_000)
   expect((await bench.append(message({ text: 'more' })))[0]).toMatchObject({ status: 'ok', queueOffset: 1 })
+  await bench.close()
+})
+
+test('a deletion behind the end that a crash left, and no room to write that down: the store opens, and later loses nothing by it', async () => {
+  const bench = new Bench()
+  await bench.open()
+  await bench.append(message({ text: 'kept' }))
+  const [cutAt] = await bench.append(message({ topic: 'old', text: 'deleted'.padEnd(2000) }))
+  bench.store.deleteTopic('old')
+  bench.kill()
+  // The log loses its end, the file of deletions does not.
+  write(bench.node.disk, LOG, new Uint8Array(4096), cutAt?.physicalOffset ?? 0)
+  bench.node.disk.setCapacity(1)
+  await bench.open()
+  expect(await bench.readAll()).toEqual(['kept'])
+  expect((await bench.append(message({ topic: 'old', text: 'too early' })))[0]?.reason).toMatch(/disk is full.*deleted-topics\.json/)
+  expect(() => bench.store.deleteTopic('orders')).toThrow('ENOSPC')
+  expect(await bench.readAll()).toEqual(['kept'])
+  bench.node.disk.setCapacity(1e9)
+  await bench.sim.world.run(11_000)
+  expect((await bench.append(message({ topic: 'old', text: 'new' })))[0]?.status).toBe('ok')
+  bench.kill()
+  bench.node.disk.remove(`${ROOT}/skylark/views`)
+  await bench.open()
+  expect(await bench.readAll('old')).toEqual(['new'])
   await bench.close()
 })
 

@@ -7,7 +7,8 @@ import type { Disk } from '@skylarkmq/runtime'
 export class Deletions {
   private readonly disk: Disk
   private readonly path: string
-  private readonly positions = new Map<string, number>()
+  private positions = new Map<string, number>()
+  private isUnsaved = false
 
   constructor(disk: Disk, path: string) {
     this.disk = disk
@@ -29,24 +30,31 @@ export class Deletions {
     return this.positions.size === 0
   }
 
-  /** After a crash the log may end before the place of a deletion: what is appended there is not what was deleted. */
+  /**
+   * After a crash the log may end before the place of a deletion: what is appended there is not what was deleted. Nothing may be appended
+   * before `save` has put that on file.
+   */
   clampTo(logEnd: number): void {
-    let changed = false
     for (const [topic, position] of this.positions) {
       if (position <= logEnd) continue
       this.positions.set(topic, logEnd)
-      changed = true
+      this.isUnsaved = true
     }
-    if (changed) this.save()
   }
 
   add(topic: string, position: number, minPhysicalOffset: number): void {
-    for (const [name, at] of this.positions) if (at <= minPhysicalOffset) this.positions.delete(name)
-    this.positions.set(topic, position)
-    this.save()
+    const positions = new Map([...this.positions].filter(([, at]) => at > minPhysicalOffset))
+    this.write(positions.set(topic, position))
+    this.positions = positions
   }
 
-  private save(): void {
-    this.disk.writeTextAtomically(this.path, JSON.stringify(Object.fromEntries(this.positions)))
+  /** Puts on file what `clampTo` changed. Throws what the disk threw; then it is still to be done. */
+  save(): void {
+    if (this.isUnsaved) this.write(this.positions)
+  }
+
+  private write(positions: ReadonlyMap<string, number>): void {
+    this.disk.writeTextAtomically(this.path, JSON.stringify(Object.fromEntries(positions)))
+    this.isUnsaved = false
   }
 }
