@@ -144,7 +144,7 @@ describe('a name', () => {
     ['/etc/cron.d/x', '/etc/cron.d/x'],
     ['a\u0000b', 'a\\u0000b'],
     ['a\nb', 'a\\nb'],
-    ['', 'empty'],
+    ['', 'blank'],
     ['..', '..'],
     ['x'.repeat(128), '128'],
     ['%RETRY%../../x', '../../x'],
