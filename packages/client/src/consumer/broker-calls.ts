@@ -115,8 +115,29 @@ export class BrokerCalls {
     return encodeLockBatch({ consumerGroup: this.group, clientId: this.core.clientId, onlyThisBroker: false, mqSet: queues })
   }
 
+  /**
+   * Sees to it that a failed message comes again, or becomes a dead letter (`delayLevel` -1): by the broker that has it; else, as a new
+   * message, by any broker of the retry topic (RocketMQ `DefaultMQPushConsumerImpl#sendMessageBack`). False when no broker did either.
+   */
+  async passOn(message: ReceivedMessage, delayLevel: number, maxReconsumeTimes: number): Promise<boolean> {
+    const { log } = this.core
+    try {
+      await this.#sendBack(message, delayLevel, maxReconsumeTimes)
+      return true
+    } catch (error) {
+      log.warn('a failed message could not be handed back to its broker', { messageId: message.messageId, error })
+    }
+    try {
+      await this.#resendForRetry(message, delayLevel, maxReconsumeTimes)
+      return true
+    } catch (error) {
+      log.warn('a failed message could not be sent to the retry topic; it is tried again here', { messageId: message.messageId, error })
+      return false
+    }
+  }
+
   /** Hands a failed message back: to the retry topic after a delay, or (`delayLevel` -1, or too many attempts) to the dead letters. */
-  async sendBack(message: ReceivedMessage, delayLevel: number, maxReconsumeTimes: number): Promise<void> {
+  async #sendBack(message: ReceivedMessage, delayLevel: number, maxReconsumeTimes: number): Promise<void> {
     const header = {
       offset: message.physicalOffset,
       group: this.group,
@@ -130,8 +151,11 @@ export class BrokerCalls {
     expectSuccess(await this.core.invoke(message.brokerName, ConsumerSendMsgBack, header, { timeoutMs: SEND_BACK_TIMEOUT_MS }))
   }
 
-  /** Second way of a failed message, when its broker does not take it back: sent anew to the retry topic (`DefaultMQPushConsumerImpl`). */
-  async resendForRetry(message: ReceivedMessage, delayLevel: number, maxReconsumeTimes: number): Promise<void> {
+  /**
+   * Second way of a failed message, when its broker does not take it back: sent anew to the retry topic. A broker puts it among the dead
+   * letters instead when it has failed more often than is allowed (RocketMQ `SendMessageProcessor#handleRetryAndDLQ`).
+   */
+  async #resendForRetry(message: ReceivedMessage, delayLevel: number, maxReconsumeTimes: number): Promise<void> {
     const { stored } = message
     const topic = retryTopic(this.group)
     const queues = await this.core.publishQueues(topic)
@@ -141,7 +165,8 @@ export class BrokerCalls {
     properties.delete(PROPERTY.TRAN_MSG)
     if (!properties.has(PROPERTY.ORIGIN_MESSAGE_ID)) properties.set(PROPERTY.ORIGIN_MESSAGE_ID, message.messageId)
     if (!properties.has(PROPERTY.RETRY_TOPIC)) properties.set(PROPERTY.RETRY_TOPIC, message.brokerTopic)
-    properties.set(PROPERTY.DELAY, String(delayLevel > 0 ? delayLevel : 3 + message.reconsumeTimes))
+    const isDead = delayLevel < 0
+    properties.set(PROPERTY.DELAY, isDead ? '0' : String(delayLevel > 0 ? delayLevel : 3 + message.reconsumeTimes))
     const header = {
       producerGroup: 'CLIENT_INNER_PRODUCER',
       topic,
@@ -154,7 +179,7 @@ export class BrokerCalls {
       properties: formatProperties(properties),
       reconsumeTimes: message.reconsumeTimes + 1,
       unitMode: false,
-      maxReconsumeTimes,
+      maxReconsumeTimes: isDead ? 0 : maxReconsumeTimes,
       batch: false,
     }
     const answer = await this.core.invoke(queue.brokerName, SendMessageV2, header, { body: stored.body, timeoutMs: SEND_BACK_TIMEOUT_MS })

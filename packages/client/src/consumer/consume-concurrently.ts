@@ -162,13 +162,13 @@ export class ConcurrentConsumption implements ConsumeService, Leases {
   }
 
   async #fail(assigned: AssignedQueue, cache: ProcessQueue<ConsumedMessage>, entry: Entry, delayLevel: number): Promise<void> {
-    const { core } = this.#options
+    const { core, calls, maxReconsumeTimes } = this.#options
     if (this.#options.isBroadcasting) {
       core.log.warn('a broadcast message failed and is dropped', { ...assigned.queue, offset: entry.offset })
       cache.complete(entry)
       return
     }
-    if (await this.#passOn(entry.message, delayLevel)) {
+    if (await calls.passOn(entry.message, delayLevel, maxReconsumeTimes)) {
       cache.complete(entry)
       return
     }
@@ -180,30 +180,8 @@ export class ConcurrentConsumption implements ConsumeService, Leases {
     })
   }
 
-  /** To the broker that has it; else, as a new message, to any broker of the retry topic. */
-  async #passOn(message: ConsumedMessage, delayLevel: number): Promise<boolean> {
-    const { core, calls, maxReconsumeTimes } = this.#options
-    try {
-      await calls.sendBack(message, delayLevel, maxReconsumeTimes)
-      return true
-    } catch (error) {
-      core.log.warn('a failed message could not be handed back to its broker', { messageId: message.messageId, error })
-    }
-    if (delayLevel < 0) return false
-    try {
-      await calls.resendForRetry(message, delayLevel, maxReconsumeTimes)
-      return true
-    } catch (error) {
-      core.log.warn('a failed message could not be sent to the retry topic; it is tried again here', {
-        messageId: message.messageId,
-        error,
-      })
-      return false
-    }
-  }
-
   async #sweep(): Promise<void> {
-    const { core, consumeTimeoutMs, isBroadcasting, queues } = this.#options
+    const { core, calls, consumeTimeoutMs, isBroadcasting, maxReconsumeTimes, queues } = this.#options
     if (isBroadcasting) return
     for (const assigned of queues()) {
       const { cache } = assigned
@@ -214,7 +192,7 @@ export class ConcurrentConsumption implements ConsumeService, Leases {
         if (expired.push(entry) === EXPIRED_PER_SWEEP) break
       }
       for (const entry of expired) {
-        if (entry.done || !(await this.#passOn(entry.message, EXPIRED_DELAY_LEVEL))) break
+        if (entry.done || !(await calls.passOn(entry.message, EXPIRED_DELAY_LEVEL, maxReconsumeTimes))) break
         if (!cache.complete(entry)) continue
         core.log.warn('a message took longer than consumeTimeoutMs; it is delivered again', { ...assigned.queue, offset: entry.offset })
         const why = `the message was not consumed within ${consumeTimeoutMs} ms and is delivered again`

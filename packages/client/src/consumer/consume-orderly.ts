@@ -185,11 +185,5 @@ export async function isGivenUp(options: GivingUp, message: ConsumedMessage, del
     core.log.warn('a broadcast message failed and is dropped', { topic: message.topic, messageId: message.messageId })
     return true
   }
-  try {
-    await calls.sendBack(message, -1, Math.max(0, maxReconsumeTimes))
-    return true
-  } catch (error) {
-    core.log.warn('a failed message could not be moved to the dead letters; its queue waits', { messageId: message.messageId, error })
-    return false
-  }
+  return calls.passOn(message, -1, Math.max(0, maxReconsumeTimes))
 }

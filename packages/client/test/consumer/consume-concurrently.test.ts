@@ -124,6 +124,30 @@ describe('a group of concurrent consumers', () => {
     await world.until(consumer.close())
   })
 
+  it('when its broker has lost a message that failed for good, the client makes a dead letter of it', async () => {
+    const { world, broker, client } = await story({ topics: { orders: 1 } })
+    broker.script = (name) => (name === 'send-back' ? { code: 1, remark: 'look message by offset failed, 0' } : undefined)
+    broker.put('orders', 0, 'hopeless')
+    broker.put('orders', 0, 'poison')
+    const attempts: string[] = []
+    const consumer = client('one').pushConsumer({
+      group: 'g',
+      subscriptions: { orders: '*' },
+      consumeFrom: 'first',
+      maxReconsumeTimes: 1,
+      handler: (message) => {
+        attempts.push(message.text)
+        if (message.text === 'poison') return message.deadLetter()
+        message.retry({ delayLevel: 1 })
+      },
+    })
+    await world.until(consumer.start())
+    await world.when(() => broker.bodies('%DLQ%g').length === 2, 30_000)
+    expect(broker.bodies('%DLQ%g')).toEqual(['poison', 'hopeless'])
+    expect(attempts.sort()).toEqual(['hopeless', 'hopeless', 'poison'])
+    await world.until(consumer.close())
+  })
+
   it('a queue of slow messages does not hold up the other queues', async () => {
     const { world, sim, broker, client } = await story({ topics: { orders: 4 } })
     fill(broker, 'orders', 4, 200)

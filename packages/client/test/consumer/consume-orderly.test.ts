@@ -63,6 +63,30 @@ describe('orderly consumers', () => {
     expect(broker.offset('g', 'orders', 0)).toBe(4)
   })
 
+  it('a message that its broker has lost becomes a dead letter all the same, and its queue goes on', async () => {
+    const { world, broker, client } = await story({ topics: { orders: 1 } })
+    fill(broker, 1, 4)
+    broker.script = (name) => (name === 'send-back' ? { code: 1, remark: 'look message by offset failed, 0' } : undefined)
+    const seen: string[] = []
+    const consumer = client('one').pushConsumer({
+      ...options,
+      maxReconsumeTimes: 1,
+      suspendMs: 100,
+      handler: (message) => {
+        seen.push(`${message.text} ${message.reconsumeTimes}`)
+        if (message.text === '0-1') throw new Error('never')
+        if (message.text === '0-2') return message.deadLetter()
+      },
+    })
+    await world.until(consumer.start())
+    await world.when(() => seen.length === 5, 30_000)
+    expect(seen).toEqual(['0-0 0', '0-1 0', '0-1 1', '0-2 0', '0-3 0'])
+    expect(broker.bodies('%DLQ%g')).toEqual(['0-1', '0-2'])
+    expect(broker.bodies('%RETRY%g')).toEqual([])
+    await world.until(consumer.close())
+    expect(broker.offset('g', 'orders', 0)).toBe(4)
+  })
+
   it('a queue that another consumer holds is not touched until it is free', async () => {
     const { world, broker, client } = await story({ topics: { orders: 1 } })
     fill(broker, 1, 3)

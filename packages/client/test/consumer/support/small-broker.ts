@@ -1,5 +1,5 @@
 import type { Reply, Route, ServerConnection } from '@skylarkmq/remoting'
-import type { ConsumerData, StoredMessage, TopicRouteData } from '@skylarkmq/remoting/protocol'
+import type { ConsumerData, RequestOf, StoredMessage, TopicRouteData } from '@skylarkmq/remoting/protocol'
 import type { SimRuntime } from '@skylarkmq/runtime/sim'
 import type { ClientOptions } from '../../../src/core/types.ts'
 import { route, startRemotingServer } from '@skylarkmq/remoting'
@@ -29,6 +29,7 @@ import {
   PullMessage,
   QueryConsumerOffset,
   ResponseCode,
+  groupOfRetryTopic,
   retryTopic,
   SearchOffsetByTimestamp,
   SendMessageV2,
@@ -282,15 +283,17 @@ export class SmallBroker {
       [
         SendMessageV2,
         'send',
-        (header: { topic: string; queueId: number; properties?: string; reconsumeTimes?: number; sysFlag: number }, { body }) => {
+        (header: RequestOf<typeof SendMessageV2>, { body }) => {
           const properties = Object.fromEntries(parseProperties(header.properties ?? ''))
+          const group = groupOfRetryTopic(header.topic)
+          const isDead = group !== undefined && (header.reconsumeTimes ?? 0) > (header.maxReconsumeTimes ?? 16)
           const put = () =>
-            this.put(header.topic, header.queueId, Buffer.from(body), {
+            this.put(isDead ? dlqTopic(group) : header.topic, isDead ? 0 : header.queueId, Buffer.from(body), {
               properties,
               reconsumeTimes: header.reconsumeTimes ?? 0,
               sysFlag: header.sysFlag,
             })
-          const level = Number(properties[PROPERTY.DELAY] ?? 0)
+          const level = isDead ? 0 : Number(properties[PROPERTY.DELAY] ?? 0)
           this.failed.push(Buffer.from(body).toString())
           if (level > 0) this.sim.clock.after((DELAYS_S[level - 1] ?? 7200) * 1000, put)
           else put()
