@@ -7,6 +7,7 @@ import type { DamagedRange } from './commit-log/log-scanner.ts'
 import { LogScanner } from './commit-log/log-scanner.ts'
 import { cutLog, rewriteLog } from './commit-log/recovery.ts'
 import { Segments } from './commit-log/segments.ts'
+import { JumpGuard } from './consume-queue/jump-guard.ts'
 import { describeError } from './describe-error.ts'
 import { lockDirectory } from './directory-lock.ts'
 import { dispatchRecord } from './dispatch/dispatcher.ts'
@@ -70,14 +71,19 @@ async function recover({ disk }: Runtime, options: StoreOptions, { segments, vie
   let knownEnd = 0
   for (const [offset, { sizeBytes }] of known) knownEnd = Math.max(knownEnd, offset + sizeBytes)
   const ranges: DamagedRange[] = []
+  const guard = new JumpGuard(views.queues)
+  const targets = [guard, views.index]
   const scan = await new LogScanner(segments, {
     from: checkedFrom,
     expected: (physicalOffset) => known.get(physicalOffset),
     knownEnd,
     looksBehindZeros: !cleanStop || views.trustedTo === undefined,
-    onRecord: (bytes, view, at) => dispatchRecord(views.parser, views.targets, bytes, view, at),
+    onRecord: (bytes, view, at) => dispatchRecord(views.parser, targets, bytes, view, at),
     onDamage: (range) => ranges.push(range),
   }).run()
+  guard.end()
+  ranges.push(...guard.misplaced)
+  ranges.sort((a, b) => a.offset - b.offset)
   const place = { folder: join(options.rootDirectory, 'skylark', 'damaged'), storeTimestamp: views.parser.record.storeTimestamp }
   const damaged = ranges.map((range) => containDamage(disk, segments, range, place))
   const cutBytes = cleanStop && scan.wrong === undefined && knownEnd <= scan.end ? 0 : await cutLog(segments, scan.end)

@@ -23,8 +23,7 @@ export class Views {
   readonly journal: TailJournal
   readonly parser: RecordParser
   readonly deletions: Deletions
-  /** While the log is recovered, and while it is written. */
-  readonly targets: readonly DispatchTarget[]
+  /** While the log is written. */
   readonly liveTargets: readonly DispatchTarget[]
   /** Position up to which the views were taken from their files; undefined when they are built from the whole log. */
   readonly trustedTo: number | undefined
@@ -60,8 +59,7 @@ export class Views {
       this.parser.lastRecordOffset = position.lastRecordOffset
       this.parser.secondLastRecordOffset = position.secondLastRecordOffset
     }
-    this.targets = [this.queues, this.index]
-    this.liveTargets = [...this.targets, this.journal]
+    this.liveTargets = [this.queues, this.index, this.journal]
   }
 
   /** The files, or in words why they cannot be believed. */

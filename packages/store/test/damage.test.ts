@@ -144,3 +144,48 @@ describe('a bit flipped at every byte', () => {
     180_000,
   )
 })
+
+describe('the views are gone, and of a hundred messages one', () => {
+  const TEXTS = Array.from({ length: 100 }, (_, n) => `text ${n}`)
+
+  async function hundred() {
+    const bench = new Bench(1, { ...SMALL, segmentBytes: 64 * 1024 })
+    await bench.open()
+    const results = await bench.append(...TEXTS.map((text) => message({ text })))
+    await bench.close()
+    const files = snapshot(bench.node.disk)
+    return { at: (n: number) => results[n]?.physicalOffset ?? 0, again: () => restored(files, bench.options) }
+  }
+
+  async function expectAllBut(n: number, bench: Bench): Promise<void> {
+    bench.node.disk.remove(VIEWS)
+    await bench.open()
+    const places = await bench.readPlaces()
+    expect([...places]).toEqual([...TEXTS.entries()].filter(([offset]) => offset !== n))
+    expect((await bench.append(message({ text: 'next' })))[0]?.queueOffset).toBe(100)
+  }
+
+  // A message cannot have more predecessors than fit before it; what is wrong by more is seen by that.
+  test.each([40, 64, 95])('is wrong in its queue offset %i: none of the others is lost', async (n) => {
+    const { at, again } = await hundred()
+    for (const bit of [1, 2, 4, 8, 16, 32]) {
+      const bench = again()
+      write(bench.node.disk, LOG, Uint8Array.of(n ^ bit), at(n) + 27)
+      await expectAllBut(n, bench)
+      expect(bench.store.readRecordAt(at(n))).toBeUndefined()
+      const told = bench.store.recovery.damaged.map(({ offset, why }) => ({ offset, why: /queue offset \d+/.exec(why)?.[0] }))
+      // One that names an earlier place looks like a repetition.
+      expect(told).toEqual((n ^ bit) > n ? [{ offset: at(n), why: `queue offset ${n ^ bit}` }] : [])
+      bench.kill()
+    }
+  })
+
+  test.each([0, 50, 98])('is damaged, number %i: the next one is where it was, also when it is the only one that follows', async (n) => {
+    const { at, again } = await hundred()
+    const bench = again()
+    write(bench.node.disk, LOG, Uint8Array.of(1), at(n) + 88)
+    await expectAllBut(n, bench)
+    expect(bench.store.recovery.damaged).toMatchObject([{ offset: at(n) }])
+    bench.kill()
+  })
+})
