@@ -1,8 +1,9 @@
 import { dirname, join } from 'node:path'
 import type { Log, Runtime } from '@skylarkmq/runtime'
 import { HANDOVER_RECORD, hasApacheQueues } from './apache-handover.ts'
+import { viewOf } from './bytes.ts'
 import { CommitLog } from './commit-log/commit-log.ts'
-import { containDamage } from './commit-log/damage.ts'
+import { containDamage, damagedInBody } from './commit-log/damage.ts'
 import type { DamagedRange } from './commit-log/log-scanner.ts'
 import { LogScanner } from './commit-log/log-scanner.ts'
 import { cutLog, rewriteLog } from './commit-log/recovery.ts'
@@ -79,7 +80,12 @@ async function recover({ disk }: Runtime, options: StoreOptions, { segments, vie
     knownEnd,
     looksBehindZeros: !cleanStop || views.trustedTo === undefined,
     onRecord: (bytes, view, at) => dispatchRecord(views.parser, targets, bytes, view, at),
-    onDamage: (range) => ranges.push(range),
+    onDamage: (range) => {
+      ranges.push(range)
+      // The place of a message that is lost stays taken: who has consumed it would leave out another one there.
+      const bytes = damagedInBody(segments, range, known.get(range.offset))
+      if (bytes !== undefined) dispatchRecord(views.parser, [guard], bytes, viewOf(bytes), 0)
+    },
   }).run()
   guard.end()
   ranges.push(...guard.misplaced)

@@ -189,3 +189,23 @@ describe('the views are gone, and of a hundred messages one', () => {
     bench.kill()
   })
 })
+
+test('a queue whose newest message is damaged before a checkpoint knows of it does not give the place to another', async () => {
+  const bench = new Bench(1, SMALL)
+  await bench.open()
+  await bench.append(message({ queueId: 0 }))
+  await bench.sim.world.run(1_500)
+  const [newest] = await bench.append(message({ queueId: 1, text: 'consumed' }), message({ queueId: 0 }))
+  bench.kill()
+  // A byte of the body.
+  write(bench.node.disk, LOG, Uint8Array.of(0), (newest?.physicalOffset ?? 0) + 90)
+  await bench.open()
+  expect(bench.store.recovery.damaged).toMatchObject([{ offset: newest?.physicalOffset, why: 'CRC of the body does not match' }])
+  await bench.close()
+  await bench.open()
+  expect(bench.store.maxOffset('orders', 1)).toBe(1)
+  const [next] = await bench.append(message({ queueId: 1, text: 'next' }))
+  expect(next?.queueOffset).toBe(1)
+  expect([...(await bench.readPlaces('orders', 1))]).toEqual([[1, 'next']])
+  await bench.close()
+})

@@ -2,9 +2,11 @@ import { join } from 'node:path'
 import type { Disk } from '@skylarkmq/runtime'
 import { getInt64, viewOf } from '../bytes.ts'
 import { bodyCrc } from '../crc32.ts'
+import { recordDigest } from '../digest.ts'
 import type { MessageToStore } from '../types.ts'
-import type { DamagedRange } from './log-scanner.ts'
+import type { DamagedRange, ExpectedRecord } from './log-scanner.ts'
 import { AT, BLANK_MARKER_BYTES, encodeRecord, MAGIC_BLANK, recordBytes } from './record.ts'
+import { checkRecord, plausibleSize } from './record-check.ts'
 import type { Segments } from './segments.ts'
 
 const ROLLED_BACK = 0xc
@@ -42,6 +44,21 @@ export function containDamage(
     offset = isRest ? stop : offset + bytes.length
   }
   return { ...range, savedTo }
+}
+
+/** The bytes of a damaged record of which only the body is wrong: it still tells whose place in which queue it had. */
+export function damagedInBody(
+  segments: Segments,
+  { offset, bytes: size }: DamagedRange,
+  expected?: ExpectedRecord,
+): Uint8Array | undefined {
+  const segment = segments.find(offset)
+  if (segment === undefined || expected?.sizeBytes !== size) return undefined
+  const bytes = new Uint8Array(size)
+  const view = viewOf(bytes)
+  if (segment.readNow(bytes, 0, size, offset) < size || plausibleSize(view, 0, size) !== size) return undefined
+  if (checkRecord(bytes, view, 0, offset, false) !== undefined || recordDigest(view, 0) !== expected.digest) return undefined
+  return bytes
 }
 
 /** How much of `rest` one record fills: what remains must have room for another. */
