@@ -2,7 +2,8 @@ import { defineConfig } from 'vitest/config'
 
 const conditions = ['source', 'node', 'import', 'module', 'default']
 
-// Two projects: `unit` is in memory and fast; `system` has real sockets, files and processes, one file at a time.
+// `unit` is in memory and fast; `system` has real sockets, files and processes, one file at a time; `interop` has foreign clients and
+// servers, which mostly wait for each other.
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
@@ -25,9 +26,22 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'system',
-          include: ['packages/*/test/**/*.node.test.ts', 'examples/**/*.test.ts', 'interop/**/*.test.ts', 'distribution/**/*.test.ts'],
+          include: ['packages/*/test/**/*.node.test.ts', 'examples/**/*.test.ts', 'distribution/**/*.test.ts'],
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
           testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'interop',
+          include: ['interop/**/*.test.ts'],
+          maxWorkers: 2,
+          maxConcurrency: 10,
+          sequence: { groupOrder: 2 },
+          testTimeout: 180_000,
           hookTimeout: 120_000,
         },
       },

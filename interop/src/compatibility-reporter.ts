@@ -1,5 +1,5 @@
 /**
- * Writes docs/compatibility.md from a run of the matrix: `INTEROP_TABLE=1 npx vitest run --project system interop/matrix`. A run of some
+ * Writes docs/compatibility.md from a run of the matrix: `INTEROP_TABLE=1 npx vitest run --project interop interop/matrix`. A run of some
  * stories only (`-t name`) writes these and leaves what the page says of the others.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ const SKIPPED = / \(skipped: (.*)\)$/s
 
 const HEAD = `# What works with which client
 
-Written by the test run itself, do not edit: \`INTEROP_TABLE=1 npx vitest run --project system interop/matrix\`. Each row is a story in
+Written by the test run itself, do not edit: \`INTEROP_TABLE=1 npx vitest run --project interop interop/matrix\`. Each row is a story in
 [interop/src](../interop/src/features.ts); each column an unmodified client that lived it: as a producer and as a consumer, in a process of its own.
 
 ✓ passed · ✗ failed · – not run, for the reason below the table

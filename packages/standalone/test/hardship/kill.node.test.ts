@@ -25,7 +25,7 @@ import type { Server } from './processes.node.ts'
 
 /** As the requirement has it; more for a long night: KILL_CYCLES=1000. */
 const CYCLES = Number(process.env['KILL_CYCLES'] ?? 50)
-const SYNC_CYCLES = Math.ceil(CYCLES / 5)
+const SYNC_CYCLES = Math.ceil(CYCLES / 10)
 /** Every so many cycles the broker is killed again while it starts. */
 const KILLED_AT_START_EVERY = 5
 const QUEUES = 4
