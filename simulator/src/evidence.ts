@@ -1,4 +1,4 @@
-import { SCHEDULE_TOPIC, decodeRecords, PROPERTY } from '@skylarkmq/remoting/protocol'
+import { SCHEDULE_TOPIC, decodeRecords, groupOfRetryTopic, PROPERTY } from '@skylarkmq/remoting/protocol'
 import type { StoredMessage } from '@skylarkmq/remoting/protocol'
 import type { MessageStore } from '@skylarkmq/store'
 import type { Cluster, ClusterPlan } from './cluster.ts'
@@ -12,6 +12,8 @@ export interface Stored {
   readonly topic: string
   /** Where it is to be consumed: another one for messages in the schedule topic, and for retries. */
   readonly realTopic: string
+  /** The group that is to try it again: it is of no concern to the others. */
+  readonly retryOf: string | undefined
   readonly queueId: number
   readonly queueOffset: number
   readonly id: string | undefined
@@ -97,6 +99,7 @@ function storedOf(brokerName: string, topic: string, message: StoredMessage): St
   return {
     brokerName,
     topic,
+    retryOf: groupOfRetryTopic(realTopic),
     realTopic: realTopic.startsWith('%') ? (original ?? realTopic) : realTopic,
     queueId,
     queueOffset,

@@ -20,14 +20,15 @@ export const everyMessageEnds: Checker = (evidence) => {
 
 /** What groups still have before them. */
 export function* unfinished({ history, stored, groups, topics }: Pick<Evidence, 'history' | 'stored' | 'groups' | 'topics'>) {
-  const ids = new Set<string>()
+  const due = new Map<string, { id: string; group: string }>()
   const ended = new Set(history.consumed.map(({ id, group }) => `${group} ${id}`))
   const deadOf = new Map(groups.map((group) => [dlqTopic(group), group]))
-  for (const { id, topic, realTopic } of stored) {
+  for (const { id, topic, realTopic, retryOf } of stored) {
     if (id === undefined) continue
     const group = deadOf.get(topic)
     if (group !== undefined) ended.add(`${group} ${id}`)
-    if (topics.includes(topic) || (topic === SCHEDULE_TOPIC && topics.includes(realTopic))) ids.add(id)
+    if (!topics.includes(topic) && !(topic === SCHEDULE_TOPIC && topics.includes(realTopic))) continue
+    for (const each of retryOf === undefined ? groups : [retryOf]) due.set(`${each} ${id}`, { id, group: each })
   }
-  for (const id of ids) for (const group of groups) if (!ended.has(`${group} ${id}`)) yield { id, group }
+  for (const [key, each] of due) if (!ended.has(key)) yield each
 }
