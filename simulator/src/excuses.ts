@@ -1,6 +1,6 @@
 import type { Evidence, Stored } from './evidence.ts'
 import { handledKey } from './history.ts'
-import type { History, Sent } from './history.ts'
+import type { Fault, History, Sent } from './history.ts'
 
 /** Asynchronous flush promises nothing over a power loss about what was acknowledged so shortly before. */
 const ASYNC_FLUSH_MS = 2000
@@ -19,12 +19,26 @@ export function excuseFor(sent: Sent, history: History, flush: 'sync' | 'async')
   const faults = history.faults.filter(({ node }) => node === brokerName)
   const wasSlow = faults.some((fault) => fault.kind === 'slow-disk' && fault.atMs <= atMs + SLOW_ASYNC_FLUSH_MS)
   const allowanceMs = wasSlow ? SLOW_ASYNC_FLUSH_MS : ASYNC_FLUSH_MS
-  const isNear = (eventMs: number): boolean => eventMs >= atMs && eventMs - atMs < allowanceMs
-  if (faults.some(({ kind, atMs: lostMs }) => kind === 'power-loss' && isNear(lostMs)))
+  if (faults.some(({ kind, atMs: lostMs }) => kind === 'power-loss' && lostMs >= atMs && aliveMs(faults, atMs, lostMs) < allowanceMs))
     return 'power was lost before the asynchronous flush'
   // A failed sync comes some time after it was ordered, and what it covered is gone with the next power loss, however late.
   const failed = faults.find((fault) => fault.kind === 'sync-error' && atMs <= fault.atMs + 20_000 && atMs >= fault.atMs - allowanceMs)
   return failed === undefined ? undefined : 'the asynchronous flush failed'
+}
+
+/** How long the process ran between two moments. What it had not flushed when it was killed, nobody flushes before the next start. */
+function aliveMs(faults: readonly Fault[], fromMs: number, toMs: number): number {
+  let sum = 0
+  let sinceMs: number | undefined = fromMs
+  for (const { kind, atMs } of faults) {
+    if (atMs <= fromMs || atMs > toMs) continue
+    if (kind === 'start') sinceMs ??= atMs
+    else if (sinceMs !== undefined && (kind === 'kill' || kind === 'power-loss')) {
+      sum += atMs - sinceMs
+      sinceMs = undefined
+    }
+  }
+  return sinceMs === undefined ? sum : sum + toMs - sinceMs
 }
 
 /** Whether the broker's queues may have lost their ends between two moments, so that offsets were given twice. */
