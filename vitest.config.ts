@@ -17,6 +17,8 @@ export default defineConfig({
           name: 'unit',
           include: ['packages/*/test/**/*.test.ts', 'simulator/test/*.test.ts', 'tidy/*.test.ts'],
           exclude: ['**/*.node.test.ts', '**/node_modules/**'],
+          // Vitest would leave one of a small machine's two cores idle.
+          maxWorkers: 2,
           // Nothing here waits; a slow and busy machine only computes longer.
           testTimeout: 120_000,
           hookTimeout: 120_000,
