@@ -1,5 +1,5 @@
 /** What a person sees of messages that wait for their time. */
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@skylarkmq/client'
@@ -10,11 +10,15 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { runCli } from '../src/index.ts'
 
 const runtime = nodeRuntime()
+const storePath = mkdtempSync(join(tmpdir(), 'skylark-scheduled-'))
 let local: Local
 beforeAll(async () => {
-  local = await startLocal(runtime, { storePath: mkdtempSync(join(tmpdir(), 'skylark-scheduled-')) })
+  local = await startLocal(runtime, { storePath })
 })
-afterAll(() => local?.close())
+afterAll(async () => {
+  await local?.close()
+  rmSync(storePath, { recursive: true, force: true })
+})
 
 async function skylark(...argv: string[]) {
   let out = ''
