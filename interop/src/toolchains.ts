@@ -3,7 +3,7 @@
  * returns the reason when this machine cannot, so that a test can be skipped by name.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ProcessProbe } from './probe.ts'
@@ -38,6 +38,33 @@ export const scratch = (name: string): string => mkdtempSync(join(tmpdir(), `sky
 /** The folder with the jars of a version, fetched by Maven; or why not. */
 export function jars(version: string, profile?: 'servers'): { folder: string } | { missing: string } {
   if (!has('java', '-version') || !has('mvn', '--version')) return { missing: 'no JDK with Maven on this machine' }
+  return alone(() => fetchJars(version, profile))
+}
+
+/** Test files run two at a time: one fetches, the others wait and find what it fetched. */
+function alone<T>(work: () => T): T {
+  const lock = join(cache, 'fetching')
+  mkdirSync(cache, { recursive: true })
+  for (;;) {
+    try {
+      mkdirSync(lock)
+      break
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      const ageMs = Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now())
+      // Whoever held it was killed.
+      if (ageMs > 600_000) rmSync(lock, { recursive: true, force: true })
+      else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)
+    }
+  }
+  try {
+    return work()
+  } finally {
+    rmSync(lock, { recursive: true, force: true })
+  }
+}
+
+function fetchJars(version: string, profile?: 'servers'): { folder: string } | { missing: string } {
   const folder = join(cache, `java-${version}${profile ? `-${profile}` : ''}`)
   if (!existsSync(join(folder, `rocketmq-client-${version}.jar`))) {
     const args = ['-q', '-B', '-f', join(here, 'java/pom.xml'), `-Drocketmq.version=${version}`, ...(profile ? [`-P${profile}`] : [])]
