@@ -1,10 +1,9 @@
-import { HALF_TOPIC, PROPERTY, SCHEDULE_TOPIC, checkTopicName, decodeRecords, hostToBytes } from '@skylarkmq/remoting/protocol'
+import { HALF_TOPIC, PROPERTY, SCHEDULE_TOPIC, checkTopicName, decodeRecords } from '@skylarkmq/remoting/protocol'
 import type { StoredMessage } from '@skylarkmq/remoting/protocol'
 import type { Clock, Log, Timer } from '@skylarkmq/runtime'
 import type { MessageStore, MessageToStore, MetadataStore, ReadResult } from '@skylarkmq/store'
 import { LIMITS } from '../limits.ts'
-import { hostFlags } from '../processors/send-message.ts'
-import { canDeliverTo } from '../topics/deliver-to.ts'
+import { canDeliverTo, copyOf } from '../topics/deliver-to.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
 import { looksSame, wasDelivered } from './find-delivery.ts'
 
@@ -261,20 +260,7 @@ export class ScheduleService {
       log.warn('a delayed message is left out: its topic was deleted', { level: level.number, offset: message.queueOffset, topic })
       return undefined
     }
-    const bornHost = hostToBytes(message.bornHost, message.bornPort)
-    return {
-      topic,
-      queueId,
-      flag: message.flag,
-      sysFlag: (message.sysFlag & ~0x30) | hostFlags(bornHost, message.storeHostBytes),
-      bornTimestamp: message.bornTimestamp,
-      bornHost,
-      storeHost: message.storeHostBytes,
-      reconsumeTimes: message.reconsumeTimes,
-      preparedTransactionOffset: message.physicalOffset,
-      body: message.body,
-      properties: Buffer.from(message.propertiesText),
-    }
+    return copyOf(message, topic, queueId, message.physicalOffset, Buffer.from(message.propertiesText))
   }
 
   #advance(level: Level, offset: number, position: number): void {

@@ -1,17 +1,9 @@
 import { createHash } from 'node:crypto'
-import {
-  HALF_TOPIC,
-  PROPERTIES_MAX_BYTES,
-  PROPERTY,
-  SCHEDULE_TOPIC,
-  checkTopicName,
-  formatProperties,
-  hostToBytes,
-} from '@skylarkmq/remoting/protocol'
+import { HALF_TOPIC, PROPERTIES_MAX_BYTES, PROPERTY, SCHEDULE_TOPIC, checkTopicName, formatProperties } from '@skylarkmq/remoting/protocol'
 import type { StoredMessage } from '@skylarkmq/remoting/protocol'
 import type { MessageToStore, PendingTimer } from '@skylarkmq/store'
 import { looksSame } from '../delay/find-delivery.ts'
-import { hostFlags } from '../processors/send-message.ts'
+import { copyOf } from '../topics/deliver-to.ts'
 import { TIMER_QUEUE, TIMER_TOPIC, dueMsOf, slotEnd } from './timer-request.ts'
 import type { TimerSchedule } from './timer-request.ts'
 
@@ -98,23 +90,6 @@ function withTimes(message: StoredMessage, nowMs: number, rollTimes: number | un
   properties.delete(PROPERTY.TIMER_ENQUEUE_MS)
   properties.delete(PROPERTY.TIMER_DEQUEUE_MS)
   return Buffer.from(formatProperties(properties))
-}
-
-function copyOf(message: StoredMessage, topic: string, queueId: number, origin: number, properties: Buffer): MessageToStore {
-  const bornHost = hostToBytes(message.bornHost, message.bornPort)
-  return {
-    topic,
-    queueId,
-    flag: message.flag,
-    sysFlag: (message.sysFlag & ~0x30) | hostFlags(bornHost, message.storeHostBytes),
-    bornTimestamp: message.bornTimestamp,
-    bornHost,
-    storeHost: message.storeHostBytes,
-    reconsumeTimes: message.reconsumeTimes,
-    preparedTransactionOffset: origin,
-    body: message.body,
-    properties,
-  }
 }
 
 /** Is `found`, a message of the real topic with the same key, what became of `message`? Apache's broker leaves no position in it. */
