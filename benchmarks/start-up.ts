@@ -7,29 +7,20 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRemotingClient, expectSuccess } from '@skylarkmq/remoting'
 import { SendMessageV2 } from '@skylarkmq/remoting/protocol'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
+import { freePort } from '../scripts/free-ports.ts'
 
 const SKYLARK = join(import.meta.dirname, '..', 'packages', 'standalone', 'bin', 'skylark.cjs')
 const TRY_EVERY_MS = 2
 const GIVE_UP_MS = 30_000
 const runs = Number(process.argv[2] ?? 5)
 const runtime = nodeRuntime()
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 const accepts = (port: number): Promise<boolean> =>
   new Promise((resolve) => {

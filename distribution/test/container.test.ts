@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { BROKER_CONFIG } from '@skylarkmq/broker'
 import { NAMESRV_CONFIG } from '@skylarkmq/namesrv'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { DISTRIBUTION, freePorts, Home } from './processes.ts'
+import { freePorts } from '../../scripts/free-ports.ts'
+import { DISTRIBUTION, Home } from './processes.ts'
 
 const read = (name: string) => readFileSync(join(DISTRIBUTION, name), 'utf8')
 const dockerfile = read('Dockerfile').replaceAll('\\\n', ' ')

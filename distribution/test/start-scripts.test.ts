@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { freePorts, Home } from './processes.ts'
+import { freePorts } from '../../scripts/free-ports.ts'
+import { Home } from './processes.ts'
 
 let home: Home
 beforeEach(() => {

@@ -2,11 +2,11 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { createRemotingClient } from '@skylarkmq/remoting'
 import { decodeClusterInfo, GetBrokerClusterInfo } from '@skylarkmq/remoting/protocol'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
+import { freePorts } from '../../scripts/free-ports.ts'
 import { JAVA_FLAGS, jars, scratch } from './toolchains.ts'
 
 export interface Cluster {
@@ -17,15 +17,6 @@ export interface Cluster {
   /** Ends the broker as a power button does; `restart` starts it again on the same files. */
   killBroker?(): Promise<void>
   restartBroker?(): Promise<void>
-}
-
-/** A port whose neighbours (VIP -2, HA +1) are most likely free too. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 async function waitForBroker(namesrv: string, seconds: number, alive: () => string | undefined): Promise<string> {
@@ -69,7 +60,8 @@ function start(command: string, args: readonly string[], env: NodeJS.ProcessEnv 
   }
   child.stdout?.on('data', keep)
   child.stderr?.on('data', keep)
-  return { child, dead: () => (child.exitCode === null ? undefined : `${command} ended with ${child.exitCode}: ${output}`) }
+  const ending = () => child.exitCode ?? child.signalCode
+  return { child, dead: () => (ending() === null ? undefined : `${command} ended with ${ending()}: ${output}`) }
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
@@ -79,6 +71,16 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   const killer = setTimeout(() => child.kill('SIGKILL'), 20_000)
   await exited
   clearTimeout(killer)
+}
+
+/** A port may be taken between the look and the listen, and a JVM may find no memory: what does not come up is tried again elsewhere. */
+async function secondChance(startOnce: () => Promise<Cluster>): Promise<Cluster> {
+  try {
+    return await startOnce()
+  } catch (error) {
+    console.warn(`a cluster did not start, one more try: ${String(error)}`)
+    return await startOnce()
+  }
 }
 
 /** A cluster that does not come up leaves nothing running. */
@@ -93,9 +95,14 @@ async function orEnd<T>(started: readonly { readonly child: ChildProcess }[], re
 
 const bin = join(import.meta.dirname, '../../distribution/bin')
 
-export async function ourCluster(brokerConf: Record<string, string> = {}): Promise<Cluster> {
+export const ourCluster = (brokerConf: Record<string, string> = {}): Promise<Cluster> => secondChance(() => startOurs(brokerConf))
+
+export const apacheCluster = (version = '5.5.0', brokerConf: Record<string, string> = {}): Promise<Cluster> =>
+  secondChance(() => startApaches(version, brokerConf))
+
+async function startOurs(brokerConf: Record<string, string>): Promise<Cluster> {
   const home = scratch('ours')
-  const [nsPort, port] = [await freePort(), await freePort()]
+  const [nsPort, port] = (await freePorts(2)) as [number, number]
   const namesrv = `127.0.0.1:${nsPort}`
   writeFileSync(join(home, 'namesrv.conf'), `listenPort=${nsPort}\nkvConfigPath=${home}/kv.json\nconfigStorePath=${home}/ns.properties\n`)
   const conf = {
@@ -138,12 +145,12 @@ export async function ourCluster(brokerConf: Record<string, string> = {}): Promi
   }
 }
 
-export async function apacheCluster(version = '5.5.0', brokerConf: Record<string, string> = {}): Promise<Cluster> {
+async function startApaches(version: string, brokerConf: Record<string, string>): Promise<Cluster> {
   const found = jars(version, 'servers')
   if ('missing' in found) throw new Error(found.missing)
   const home = scratch('apache')
   mkdirSync(join(home, 'conf'), { recursive: true })
-  const [nsPort, port] = [await freePort(), await freePort()]
+  const [nsPort, port] = (await freePorts(2)) as [number, number]
   const namesrv = `127.0.0.1:${nsPort}`
   writeFileSync(join(home, 'namesrv.conf'), `listenPort=${nsPort}\nkvConfigPath=${home}/kv.json\nconfigStorePath=${home}/ns.properties\n`)
   writeFileSync(

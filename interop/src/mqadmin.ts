@@ -1,10 +1,10 @@
 /** Apache's own mqadmin over a cluster: many commands in one JVM (java/Admin.java), and what of their output may be compared. */
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Cluster } from './clusters.ts'
-import { JAVA_FLAGS, jars, newerThan, scratch } from './toolchains.ts'
+import { compileJava, JAVA_FLAGS, jars, scratch } from './toolchains.ts'
 
 const here = join(import.meta.dirname, '..')
 const VERSION = '5.5.0'
@@ -42,10 +42,7 @@ export class AdminShell {
     if ('missing' in found) throw new Error(found.missing)
     const classes = join(here, '.cache/classes-admin')
     const source = join(here, 'java/Admin.java')
-    if (!newerThan(join(classes, 'Admin.class'), source)) {
-      mkdirSync(classes, { recursive: true })
-      execFileSync('javac', ['-nowarn', '-cp', `${found.folder}/*`, '-d', classes, source], { stdio: 'pipe' })
-    }
+    compileJava(found.folder, source, classes)
     const flags = ['-Xmx192m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.security.manager=allow', `-Duser.home=${folder}`]
     const home = [`-Drocketmq.home.dir=${folder}`, '-Duser.timezone=UTC']
     const args = [...JAVA_FLAGS, ...flags, ...home, '-cp', `${classes}:${found.folder}/*`, 'Admin', namesrv]

@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { ProcessProbe } from './probe.ts'
 import type { Probe } from './probe.ts'
 
@@ -79,16 +79,22 @@ function fetchJars(version: string, profile?: 'servers'): { folder: string } | {
   return { folder }
 }
 
+/** A class of ours over the jars of a version. */
+export function compileJava(jarFolder: string, source: string, classes: string): void {
+  alone(() => {
+    if (newerThan(join(classes, `${basename(source, '.java')}.class`), source)) return
+    mkdirSync(classes, { recursive: true })
+    execFileSync('javac', ['-nowarn', '-cp', `${jarFolder}/*`, '-d', classes, source], { stdio: 'pipe' })
+  })
+}
+
 export function javaClient(version: string): Maker {
   const name = `java-${version}`
   const found = jars(version)
   if ('missing' in found) return { name, missing: found.missing, make: unavailable }
   const classes = join(cache, `classes-${version}`)
   const source = join(here, 'java/Probe.java')
-  if (!newerThan(join(classes, 'Probe.class'), source)) {
-    mkdirSync(classes, { recursive: true })
-    execFileSync('javac', ['-nowarn', '-cp', `${found.folder}/*`, '-d', classes, source], { stdio: 'pipe' })
-  }
+  compileJava(found.folder, source, classes)
   return {
     name,
     missing: undefined,
@@ -105,16 +111,15 @@ export function goClient(): Maker {
   if (!has('go', 'version')) return { name, missing: 'no Go on this machine', make: unavailable }
   const binary = join(cache, 'go-probe')
   const folder = join(here, 'go')
-  if (!newerThan(binary, join(folder, 'main.go'))) {
-    mkdirSync(cache, { recursive: true })
-    try {
-      execFileSync('go', ['build', '-o', binary, '.'], { cwd: folder, stdio: 'pipe' })
-    } catch (error) {
-      return {
-        name,
-        missing: `Go could not build the probe: ${String((error as { stderr?: Buffer }).stderr ?? error).slice(0, 300)}`,
-        make: unavailable,
-      }
+  try {
+    alone(() => {
+      if (!newerThan(binary, join(folder, 'main.go'))) execFileSync('go', ['build', '-o', binary, '.'], { cwd: folder, stdio: 'pipe' })
+    })
+  } catch (error) {
+    return {
+      name,
+      missing: `Go could not build the probe: ${String((error as { stderr?: Buffer }).stderr ?? error).slice(0, 300)}`,
+      make: unavailable,
     }
   }
   return {

@@ -10,7 +10,8 @@ import {
 import { simRuntime } from '@skylarkmq/runtime/sim'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { Neighbour } from './neighbour.node.ts'
-import { freePort, Home } from './processes.node.ts'
+import { freePort } from '../../../../scripts/free-ports.ts'
+import { Home } from './processes.node.ts'
 import type { Server } from './processes.node.ts'
 import { frameWithHeader, RawSocket, requestFrame } from './raw-socket.node.ts'
 

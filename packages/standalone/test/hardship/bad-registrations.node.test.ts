@@ -17,7 +17,8 @@ import {
 import type { AnyCommand, Field, Frame } from '@skylarkmq/remoting/protocol'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Neighbour } from './neighbour.node.ts'
-import { freePort, Home } from './processes.node.ts'
+import { freePort } from '../../../../scripts/free-ports.ts'
+import { Home } from './processes.node.ts'
 import type { Server } from './processes.node.ts'
 import { RawSocket } from './raw-socket.node.ts'
 

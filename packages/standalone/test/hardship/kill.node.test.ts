@@ -20,7 +20,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Found, QueueRange } from './history.ts'
 import { brokenPromises, idOf, skipped } from './history.ts'
 import { GROUP, isSubscribed, Load, TOPICS } from './load.node.ts'
-import { freePort, Home } from './processes.node.ts'
+import { freePort } from '../../../../scripts/free-ports.ts'
+import { Home } from './processes.node.ts'
 import type { Server } from './processes.node.ts'
 
 /** As the requirement has it; more for a long night: KILL_CYCLES=1000. */

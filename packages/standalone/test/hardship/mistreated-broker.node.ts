@@ -3,7 +3,8 @@ import { decodeRecords, PULL_FLAG, PullMessage, SendBatchMessage, SendMessage } 
 import type { AnyCommand, Frame, StoredMessage } from '@skylarkmq/remoting/protocol'
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
 import { Neighbour } from './neighbour.node.ts'
-import { freePort, Home } from './processes.node.ts'
+import { freePort } from '../../../../scripts/free-ports.ts'
+import { Home } from './processes.node.ts'
 import type { Server } from './processes.node.ts'
 import { RawSocket } from './raw-socket.node.ts'
 

@@ -7,7 +7,8 @@ import { decodeTopicRoute, GetRouteinfoByTopic, ResponseCode } from '@skylarkmq/
 import { silentLog } from '@skylarkmq/runtime'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { freePort, Home } from './processes.node.ts'
+import { freePort } from '../../../../scripts/free-ports.ts'
+import { Home } from './processes.node.ts'
 import type { Server } from './processes.node.ts'
 
 const { clock, ...rest } = nodeRuntime({ log: silentLog })

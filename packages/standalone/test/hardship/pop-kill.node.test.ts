@@ -12,7 +12,8 @@ import {
 import { silentLog } from '@skylarkmq/runtime'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { Home, freePort } from './processes.node.ts'
+import { freePort } from '../../../../scripts/free-ports.ts'
+import { Home } from './processes.node.ts'
 
 const runtime = nodeRuntime({ log: silentLog })
 const MESSAGES = 120

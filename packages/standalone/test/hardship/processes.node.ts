@@ -3,14 +3,10 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const BIN = join(import.meta.dirname, '../../../../distribution/bin')
-/** Below the ports that the system gives to clients: a client that dials a dead server must not meet itself. */
-const FIRST_PORT = 20_000
-const PORTS = 10_000
 const KEPT_OUTPUT = 4_000_000
 
 export interface Ended {
@@ -138,20 +134,5 @@ export class Home {
   async dispose(): Promise<void> {
     await Promise.all(this.#servers.map((server) => server.end('SIGKILL')))
     rmSync(this.path, { recursive: true, force: true })
-  }
-}
-
-/** A port that nobody listens on, and that no client will be given. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = FIRST_PORT + Math.floor(Math.random() * PORTS)
-    const server = createServer()
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false))
-      server.listen(port, '127.0.0.1', () => resolve(true))
-    })
-    if (!isFree) continue
-    await once(server.close(), 'close')
-    return port
   }
 }

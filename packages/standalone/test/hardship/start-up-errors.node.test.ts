@@ -5,7 +5,8 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { freePort, Home } from './processes.node.ts'
+import { freePort } from '../../../../scripts/free-ports.ts'
+import { Home } from './processes.node.ts'
 import type { Server } from './processes.node.ts'
 
 let home: Home

@@ -2,7 +2,8 @@
 import { decodeRecords, GetMaxOffset, GetRouteinfoByTopic, PULL_FLAG, PullMessage, SendMessage } from '@skylarkmq/remoting/protocol'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { Neighbour } from './neighbour.node.ts'
-import { freePort, Home } from './processes.node.ts'
+import { freePort } from '../../../../scripts/free-ports.ts'
+import { Home } from './processes.node.ts'
 import type { Server } from './processes.node.ts'
 import { RawSocket, requestFrame } from './raw-socket.node.ts'
 

@@ -1,0 +1,35 @@
+/** Ports for the servers of a test, below those that the system gives to clients: nobody is handed one between the look and the listen. */
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+
+const FIRST_PORT = 10_000
+const PORTS = 20_000
+/** A broker of Apache's also listens two below (VIP) and one above (HA) its port. */
+const BELOW = 2
+const ABOVE = 1
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer()
+  const free = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, () => resolve(true))
+  })
+  if (free) await once(server.close(), 'close')
+  return free
+}
+
+/** A port that nobody listens on, nor on its neighbours. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = FIRST_PORT + (BELOW + ABOVE + 1) * Math.floor(Math.random() * (PORTS / (BELOW + ABOVE + 1)))
+    const block = Array.from({ length: BELOW + ABOVE + 1 }, (_, i) => port - BELOW + i)
+    if ((await Promise.all(block.map(isFree))).every(Boolean)) return port
+  }
+}
+
+/** So many that are not each other's neighbours. */
+export async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>()
+  while (ports.size < count) ports.add(await freePort())
+  return [...ports]
+}
