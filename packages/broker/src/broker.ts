@@ -18,6 +18,7 @@ import { HOUSEKEEPING_MS, forgetConnection, keepHouse } from './housekeeping.ts'
 import { ConsumerOffsets } from './offsets/consumer-offsets.ts'
 import { brokerFigures } from './operate/figures.ts'
 import { Counters, SAMPLE_MS } from './operate/counters.ts'
+import { MatchingLag } from './operate/matching-lag.ts'
 import { ExpiryHurry } from './operate/maintenance.ts'
 import { retentionHours, storeOptions } from './store-options.ts'
 import { HeldPulls } from './pull/held-pulls.ts'
@@ -42,8 +43,8 @@ export interface Broker {
   /** What clients are told to connect to: `host:port`. */
   readonly address: string
   readonly store: MessageStore
-  /** What a monitor reads, computed now. */
-  figures(): Iterable<Figure>
+  /** What a monitor reads, computed now; what takes long is as of some seconds ago. */
+  figures(): Promise<Iterable<Figure>>
   /** Why it should get no traffic now; empty when it is ready. */
   unready(): readonly string[]
   /**
@@ -134,7 +135,7 @@ class RunningBroker implements Broker {
   readonly #runtime: Runtime
   readonly #settings: Settings
   readonly #metadata: MetadataStore
-  readonly #parts: BrokerParts
+  readonly #parts: BrokerParts & { readonly matchingLag: MatchingLag }
   readonly #stops: (() => void | Promise<void>)[] = []
   #registration: Registration | undefined
   #closed: Promise<void> | undefined
@@ -180,7 +181,7 @@ class RunningBroker implements Broker {
       timers: new TimerService({ store, timerIndex, clock, log, topics, settings }),
     }
     const services = { transactions: new TransactionService(parts), pop: new PopService(parts), topicRoutes: new TopicRoutes(parts) }
-    this.#parts = { ...parts, ...makeGuards(parts), ...services }
+    this.#parts = { ...parts, ...makeGuards(parts), ...services, matchingLag: new MatchingLag(parts) }
     addSystemTopics(topics, config, config.brokerName, delayLevelsMs.length)
     const recovered = topics.recover(store.queues(), CLIENT_QUEUES)
     followCompaction(topics, store)
@@ -268,7 +269,8 @@ class RunningBroker implements Broker {
     this.#parts.reachability.start(client, this.address, parseNamesrvAddr(config.namesrvAddr))
   }
 
-  figures(): Iterable<Figure> {
+  async figures(): Promise<Iterable<Figure>> {
+    await this.#parts.matchingLag.refresh()
     return brokerFigures(this.#parts)
   }
 

@@ -75,7 +75,7 @@ describe('how far groups are', () => {
 
   test('a monitor reads the lag and the age of what waits', async () => {
     await scene.world.run(60_000)
-    const figures = [...scene.broker.figures()]
+    const figures = [...(await scene.world.until(scene.broker.figures()))]
     const of = (name: string) => figures.filter((f) => f.name === name && f.labels?.['consumer_group'] === 'slow').map(({ value }) => value)
     expect(of('rocketmq_consumer_lag_messages')).toEqual([3])
     expect(of('rocketmq_consumer_inflight_messages')).toEqual([0])

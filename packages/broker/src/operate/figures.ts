@@ -5,12 +5,14 @@ import type { GroupConfigs } from '../groups/group-configs.ts'
 import type { ProducerGroups } from '../groups/producer-groups.ts'
 import { statsOfGroup } from '../processors/stats-admin.ts'
 import type { LagDeps } from './lag-of-all.ts'
+import type { MatchingLag } from './matching-lag.ts'
 import type { RuntimeInfoDeps } from './runtime-info.ts'
 
 export interface FigureDeps extends LagDeps, RuntimeInfoDeps {
   readonly groupConfigs: GroupConfigs
   readonly consumers: ConsumerGroups
   readonly producers: ProducerGroups
+  readonly matchingLag: MatchingLag
 }
 
 /** Rows of one kind in one answer, at most: a broker with a hundred thousand queues must not stop for its monitor. */
@@ -18,7 +20,7 @@ const MOST_ROWS = 10_000
 
 /**
  * What a monitor reads: the names are those of RocketMQ 5 (`BrokerMetricsConstant`, `DefaultStoreMetricsConstant`) where it has one.
- * All is computed when it is asked for; a send or a pull pays nothing.
+ * All is computed when it is asked for; a send or a pull pays nothing. `matchingLag` is refreshed by whoever asks.
  */
 export function* brokerFigures(deps: FigureDeps): Generator<Figure> {
   const { store, clock, settings, heldPulls } = deps
@@ -95,6 +97,15 @@ function* lags(deps: FigureDeps, common: Readonly<Record<string, string>>): Gene
       const latency = Number.isFinite(oldestMs) ? Math.max(0, deps.clock.now() - oldestMs) : 0
       yield { name: 'rocketmq_messages_out_total', kind: 'counter', help: 'messages that a group has committed', value: consumed, labels }
       yield { name: 'rocketmq_consumer_lag_messages', kind: 'gauge', help: 'messages that a group has not committed', value: lag, labels }
+      const matching = deps.matchingLag.of(groupName, topic, lag)
+      yield {
+        name: 'skylark_consumer_matching_lag_messages',
+        kind: 'gauge',
+        help: "of these, what the group's filter wants",
+        value: matching,
+        labels,
+      }
+      yield { name: 'rocketmq_consumer_ready_messages', kind: 'gauge', help: 'not pulled yet', value: lag - inflight, labels }
       yield { name: 'rocketmq_consumer_inflight_messages', kind: 'gauge', help: 'pulled and not committed', value: inflight, labels }
       yield { name: 'rocketmq_consumer_lag_latency', kind: 'gauge', help: 'age of the oldest waiting message, ms', value: latency, labels }
     }

@@ -11,7 +11,7 @@ import { PROMETHEUS_TYPE, prometheusText } from './prometheus.ts'
 
 export interface Observed {
   readonly name: string
-  figures(): Iterable<Figure>
+  figures(): Iterable<Figure> | Promise<Iterable<Figure>>
   unready(): readonly string[]
 }
 
@@ -40,9 +40,10 @@ export async function startObserver(observed: Observed, options: ObserverOptions
   // Bodies say nothing here: parameters are in the query.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null, undefined))
-  app.get('/metrics', (_request, reply) =>
-    reply.type(PROMETHEUS_TYPE).send(prometheusText([...observed.figures(), ...(options.figures?.() ?? [])])),
-  )
+  app.get('/metrics', async (_request, reply) => {
+    const figures = await observed.figures()
+    return reply.type(PROMETHEUS_TYPE).send(prometheusText([...figures, ...(options.figures?.() ?? [])]))
+  })
   app.get('/health/live', () => ({ status: 'up', server: observed.name }))
   app.get('/health/ready', (_request, reply) => {
     const reasons = observed.unready()
