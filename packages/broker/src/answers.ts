@@ -24,5 +24,12 @@ export const groupMissing = (group: string): Refusal =>
     `subscription group [${plain(group)}] does not exist; create it with: mqadmin updateSubGroup -g NAME -c CLUSTER`,
   )
 
+/** UPDATE_AND_GET_GROUP_FORBIDDEN took the topic away from the group. */
+export const groupForbidden = (group: string, topic: string): Refusal =>
+  refuse(
+    'NO_PERMISSION',
+    `the consumer group[${plain(group)}] is forbidden for topic[${plain(topic)}]; an operator set it so (updateAndGetGroupReadForbidden with readable=true undoes it)`,
+  )
+
 /** As `shown`, without the quotes: for remarks that have Apache's brackets. */
 export const plain = (value: string): string => shown(value).slice(1, -1)

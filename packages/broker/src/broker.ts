@@ -10,6 +10,7 @@ import { ScheduleService } from './delay/schedule-service.ts'
 import { DeliveryJournal } from './explain/delivery-journal.ts'
 import { makeGuards } from './guard/guards.ts'
 import { ConsumerGroups } from './groups/consumer-groups.ts'
+import { ForbiddenTopics } from './groups/forbidden-topics.ts'
 import { GroupConfigs } from './groups/group-configs.ts'
 import { ProducerGroups } from './groups/producer-groups.ts'
 import { QueueLocks } from './groups/queue-locks.ts'
@@ -167,6 +168,7 @@ class RunningBroker implements Broker {
       uniqueId: createUniqueIds({ clock, random, host: config.brokerIP1 }),
       topics,
       groupConfigs,
+      forbidden: new ForbiddenTopics(metadata),
       groups: groupConfigs,
       consumers,
       journal: new DeliveryJournal(clock, consumers),

@@ -2,11 +2,12 @@ import { isReadable } from '@skylarkmq/remoting/protocol'
 import type { SubscriptionGroupConfig, TopicConfig } from '@skylarkmq/remoting/protocol'
 import type { Clock } from '@skylarkmq/runtime'
 import type { EntryFilter } from '@skylarkmq/store'
-import { groupMissing, plain, refuse, topicMissing } from '../answers.ts'
+import { groupForbidden, groupMissing, plain, refuse, topicMissing } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
 import type { Settings } from '../config.ts'
 import type { SqlFilter } from '../filter/sql-filter.ts'
 import type { ConsumerGroups } from '../groups/consumer-groups.ts'
+import type { ForbiddenTopics } from '../groups/forbidden-topics.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
 import { isTagExpression } from '../groups/subscriptions.ts'
 import type { Compensations, FilterCache } from '../groups/subscriptions.ts'
@@ -16,6 +17,7 @@ import type { TopicConfigs } from '../topics/topic-configs.ts'
 export interface PopCheckDeps {
   readonly topics: TopicConfigs
   readonly groupConfigs: GroupConfigs
+  readonly forbidden: ForbiddenTopics
   readonly consumers: ConsumerGroups
   readonly compensations: Compensations
   readonly filters: FilterCache
@@ -65,6 +67,7 @@ export function acceptTarget(deps: PopCheckDeps, { consumerGroup, topic: topicNa
   if (group === undefined) return groupMissing(consumerGroup)
   if (!group.consumeEnable)
     return refuse('NO_PERMISSION', `subscription group no permission, ${plain(consumerGroup)}: its setting consumeEnable is false`)
+  if (!deps.forbidden.isReadable(consumerGroup, topicName)) return groupForbidden(consumerGroup, topicName)
   return { group, topic }
 }
 

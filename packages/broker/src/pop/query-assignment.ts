@@ -18,7 +18,12 @@ export interface AssignmentDeps {
   readonly topicRoutes: TopicRoutes
 }
 
-const rowOf = (topic: string, group: string): string => `messageRequestMode:${topic}@${group}`
+const ROW_PREFIX = 'messageRequestMode:'
+const rowOf = (topic: string, group: string): string => `${ROW_PREFIX}${topic}@${group}`
+
+/** All that were set. */
+export const requestModes = (metadata: MetadataStore): RequestModeBody[] =>
+  [...metadata.entries('kv')].filter(([key]) => key.startsWith(ROW_PREFIX)).map(([, text]) => JSON.parse(text) as RequestModeBody)
 
 /** SET_MESSAGE_REQUEST_MODE (RocketMQ 5.3 `QueryAssignmentProcessor#setMessageRequestMode`). */
 export function setMessageRequestMode({ topics, groupConfigs, metadata }: AssignmentDeps) {

@@ -5,6 +5,7 @@ import { SUCCESS, groupMissing, plain, refuse } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
 import { alterAttributes, isRefusedChange } from '../attributes.ts'
 import type { Settings } from '../config.ts'
+import type { ForbiddenTopics } from '../groups/forbidden-topics.ts'
 import { GROUP_ATTRIBUTES } from '../groups/group-attributes.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
 import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
@@ -15,6 +16,7 @@ export interface GroupAdminDeps {
   readonly settings: Settings
   readonly offsets: ConsumerOffsets
   readonly startPins: StartPins
+  readonly forbidden: ForbiddenTopics
 }
 
 export function updateGroup(deps: GroupAdminDeps) {
@@ -43,21 +45,22 @@ export function changedGroup(
   return isRefusedChange(attributes) ? attributes : { ...config, attributes }
 }
 
-export function deleteGroup({ groupConfigs, offsets, startPins }: GroupAdminDeps) {
+export function deleteGroup({ groupConfigs, offsets, startPins, forbidden }: GroupAdminDeps) {
   return ({ groupName, cleanOffset }: RequestOf<typeof DeleteSubscriptiongroup>): Reply<never> => {
     if (isSystemGroup(groupName)) return refuse('INVALID_PARAMETER', `the group ${plain(groupName)} belongs to the system and stays`)
     if (!groupConfigs.delete(groupName)) return groupMissing(groupName)
     if (cleanOffset) offsets.deleteGroup(groupName)
     startPins.deleteGroup(groupName)
+    forbidden.deleteGroup(groupName)
     return SUCCESS
   }
 }
 
-export function getAllGroups({ groupConfigs }: GroupAdminDeps) {
+export function getAllGroups({ groupConfigs, forbidden }: GroupAdminDeps) {
   return (): Reply<never> => {
     const groups = [...groupConfigs.all()]
     const table = Object.fromEntries(groups.map((config) => [config.groupName, config]))
-    const body = encodeJson({ dataVersion: groupConfigs.version, forbiddenTable: {}, subscriptionGroupTable: table })
+    const body = encodeJson({ dataVersion: groupConfigs.version, forbiddenTable: forbidden.table(), subscriptionGroupTable: table })
     return { code: 0, ext: { totalGroupNum: String(groups.length) }, body }
   }
 }

@@ -2,12 +2,13 @@ import { PULL_FLAG, ResponseCode, isReadable } from '@skylarkmq/remoting/protoco
 import type { PullMessage, RequestOf, ResponseOf, SubscriptionGroupConfig, TopicConfig } from '@skylarkmq/remoting/protocol'
 import type { Reply, RequestContext, ServerConnection } from '@skylarkmq/remoting'
 import type { EntryFilter, MessageStore, ReadResult } from '@skylarkmq/store'
-import { groupMissing, plain, refuse, shown, topicMissing } from '../answers.ts'
+import { groupForbidden, groupMissing, plain, refuse, shown, topicMissing } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
 import type { Settings } from '../config.ts'
 import type { DeliveryJournal } from '../explain/delivery-journal.ts'
 import type { SqlFilter } from '../filter/sql-filter.ts'
 import type { ConsumerGroups } from '../groups/consumer-groups.ts'
+import type { ForbiddenTopics } from '../groups/forbidden-topics.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
 import { isTagExpression } from '../groups/subscriptions.ts'
 import type { Compensations, FilterCache } from '../groups/subscriptions.ts'
@@ -24,6 +25,7 @@ export interface PullDeps {
   readonly store: MessageStore
   readonly topics: TopicConfigs
   readonly groupConfigs: GroupConfigs
+  readonly forbidden: ForbiddenTopics
   readonly consumers: ConsumerGroups
   readonly compensations: Compensations
   readonly filters: FilterCache
@@ -114,6 +116,7 @@ function acceptPull(deps: PullDeps, header: PullHeader, code: number): AcceptedP
       `queueId[${queueId}] is illegal, topic:[${plain(topicName)}] has the read queues 0 to ${topic.readQueueNums - 1}`,
     )
   }
+  if (!deps.forbidden.isReadable(consumerGroup, topicName)) return groupForbidden(consumerGroup, topicName)
   const subscription = subscriptionOf(deps, header, group)
   return isRefused(subscription) ? subscription : { group, topic, filter: subscription }
 }

@@ -91,7 +91,7 @@ export class CheckBack {
     if (this.#transactions.isEnding(half.offset) || (await this.#transactions.settleInterrupted(half))) return 'next'
     // Below zero when the wall clock was set back: then it is asked rather than left for hours.
     const age = clock.now() - half.stored.storeTimestamp
-    const checks = Math.max(log.checks(half.offset), checksIn(half))
+    const checks = log.checks(half.offset) ?? checksIn(half)
     if (checks >= transactionCheckMax || age > fileReservedTime * HOUR_MS) {
       trace.warn('a transaction that nobody ended is put aside in TRANS_CHECK_MAX_TIME_TOPIC', {
         ...described(half),

@@ -78,8 +78,16 @@ export const committed = (half: HalfMessage, storeHost: Uint8Array): MessageToSt
 export const discarded = (half: HalfMessage, checks: number, storeHost: Uint8Array): MessageToStore =>
   copyOf(half, TRANS_CHECK_MAX_TIME_TOPIC, 0, SYS_FLAG.TRANSACTION_NONE, storeHost, withChecks(half, checks))
 
+/** What was put aside, as it waits again: it names the message that it was made of. */
+export const resumed = (aside: StoredMessage, storeHost: Uint8Array): MessageToStore => {
+  const from = { stored: aside, physicalOffset: aside.physicalOffset }
+  return copyOf(from, HALF_TOPIC, HALF_QUEUE, SYS_FLAG.TRANSACTION_NONE, storeHost, withChecks(from, 0))
+}
+
+type CopiedFrom = Pick<HalfMessage, 'stored' | 'physicalOffset'>
+
 function copyOf(
-  half: HalfMessage,
+  half: CopiedFrom,
   topic: string,
   queueId: number,
   transaction: number,
@@ -103,7 +111,7 @@ function copyOf(
   }
 }
 
-function withChecks(half: HalfMessage, checks: number): string {
+function withChecks(half: CopiedFrom, checks: number): string {
   const properties = new Map(half.stored.properties)
   properties.set(PROPERTY.TRANSACTION_CHECK_TIMES, String(checks))
   return formatProperties(properties)

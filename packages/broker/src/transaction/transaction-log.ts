@@ -80,8 +80,9 @@ export class TransactionLog {
     this.#doubtful.add(offset)
   }
 
-  checks(offset: number): number {
-    return this.#checks.get(offset) ?? 0
+  /** Undefined before the first check of this broker: then it counts what the message says. */
+  checks(offset: number): number | undefined {
+    return this.#checks.get(offset)
   }
 
   countCheck(offset: number, checks: number): void {

@@ -1,5 +1,5 @@
-import { PROPERTY, SYS_FLAG, TRANS_CHECK_MAX_TIME_TOPIC, decodeRecord } from '@skylarkmq/remoting/protocol'
-import type { EndTransaction, RequestOf } from '@skylarkmq/remoting/protocol'
+import { HALF_TOPIC, PROPERTY, SYS_FLAG, TRANS_CHECK_MAX_TIME_TOPIC, decodeRecord } from '@skylarkmq/remoting/protocol'
+import type { EndTransaction, RequestOf, StoredMessage } from '@skylarkmq/remoting/protocol'
 import type { Reply } from '@skylarkmq/remoting'
 import type { AppendResult, MessageStore, MessageToStore } from '@skylarkmq/store'
 import { SUCCESS, plain, refuse, shown } from '../answers.ts'
@@ -14,7 +14,7 @@ import type { TransactionLogDeps } from './transaction-log.ts'
 import { TransactionLog } from './transaction-log.ts'
 import { CheckBack } from './check-back.ts'
 import type { ProducerGroups } from '../groups/producer-groups.ts'
-import { committed, discarded, readHalfMessage } from './half-message.ts'
+import { HALF_QUEUE, committed, discarded, halfMessageOf, readHalfMessage, resumed } from './half-message.ts'
 import type { HalfMessage } from './half-message.ts'
 
 export interface TransactionDeps extends TransactionLogDeps {
@@ -23,6 +23,8 @@ export interface TransactionDeps extends TransactionLogDeps {
   readonly settings: Settings
   readonly producers: ProducerGroups
 }
+
+const NOTHING_TO_RESUME = `Put message back to ${HALF_TOPIC} failed. It is no half message that waits or was put aside in ${TRANS_CHECK_MAX_TIME_TOPIC}: its transaction has ended`
 
 /** Copies of one key that a search for a commit looks at: the newest. */
 const SAME_KEY = 64
@@ -89,6 +91,43 @@ export class TransactionService {
     })
   }
 
+  /**
+   * An operator has the producer asked again, from the first check on (RocketMQ 5.3 `AdminBrokerProcessor#resumeCheckHalfMessage`): of a
+   * message that waits, or one that was put aside because nobody could say. That one waits once more, however often it is resumed.
+   */
+  async resume(message: StoredMessage): Promise<Reply<never>> {
+    const half = halfMessageOf(message)
+    if (half !== undefined && this.log.isOpen(half.offset)) {
+      this.log.countCheck(half.offset, 0)
+      return SUCCESS
+    }
+    const asideAt = half === undefined ? message.physicalOffset : this.#find(half, TRANS_CHECK_MAX_TIME_TOPIC)
+    const aside = asideAt === undefined ? undefined : this.#read(asideAt)
+    if (asideAt === undefined || aside?.topic !== TRANS_CHECK_MAX_TIME_TOPIC) return refuse('ILLEGAL_OPERATION', NOTHING_TO_RESUME)
+    return this.#alone(-1 - asideAt, async () => {
+      const again = this.#resumedFrom(asideAt)
+      if (again !== undefined) return this.resume(again.stored)
+      const first = readHalfMessage(this.#deps.store, aside.preparedTransactionOffset)
+      const isSound = halfMessageOf({ ...aside, topic: HALF_TOPIC, queueId: HALF_QUEUE }) !== undefined
+      if (!isSound || (first !== undefined && this.#commitOf(first) !== undefined)) return refuse('ILLEGAL_OPERATION', NOTHING_TO_RESUME)
+      const refused = refusalOf(await this.#append(resumed(aside, this.#deps.storeHost), true))
+      if (refused === undefined) return SUCCESS
+      return { ...refused, remark: `Put message back to ${HALF_TOPIC} failed. ${refused.remark}` }
+    })
+  }
+
+  /** The half message that was made of one that was put aside. */
+  #resumedFrom(asideAt: number): HalfMessage | undefined {
+    const transactionId = this.#read(asideAt)?.properties.get(PROPERTY.UNIQ_KEY) ?? ''
+    const at = this.#find({ transactionId, physicalOffset: asideAt }, HALF_TOPIC)
+    return at === undefined ? undefined : readHalfMessage(this.#deps.store, at)
+  }
+
+  #read(physicalOffset: number): StoredMessage | undefined {
+    const record = this.#deps.store.readRecordAt(physicalOffset)
+    return record === undefined ? undefined : decodeRecord(record)
+  }
+
   /** True when a crash came between the commit and its op message; then that is added. */
   async settleInterrupted(half: HalfMessage): Promise<boolean> {
     if (!this.log.mayBeCommitted(half.offset) || this.#commitOf(half) === undefined) return false
@@ -113,7 +152,11 @@ export class TransactionService {
   /** A message that was put aside unended is still there: a commit that comes at last is not lost. */
   async #commitLate(half: HalfMessage): Promise<Reply<never>> {
     if (this.#commitOf(half) !== undefined) return SUCCESS
-    if (this.#find(half, TRANS_CHECK_MAX_TIME_TOPIC) !== undefined) return (await this.#deliver(half)) ?? SUCCESS
+    const aside = this.#find(half, TRANS_CHECK_MAX_TIME_TOPIC)
+    if (aside !== undefined) {
+      const again = this.#resumedFrom(aside)
+      return again === undefined ? ((await this.#deliver(half)) ?? SUCCESS) : this.commit(again)
+    }
     return refuse('ILLEGAL_OPERATION', `transaction ${shown(half.transactionId)} was rolled back already; it cannot be committed any more`)
   }
 
@@ -157,13 +200,15 @@ export class TransactionService {
   }
 
   /** Where the copy of this very half message lies in another topic. */
-  #find(half: HalfMessage, topic: string, transaction: number = SYS_FLAG.TRANSACTION_NONE): number | undefined {
-    const { store } = this.#deps
-    return store
+  #find(
+    half: Pick<HalfMessage, 'transactionId' | 'physicalOffset'>,
+    topic: string,
+    transaction: number = SYS_FLAG.TRANSACTION_NONE,
+  ): number | undefined {
+    return this.#deps.store
       .queryByKey(topic, half.transactionId, { max: SAME_KEY, beginMs: 0, endMs: Number.MAX_SAFE_INTEGER })
       .find((physicalOffset) => {
-        const record = store.readRecordAt(physicalOffset)
-        const message = record === undefined ? undefined : decodeRecord(record)
+        const message = this.#read(physicalOffset)
         return (
           message?.topic === topic &&
           message.preparedTransactionOffset === half.physicalOffset &&

@@ -181,6 +181,13 @@ export {
   WipeWritePermOfBroker,
 } from './commands/index.ts'
 export {
+  GetAllMessageRequestMode,
+  QueryCorrectionOffset,
+  QuerySubscriptionByConsumer,
+  ResumeCheckHalfMessage,
+  UpdateAndGetGroupForbidden,
+} from './commands/intervene.ts'
+export {
   CleanExpiredConsumequeue,
   CleanUnusedTopic,
   DeleteExpiredCommitlog,

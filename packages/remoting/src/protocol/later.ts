@@ -6,6 +6,24 @@ interface Part {
 
 const PARTS: readonly Part[] = [
   {
+    what: 'what RocketMQ 5 has given up',
+    codes: {
+      13: 'QUERY_BROKER_OFFSET',
+      22: 'GET_TOPIC_CONFIG_LIST',
+      23: 'GET_TOPIC_NAME_LIST',
+      27: 'TRIGGER_DELETE_FILES',
+      47: 'GET_CLIENT_CONFIG',
+      209: 'SUSPEND_CONSUMER',
+      210: 'RESUME_CONSUMER',
+      211: 'RESET_CONSUMER_OFFSET_IN_CONSUMER',
+      212: 'RESET_CONSUMER_OFFSET_IN_BROKER',
+      213: 'ADJUST_CONSUMER_THREAD_POOL',
+      214: 'WHO_CONSUME_THE_MESSAGE',
+      301: 'REGISTER_FILTER_SERVER',
+      302: 'REGISTER_MESSAGE_FILTER_CLASS',
+    },
+  },
+  {
     what: 'high availability',
     codes: {
       905: 'NOTIFY_MIN_BROKER_ID_CHANGE',

@@ -1,6 +1,7 @@
 export * from './admin.ts'
 export * from './group.ts'
 export * from './guard.ts'
+export * from './intervene.ts'
 export * from './namesrv.ts'
 export * from './operate.ts'
 export * from './pop.ts'
