@@ -36,13 +36,11 @@ async function lagOf(group: string): Promise<{ readonly waiting: number; readonl
 /** Straight into the store: many, and with properties of their own. */
 function store(count: number, propertiesOf: (i: number) => Record<string, string>): void {
   const host = new Uint8Array(hostToBytes('10.0.0.9', 1))
+  const plain = { topic: 'orders', queueId: 0, flag: 0, sysFlag: 0, bornTimestamp: 0, bornHost: host, storeHost: host, reconsumeTimes: 0 }
+  const body = new Uint8Array(1)
   for (let i = 0; i < count; i++) {
-    const message = {
-      ...{ topic: 'orders', queueId: 0, flag: 0, sysFlag: 0, bornTimestamp: 0, bornHost: host, storeHost: host, reconsumeTimes: 0 },
-      preparedTransactionOffset: 0,
-      body: new Uint8Array(1),
-      properties: Buffer.from(formatProperties(Object.entries(propertiesOf(i)))),
-    }
+    const properties = Buffer.from(formatProperties(Object.entries(propertiesOf(i))))
+    const message = Object.assign({ preparedTransactionOffset: 0, body, properties }, plain)
     scene.broker.store.append(message, false, () => {})
     if (i % 100 === 99) scene.broker.store.commitTurn()
   }
