@@ -3,11 +3,16 @@ import type { Broker, BrokerConfig } from '@skylarkmq/broker'
 import { createClient } from '@skylarkmq/client'
 import type { AllocationStrategy, Client } from '@skylarkmq/client'
 import { startNamesrv } from '@skylarkmq/namesrv'
+import type { StoredMessage } from '@skylarkmq/remoting/protocol'
 import type { Disk, Runtime } from '@skylarkmq/runtime'
 import { World } from '@skylarkmq/runtime/sim'
 import type { SimNode } from '@skylarkmq/runtime/sim'
 import type { StoreOptions } from '@skylarkmq/store'
+import { storedOf } from './evidence.ts'
 import { History } from './history.ts'
+import type { LostRecord } from './history.ts'
+import { changedRecords, logFiles, recordWith } from './lost-records.ts'
+import { COMMIT_LOG, STORE_PATH } from './paths.ts'
 import { SimMetadata } from './sim-metadata.ts'
 import { trappedDisk } from './trapped-disk.ts'
 
@@ -34,7 +39,6 @@ export interface Plants {
   readonly allocation?: AllocationStrategy
 }
 
-export const STORE_PATH = '/store'
 const DELAY_LEVELS = '1s 2s 3s 5s 10s 20s'
 const DELAY_LEVELS_MS = [1000, 2000, 3000, 5000, 10_000, 20_000]
 const NAMESRV_PORT = 9876
@@ -52,6 +56,8 @@ export interface BrokerNode {
   life: number
   failedStarts: number
   lastError: string | undefined
+  /** Up to where its log was synced, as it was told when it died last. */
+  syncedTo: number
   /** Beginnings and ends of writes until the trap springs; negative: it is not set. */
   momentsLeft: number
   /** What the trap does, once. */
@@ -206,13 +212,36 @@ export class Cluster {
   }
 
   #die(target: BrokerNode, how: 'power-loss' | 'kill', detail: string): void {
+    target.syncedTo = target.broker?.store.flushedOffset ?? target.syncedTo
     target.isUp = false
     target.broker = undefined
     target.momentsLeft = -1
     target.metadata.died()
-    if (how === 'power-loss') this.world.crash(target.name)
-    else this.world.kill(target.name)
     this.history.fault(how, target.name, detail)
+    if (how === 'kill') {
+      this.world.kill(target.name)
+      return
+    }
+    const disk = this.world.diskOf(target.name)
+    const before = logFiles(disk)
+    this.world.crash(target.name)
+    for (const message of changedRecords(before, logFiles(disk))) this.#loses(target, message, 'power-loss')
+  }
+
+  /** Rot, in a log that nobody uses now. */
+  flipBit(name: string, file: string, at: number): void {
+    const disk = this.world.diskOf(name)
+    const position = Number(file) + at
+    const hit = recordWith(logFiles(disk), position)
+    disk.flipBit(`${COMMIT_LOG}/${file}`, at)
+    this.history.fault('bit-flip', name, String(position))
+    if (hit !== undefined) this.#loses(this.#broker(name), hit, 'bit-flip')
+  }
+
+  #loses({ name, syncedTo }: BrokerNode, message: StoredMessage, cause: LostRecord['cause']): void {
+    const { topic, queueId, queueOffset, id, retryOf } = storedOf(name, message.topic, message)
+    const position = message.physicalOffset
+    this.history.loses({ cause, brokerName: name, topic, queueId, queueOffset, position, id, retryOf, wasSynced: position < syncedTo })
   }
 
   /** Stops it as an operator would. */
@@ -251,6 +280,7 @@ const newBrokerNode = (name: string): BrokerNode => ({
   life: 0,
   failedStarts: 0,
   lastError: undefined,
+  syncedTo: 0,
   momentsLeft: -1,
   trap: 'kill',
 })

@@ -87,7 +87,7 @@ export async function readQueue(
   return messages
 }
 
-function storedOf(brokerName: string, topic: string, message: StoredMessage): Stored {
+export function storedOf(brokerName: string, topic: string, message: StoredMessage): Stored {
   const { properties, body, queueId, queueOffset } = message
   const id = idIn(body)
   const original = properties.get(PROPERTY.RETRY_TOPIC)

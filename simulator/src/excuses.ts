@@ -1,6 +1,10 @@
+import { dlqTopic, SCHEDULE_TOPIC } from '@skylarkmq/remoting/protocol'
+import type { ClusterPlan } from './cluster.ts'
 import type { Evidence, Stored } from './evidence.ts'
 import { handledKey } from './history.ts'
-import type { Fault, History, Sent } from './history.ts'
+import type { Fault, History, LostRecord, Sent } from './history.ts'
+
+type Flush = ClusterPlan['flush']
 
 /** Asynchronous flush promises nothing over a power loss about what was acknowledged so shortly before. */
 const ASYNC_FLUSH_MS = 2000
@@ -8,22 +12,41 @@ const ASYNC_FLUSH_MS = 2000
 const SLOW_ASYNC_FLUSH_MS = 30_000
 
 /** Why an acknowledged message may be gone; undefined when nothing excuses it. */
-export function excuseFor(sent: Sent, history: History, flush: 'sync' | 'async'): string | undefined {
-  if (sent.ack === undefined) return 'it was never acknowledged'
-  const { brokerName, atMs } = sent.ack
+export function excuseFor(sent: Sent, history: History, flush: Flush): string | undefined {
+  const { ack, id, topic } = sent
+  if (ack === undefined) return 'it was never acknowledged'
   if (sent.isShortLived) {
-    const deletion = history.deletions.find((each) => each.topic === sent.topic && (each.atMs > sent.atMs || !each.isDone))
+    const deletion = history.deletions.find((each) => each.topic === topic && (each.atMs > sent.atMs || !each.isDone))
     if (deletion !== undefined) return 'its topic was deleted'
   }
+  const isIt = (lost: LostRecord): boolean =>
+    lost.atMs >= ack.atMs &&
+    lost.brokerName === ack.brokerName &&
+    (sent.isDelayed
+      ? lost.topic === SCHEDULE_TOPIC
+      : lost.topic === topic && lost.queueId === ack.queueId && lost.queueOffset === ack.queueOffset)
+  return excuseIn(history.lostOf(id).filter(isIt), history, flush, ack.atMs)
+}
+
+/** Why a disk may have lost one of these records, written at `atMs`. */
+function excuseIn(lost: readonly LostRecord[], history: History, flush: Flush, atMs: number): string | undefined {
+  if (lost.some(({ cause }) => cause === 'bit-flip')) return 'a bit of its record was flipped'
   if (flush === 'sync') return undefined
-  const faults = history.faults.filter(({ node }) => node === brokerName)
-  const wasSlow = faults.some((fault) => fault.kind === 'slow-disk' && fault.atMs <= atMs + SLOW_ASYNC_FLUSH_MS)
+  return lost.some((each) => !each.wasSynced && wasTooSoon(history, each, atMs))
+    ? 'power was lost before the asynchronous flush'
+    : undefined
+}
+
+/** Whether the asynchronous flush could not yet have come to what was written at `atMs`. */
+function wasTooSoon(history: History, lost: LostRecord, atMs: number): boolean {
+  const faults = history.faults.filter(({ node, atMs: faultMs }) => node === lost.brokerName && faultMs <= lost.atMs)
+  const wasSlow = faults.some((fault) => fault.kind === 'slow-disk')
   const allowanceMs = wasSlow ? SLOW_ASYNC_FLUSH_MS : ASYNC_FLUSH_MS
-  if (faults.some(({ kind, atMs: lostMs }) => kind === 'power-loss' && lostMs >= atMs && aliveMs(faults, atMs, lostMs) < allowanceMs))
-    return 'power was lost before the asynchronous flush'
-  // A failed sync comes some time after it was ordered, and what it covered is gone with the next power loss, however late.
-  const failed = faults.find((fault) => fault.kind === 'sync-error' && atMs <= fault.atMs + 20_000 && atMs >= fault.atMs - allowanceMs)
-  return failed === undefined ? undefined : 'the asynchronous flush failed'
+  // After a failed sync nothing is flushed until the next start.
+  const hasFailed = faults.some(
+    (fault) => fault.kind === 'sync-error' && atMs <= fault.atMs + SLOW_ASYNC_FLUSH_MS && atMs >= fault.atMs - allowanceMs,
+  )
+  return hasFailed || aliveMs(faults, atMs, lost.atMs) < allowanceMs
 }
 
 /** How long the process ran between two moments. What it had not flushed when it was killed, nobody flushes before the next start. */
@@ -41,32 +64,43 @@ function aliveMs(faults: readonly Fault[], fromMs: number, toMs: number): number
   return sinceMs === undefined ? sum : sum + toMs - sinceMs
 }
 
-/** Whether the broker's queues may have lost their ends between two moments, so that offsets were given twice. */
-export const mayHaveShrunk = (history: History, flush: 'sync' | 'async', brokerName: string, fromMs: number, toMs: number): boolean =>
-  flush === 'async' &&
-  history.faults.some(({ node, kind, atMs }) => node === brokerName && kind === 'power-loss' && atMs >= fromMs && atMs <= toMs)
+/** Whether the message at a place of a queue was lost between two moments, so that the place was given to another. */
+export const wasLostAt = (
+  history: History,
+  place: Pick<Stored, 'brokerName' | 'topic' | 'queueId' | 'queueOffset'>,
+  fromMs: number,
+  toMs: number,
+): boolean => history.lostIn(place).some(({ queueOffset, atMs }) => queueOffset === place.queueOffset && atMs >= fromMs && atMs <= toMs)
 
 /** The number of records that rot may have taken from a broker. */
 export const bitFlips = (history: History, brokerName: string): number =>
   history.faults.filter(({ node, kind }) => node === brokerName && kind === 'bit-flip').length
 
-/** Why a group may leave out a message that a store holds; undefined when nothing excuses it. Only asynchronous flush has excuses. */
+/** Why a group may leave out a message that a store holds; undefined when nothing excuses it. */
 export function excuseForLeavingOut(
   { history, plan, stored }: Pick<Evidence, 'history' | 'plan' | 'stored'>,
   id: string,
   group: string,
 ): string | undefined {
+  const lost = history.lostOf(id)
+  const isOfGroup = ({ retryOf, topic }: LostRecord): boolean => topic === dlqTopic(group) || retryOf === undefined || retryOf === group
+  if (lost.some((each) => each.cause === 'bit-flip' && isOfGroup(each))) return 'a bit of a copy of it was flipped'
+  if (wasPlaceTaken({ history, stored }, id, group)) return 'the group had consumed another message at its place, which was lost'
   if (plan.flush !== 'async') return undefined
-  const handledMs = history.handledMs(group, id)
-  const isCopyLost = history.faults.some(
-    ({ kind, atMs }) => kind === 'power-loss' && handledMs.some((each) => each < atMs && atMs - each < SLOW_ASYNC_FLUSH_MS),
-  )
-  if (isCopyLost) return 'it was to be tried again, and power was lost before the asynchronous flush of its copy'
+  // A copy that waited for its time and came is another matter: it waits until the copy that came is safe.
+  const isCopy = (each: LostRecord): boolean =>
+    each.cause === 'power-loss' &&
+    !each.wasSynced &&
+    (each.topic === dlqTopic(group) || (each.topic === SCHEDULE_TOPIC && each.retryOf === group))
+  return lost.some(isCopy) ? 'it was to be tried again, and power was lost before the asynchronous flush of its copy' : undefined
+}
+
+/** Whether every place of a message in its topic had been another's, which is lost, and which the group had consumed. */
+function wasPlaceTaken({ history, stored }: Pick<Evidence, 'history' | 'stored'>, id: string, group: string): boolean {
   const topic = history.sent.get(id)?.topic
   const places = stored.filter((each) => each.id === id && each.topic === topic)
   const wasAnothers = (place: Stored): boolean =>
-    history.handled.get(handledKey({ group, ...place }))?.some((handled) => handled.id !== id) ?? false
+    wasLostAt(history, place, 0, Number.POSITIVE_INFINITY) &&
+    (history.handled.get(handledKey({ group, ...place }))?.some((handled) => handled.id !== id) ?? false)
   return places.length > 0 && places.every(wasAnothers)
-    ? 'the group had consumed another message at its place, which power loss took'
-    : undefined
 }

@@ -1,6 +1,6 @@
 import type { SeededRandom } from '@skylarkmq/runtime/sim'
 import type { Cluster } from './cluster.ts'
-import { STORE_PATH } from './cluster.ts'
+import { COMMIT_LOG } from './paths.ts'
 import type { Workload } from './workload.ts'
 import { GROUPS } from './workload.ts'
 
@@ -181,16 +181,13 @@ export class Faults {
    * takes to be in the platform's memory.
    */
   #flip(broker: string): void {
-    const { world, history, plan } = this.#cluster
     this.#cluster.endBroker(broker, 'kill')
-    const { disk } = world.node(broker)
-    const folder = `${STORE_PATH}/commitlog`
-    const names = disk.list(folder).filter((name) => /^\d{20}$/.test(name))
+    const names = this.#cluster.world
+      .diskOf(broker)
+      .list(COMMIT_LOG)
+      .filter((name) => /^\d{20}$/.test(name))
     for (const name of names.slice(0, -1)) {
-      if (!this.#random.chance(0.5)) continue
-      const position = this.#random.integer(plan.segmentBytes)
-      disk.flipBit(`${folder}/${name}`, position)
-      history.fault('bit-flip', broker, String(Number(name) + position))
+      if (this.#random.chance(0.5)) this.#cluster.flipBit(broker, name, this.#random.integer(this.#cluster.plan.segmentBytes))
     }
     this.#later(this.#random.between(100, 3000), () => this.#cluster.startBroker(broker))
   }

@@ -110,6 +110,22 @@ export interface Handled {
   readonly id: string
 }
 
+/** A record that a disk lost or spoilt, as it was before. */
+export interface LostRecord {
+  readonly atMs: number
+  readonly cause: 'power-loss' | 'bit-flip'
+  readonly brokerName: string
+  readonly topic: string
+  readonly queueId: number
+  readonly queueOffset: number
+  readonly position: number
+  readonly id: string | undefined
+  /** The group that was to try the message again. */
+  readonly retryOf: string | undefined
+  /** The broker had been told by its disk that it was safe. */
+  readonly wasSynced: boolean
+}
+
 export interface Line {
   readonly atMs: number
   readonly text: string
@@ -128,6 +144,16 @@ export interface Place {
 export const handledKey = ({ group, brokerName, topic, queueId, queueOffset }: Place): string =>
   `${group} ${brokerName} ${topic} ${queueId} ${queueOffset}`
 
+type Queue = Omit<Place, 'group' | 'queueOffset'>
+
+const queueKey = ({ brokerName, topic, queueId }: Queue): string => `${brokerName} ${topic} ${queueId}`
+
+function pushTo<T>(lists: Map<string, T[]>, key: string, item: T): void {
+  const list = lists.get(key)
+  if (list === undefined) lists.set(key, [item])
+  else list.push(item)
+}
+
 export class History {
   readonly sent = new Map<string, Sent>()
   readonly consumed: Consumption[] = []
@@ -139,6 +165,9 @@ export class History {
   readonly lines: Line[] = []
   readonly deletions: Deletion[] = []
   readonly overlaps: Overlap[] = []
+  readonly lost: LostRecord[] = []
+  readonly #lostById = new Map<string, LostRecord[]>()
+  readonly #lostPlaces = new Map<string, LostRecord[]>()
   readonly #working = new Map<string, { readonly member: string; readonly id: string }[]>()
   readonly #tries = new Map<string, number[]>()
   readonly #nowMs: () => number
@@ -236,6 +265,28 @@ export class History {
   fault(kind: FaultKind, node: string, detail = ''): void {
     this.faults.push({ atMs: this.nowMs, kind, node, detail })
     this.note(`${kind} at ${node}${detail === '' ? '' : `: ${detail}`}`, [node])
+  }
+
+  loses(record: Omit<LostRecord, 'atMs'>): void {
+    const lost = { ...record, atMs: this.nowMs }
+    const { id, cause, brokerName, topic, queueId, queueOffset, position } = lost
+    this.lost.push(lost)
+    if (id !== undefined) pushTo(this.#lostById, id, lost)
+    pushTo(this.#lostPlaces, queueKey(lost), lost)
+    this.note(
+      `${cause} takes ${id ?? 'a record'}: ${brokerName}, ${topic}, queue ${queueId}, offset ${queueOffset}, log position ${position}`,
+      [id ?? brokerName],
+    )
+  }
+
+  /** Records of a message that disks have lost. */
+  lostOf(id: string): readonly LostRecord[] {
+    return this.#lostById.get(id) ?? []
+  }
+
+  /** Records of a queue that its disk has lost. */
+  lostIn(queue: Queue): readonly LostRecord[] {
+    return this.#lostPlaces.get(queueKey(queue)) ?? []
   }
 
   savedOffset(saved: Omit<SavedOffset, 'atMs'>): void {

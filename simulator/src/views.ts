@@ -1,7 +1,7 @@
 import { openMessageStore } from '@skylarkmq/store'
 import type { MessageStore } from '@skylarkmq/store'
 import type { Cluster } from './cluster.ts'
-import { STORE_PATH } from './cluster.ts'
+import { STORE_PATH } from './paths.ts'
 import { bitFlips } from './excuses.ts'
 import { readQueue } from './evidence.ts'
 import { hashOf, idIn } from './payload.ts'

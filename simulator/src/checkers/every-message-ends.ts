@@ -13,9 +13,7 @@ export const everyMessageEnds: Checker = (evidence) => {
       about: [id],
     })
   }
-  // One flipped bit damages one record at most: this may have been a message's copy for its next try.
-  const flips = evidence.history.faults.filter(({ kind }) => kind === 'bit-flip').length
-  return violations.slice(flips)
+  return violations
 }
 
 /** What groups still have before them. */

@@ -1,5 +1,5 @@
 import type { Checker, Evidence, Stored, Violation } from '../evidence.ts'
-import { mayHaveShrunk } from '../excuses.ts'
+import { wasLostAt } from '../excuses.ts'
 import type { FaultKind, History, SavedOffset } from '../history.ts'
 import { handledKey } from '../history.ts'
 
@@ -12,7 +12,7 @@ const STOPS: ReadonlySet<FaultKind> = new Set(['kill', 'power-loss', 'start', 's
 
 const queueOf = ({ brokerName, group, topic, queueId }: SavedOffset): string => `${brokerName} ${group} ${topic} ${queueId}`
 
-const neverBack: Checker = ({ history, plan }) => {
+const neverBack: Checker = ({ history }) => {
   const violations: Violation[] = []
   const last = new Map<string, SavedOffset>()
   for (const saved of history.savedOffsets) {
@@ -21,7 +21,7 @@ const neverBack: Checker = ({ history, plan }) => {
     last.set(key, saved)
     // A new life begins with what the last one had made durable.
     if (before === undefined || saved.isLoaded || saved.offset >= before.offset) continue
-    if (mayHaveShrunk(history, plan.flush, saved.brokerName, 0, saved.atMs) || mayHaveChangedHands(history, saved)) continue
+    if (hasShrunkTo(history, saved) || mayHaveChangedHands(history, saved)) continue
     violations.push({
       checker: 'offsets',
       sentence: `the offset of ${saved.group} in queue ${saved.queueId} of ${saved.topic} at ${saved.brokerName} went back from ${before.offset} to ${saved.offset} at ${saved.atMs.toFixed(1)} ms`,
@@ -30,6 +30,10 @@ const neverBack: Checker = ({ history, plan }) => {
   }
   return violations
 }
+
+/** Power took the queue's end: there is nothing behind the first message that it took. */
+const hasShrunkTo = (history: History, saved: SavedOffset): boolean =>
+  history.lostIn(saved).some(({ queueOffset, atMs, cause }) => cause === 'power-loss' && atMs <= saved.atMs && queueOffset <= saved.offset)
 
 /**
  * A member that loses a queue says its own progress once more, whatever the next one has done since; one that was cut off says so when
@@ -42,12 +46,12 @@ const mayHaveChangedHands = ({ faults }: History, { atMs, brokerName }: SavedOff
   )
 
 const neverAhead: Checker = (evidence) => {
-  const { history, plan, topics } = evidence
+  const { history, topics } = evidence
   const violations: Violation[] = []
   const queues = byQueue(evidence)
   const checkedTo = new Map<string, number>()
   for (const saved of history.savedOffsets) {
-    if (!topics.includes(saved.topic) || mayHaveShrunk(history, plan.flush, saved.brokerName, 0, Number.POSITIVE_INFINITY)) continue
+    if (!topics.includes(saved.topic)) continue
     const stored = queues.get(`${saved.brokerName} ${saved.topic} ${saved.queueId}`) ?? []
     const key = queueOf(saved)
     let at = checkedTo.get(key) ?? 0
@@ -56,6 +60,8 @@ const neverAhead: Checker = (evidence) => {
       if (queueOffset >= saved.offset) break
       const handled = history.handled.get(handledKey({ ...saved, queueOffset }))?.find((each) => each.id === id)
       if (handled !== undefined && handled.atMs <= saved.atMs) continue
+      // The place had been another's.
+      if (wasLostAt(history, { ...saved, queueOffset }, 0, Number.POSITIVE_INFINITY)) continue
       violations.push({
         checker: 'offsets',
         sentence: `${saved.group} had committed offset ${saved.offset} of queue ${saved.queueId} of ${saved.topic} at ${saved.brokerName} (at ${saved.atMs.toFixed(1)} ms) before any handler had ${id} at offset ${queueOffset}`,

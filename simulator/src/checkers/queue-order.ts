@@ -1,5 +1,5 @@
 import type { Checker, Violation } from '../evidence.ts'
-import { mayHaveShrunk } from '../excuses.ts'
+import { wasLostAt } from '../excuses.ts'
 import type { Consumption, Sent } from '../history.ts'
 
 const producerOf = (id: string): string => id.slice(0, id.lastIndexOf('-'))
@@ -10,7 +10,7 @@ const producerOf = (id: string): string => id.slice(0, id.lastIndexOf('-'))
  */
 export const queueOrder: Checker = (evidence) => [...storedInOrder(evidence), ...consumedInOrder(evidence)]
 
-const storedInOrder: Checker = ({ history, plan }) => {
+const storedInOrder: Checker = ({ history }) => {
   const violations: Violation[] = []
   const last = new Map<string, Sent>()
   for (const sent of history.sent.values()) {
@@ -20,7 +20,7 @@ const storedInOrder: Checker = ({ history, plan }) => {
     const before = last.get(lane)
     last.set(lane, sent)
     if (before?.ack === undefined || before.ack.queueOffset < ack.queueOffset) continue
-    if (mayHaveShrunk(history, plan.flush, ack.brokerName, before.atMs, ack.atMs)) continue
+    if (wasLostAt(history, { topic, ...before.ack }, before.ack.atMs, ack.atMs)) continue
     violations.push({
       checker: 'queue-order',
       sentence: `${id} was sent after ${before.id} with the same key, and has offset ${ack.queueOffset} of queue ${ack.queueId} before its ${before.ack.queueOffset}`,
@@ -30,7 +30,7 @@ const storedInOrder: Checker = ({ history, plan }) => {
   return violations
 }
 
-const consumedInOrder: Checker = ({ plan, history, orderlyGroups, topics }) => {
+const consumedInOrder: Checker = ({ history, orderlyGroups, topics }) => {
   const violations: Violation[] = []
   const queues = new Map<string, { highest: Consumption | undefined; seen: Set<string> }>()
   for (const consumption of history.consumed) {
@@ -45,8 +45,7 @@ const consumedInOrder: Checker = ({ plan, history, orderlyGroups, topics }) => {
     const { highest } = queue
     // What was lost together with its queue's end gives its offsets to others.
     const isLater = highest === undefined || queueOffset > highest.queueOffset
-    const sentMs = history.sent.get(highest?.id ?? '')?.atMs ?? 0
-    if (isLater || mayHaveShrunk(history, plan.flush, brokerName, sentMs, atMs)) queue.highest = consumption
+    if (isLater || wasLostAt(history, { ...highest, topic: queueTopic }, highest.atMs, atMs)) queue.highest = consumption
     else {
       violations.push({
         checker: 'queue-order',

@@ -110,6 +110,11 @@ export class World {
     this.#die(name, false)
   }
 
+  /** A node's disk as it stands, to look at, also while the node is off. */
+  diskOf(name: string): SimDisk {
+    return new SimDisk(this.#machine(name).disk, () => this.nowMs)
+  }
+
   /** Everything between these nodes is held back until `heal`; connecting times out. `oneWay` holds only what goes from left to right. */
   partition(left: readonly string[], right: readonly string[], options: { readonly oneWay?: boolean } = {}): void {
     this.#network.partition(left, right, options)
