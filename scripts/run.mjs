@@ -68,7 +68,8 @@ async function prepare(projects) {
     if (code !== 0) return code
     writeFileSync(ABI_FILE, process.versions.modules)
   }
-  return await step('build', tool('tsc'), ['-b', ...projects])
+  const code = await step('build', tool('tsc'), ['-b', ...projects])
+  return code === 0 ? await step('bundle', process.execPath, [join('scripts', 'bundle.mjs')]) : code
 }
 
 /** Why node_modules must be made (again): npm's own record of what it holds is compared with package-lock.json. */

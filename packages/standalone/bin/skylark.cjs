@@ -8,16 +8,21 @@ require('node:module').enableCompileCache?.()
 
 const { existsSync } = require('node:fs')
 const { join } = require('node:path')
+const { DIST, isCurrent, loadFast } = require('./bundle.cjs')
 
 const fromSource = process.execArgv.some((argument) => argument.includes('conditions=source'))
-const built = join(__dirname, '..', 'dist', 'main.js')
+const built = join(DIST, 'main.js')
 
-if (!fromSource && !existsSync(built)) {
+async function main() {
+  if (fromSource) return await import('../src/main.ts')
+  return isCurrent() ? loadFast() : await import('../dist/main.js')
+}
+
+if (!fromSource && !isCurrent() && !existsSync(built)) {
   console.error(`skylark: ${built} is missing; build first: npm run build (or npm start, which does)`)
   process.exitCode = 1
 } else {
-  const main = fromSource ? import('../src/main.ts') : import('../dist/main.js')
-  main
+  main()
     .then(({ runSkylark }) => runSkylark(process.argv.slice(2)))
     .then((code) => {
       process.exitCode = code
