@@ -8,6 +8,11 @@ export const LIMITS = {
   recentLogBytes: 128 * 1024 * 1024,
   /** Two records nearer than this are read by one call. */
   coalesceGapBytes: 256 * 1024,
+  /** Old log is kept in blocks of this size, so many of them: 8 MiB, and only while somebody reads it. */
+  coldBlockBytes: 256 * 1024,
+  coldBlocks: 32,
+  /** A read shorter than this goes to the file alone: a block would cost more than it saves. */
+  directReadBytes: 32 * 1024,
   /** Consume queue entries looked at by one read (RocketMQ DefaultMessageStore: 16,000 bytes of 20-byte entries). */
   scanEntries: 800,
   flushIntervalMs: 100,

@@ -1,5 +1,6 @@
 import type { Log } from '@skylarkmq/runtime'
 import { getInt64, utf8, viewOf } from './bytes.ts'
+import { ColdBlocks } from './commit-log/cold-blocks.ts'
 import type { CommitLog } from './commit-log/commit-log.ts'
 import { isFiller } from './commit-log/damage.ts'
 import { AT, entersQueue, SYS_FLAG_BORN_HOST_V6 } from './commit-log/record.ts'
@@ -16,12 +17,57 @@ import { topicRange } from './dispatch/record-parser.ts'
 import { LIMITS } from './limits.ts'
 import type { ReadRequest, ReadResult, ReadStatus } from './types.ts'
 
-/** A read of a file that a step needs; the driver does it on the main thread or off it. */
-interface FileRead {
+/** Bytes of the log that a step needs; the driver gets them on the main thread or off it. */
+interface Want {
+  readonly logOffset: number
+  getNow(): void
+  get(): Promise<void>
+}
+
+/** Straight from the file; what it does not have is zero. */
+class FileWant implements Want {
   readonly segment: Segment
   readonly target: Uint8Array
-  readonly length: number
   readonly logOffset: number
+
+  constructor(segment: Segment, target: Uint8Array, logOffset: number) {
+    this.segment = segment
+    this.target = target
+    this.logOffset = logOffset
+  }
+
+  getNow(): void {
+    this.clear(this.segment.readNow(this.target, 0, this.target.length, this.logOffset))
+  }
+
+  async get(): Promise<void> {
+    this.clear(await this.segment.read(this.target, 0, this.target.length, this.logOffset))
+  }
+
+  private clear(got: number): void {
+    if (got < this.target.length) this.target.fill(0, got)
+  }
+}
+
+/** A block of old log. */
+class BlockWant implements Want {
+  readonly blocks: ColdBlocks
+  readonly segment: Segment
+  readonly logOffset: number
+
+  constructor(blocks: ColdBlocks, segment: Segment, start: number) {
+    this.blocks = blocks
+    this.segment = segment
+    this.logOffset = start
+  }
+
+  getNow(): void {
+    this.blocks.loadNow(this.segment, this.logOffset)
+  }
+
+  get(): Promise<void> {
+    return this.blocks.load(this.segment, this.logOffset)
+  }
 }
 
 const NOTHING = new Uint8Array(0)
@@ -40,6 +86,7 @@ export class StoreReader {
   /** End of the log when it was opened: what this process wrote since is believed as long as it is surely in memory. */
   private readonly openedAt: number
   private readonly mender: QueueMender
+  private readonly blocks: ColdBlocks
   private readonly reported = new Set<number>()
 
   constructor(log: CommitLog, queues: ConsumeQueues, deletions: Deletions, mender: QueueMender, logger: Log) {
@@ -49,6 +96,7 @@ export class StoreReader {
     this.mender = mender
     this.logger = logger
     this.openedAt = log.endOffset
+    this.blocks = new ColdBlocks(log, LIMITS.coldBlockBytes, LIMITS.coldBlocks)
   }
 
   read(request: ReadRequest): ReadResult | Promise<ReadResult> {
@@ -64,9 +112,9 @@ export class StoreReader {
     try {
       let step = steps.next()
       while (step.done !== true) {
-        const { segment, target, length, logOffset } = step.value
-        if (!this.log.isRecent(logOffset)) return this.mended(queue, request, finish(steps, step.value))
-        step = steps.next(segment.readNow(target, 0, length, logOffset))
+        if (!this.log.isRecent(step.value.logOffset)) return this.mended(queue, request, finish(steps, step.value))
+        step.value.getNow()
+        step = steps.next()
       }
       return step.value
     } catch (error) {
@@ -93,7 +141,7 @@ export class StoreReader {
     }
   }
 
-  private *steps(queue: ConsumeQueue, request: ReadRequest): Generator<FileRead, ReadResult, number> {
+  private *steps(queue: ConsumeQueue, request: ReadRequest): Generator<Want, ReadResult, void> {
     const scanEnd = Math.min(queue.maxOffset, request.offset + Math.max(request.scanEntries ?? LIMITS.scanEntries, request.maxMessages))
     const found: Found = { queueOffsets: [], offsets: [], sizes: [], digests: [], totalBytes: 0 }
     const bodies: Uint8Array[] = []
@@ -169,7 +217,7 @@ export class StoreReader {
   }
 
   /** The found records, one after another. Places that could not be read stay zero. */
-  private *load(found: Found): Generator<FileRead, Uint8Array, number> {
+  private *load(found: Found): Generator<Want, Uint8Array, void> {
     const { offsets, sizes } = found
     const ring = this.log.ring
     const body = Buffer.allocUnsafeSlow(found.totalBytes)
@@ -200,7 +248,7 @@ export class StoreReader {
         i++
         continue
       }
-      // One read over all that lies near enough in this segment.
+      // All that lies near enough in this segment.
       j = i + 1
       end = start + (sizes[i] as number)
       while (j < offsets.length) {
@@ -209,9 +257,16 @@ export class StoreReader {
         end = next + (sizes[j] as number)
         j++
       }
+      if (end - start >= LIMITS.directReadBytes) {
+        for (; i < j; i++) {
+          const size = sizes[i] as number
+          yield* this.fromBlocks(segment, offsets[i] as number, body.subarray(at, at + size))
+          at += size
+        }
+        continue
+      }
       const window = new Uint8Array(end - start)
-      const got = yield { segment, target: window, length: window.length, logOffset: start }
-      if (got < window.length) window.fill(0, got)
+      yield new FileWant(segment, window, start)
       for (; i < j; i++) {
         const from = (offsets[i] as number) - start
         body.set(window.subarray(from, from + (sizes[i] as number)), at)
@@ -219,6 +274,28 @@ export class StoreReader {
       }
     }
     return body
+  }
+
+  /** A record, which may lie across two blocks. */
+  private *fromBlocks(segment: Segment, logOffset: number, target: Uint8Array): Generator<Want, void, void> {
+    const { blocks } = this
+    for (let done = 0; done < target.length; ) {
+      const from = logOffset + done
+      const start = blocks.startOf(segment, from)
+      let bytes = start < 0 ? undefined : blocks.peek(start)
+      if (start >= 0 && bytes === undefined) {
+        yield new BlockWant(blocks, segment, start)
+        bytes = blocks.peek(start)
+      }
+      if (bytes === undefined) {
+        // The block is not complete yet, or had to make room at once.
+        yield new FileWant(segment, target.subarray(done), from)
+        return
+      }
+      const length = Math.min(target.length - done, blocks.endOf(segment, start) - from)
+      target.set(bytes.subarray(from - start, from - start + length), done)
+      done += length
+    }
   }
 
   /** Drops what is not the record that the queue meant, and what the filter does not want. */
@@ -365,11 +442,11 @@ function empty(status: ReadStatus, nextOffset: number, queue: ConsumeQueue | und
   return { status, body: NOTHING, messageCount: 0, nextOffset, minOffset: queue?.minOffset ?? 0, maxOffset: queue?.maxOffset ?? 0 }
 }
 
-async function finish(steps: Generator<FileRead, ReadResult, number>, first: FileRead): Promise<ReadResult> {
+async function finish(steps: Generator<Want, ReadResult, void>, first: Want): Promise<ReadResult> {
   let wanted = first
   for (;;) {
-    const got = await wanted.segment.read(wanted.target, 0, wanted.length, wanted.logOffset)
-    const step = steps.next(got)
+    await wanted.get()
+    const step = steps.next()
     if (step.done === true) return step.value
     wanted = step.value
   }

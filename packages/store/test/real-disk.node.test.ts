@@ -102,3 +102,30 @@ test.skipIf(!hasStrace)(
   },
   120_000,
 )
+
+test('consumers of eight queues that lie mixed in the log catch up on far more than memory holds: each gets its messages, in order', async () => {
+  const options = { ...OPTIONS, rootDirectory: join(folder, 'backlog'), segmentBytes: 64 * MEBI, maxMessageBytes: MEBI }
+  const store = await openMessageStore(nodeRuntime(), options)
+  const [QUEUES, COUNT] = [8, 24_000]
+  const bodyOf = (n: number) => Buffer.alloc(8_000, `message ${n}, `)
+  for (let n = 0; n < COUNT; n++) {
+    store.append(message({ queueId: n % QUEUES, body: bodyOf(n) }), false, () => undefined)
+    if (n % 64 === 63) {
+      store.commitTurn()
+      await new Promise(setImmediate)
+    }
+  }
+  await Promise.all(
+    Array.from({ length: QUEUES }, async (_, queueId) => {
+      for (let offset = 0; offset < COUNT / QUEUES; ) {
+        const read = await store.read({ topic: 'orders', queueId, offset, maxMessages: 32, maxBytes: 262_144 })
+        for (const record of decodeRecords(Buffer.from(read.body))) {
+          expect(bodyOf(offset * QUEUES + queueId).equals(record.body), `queue ${queueId}, message ${offset}`).toBe(true)
+          offset++
+        }
+        expect(offset).toBe(read.nextOffset)
+      }
+    }),
+  )
+  await store.close()
+}, 120_000)
