@@ -50,6 +50,9 @@ export interface Connection {
    * so that it can be reused. Writing to a closed connection drops the bytes.
    */
   write(bytes: Uint8Array, onWritten?: () => void): void
+  /** What is written between the two leaves in one call of the platform, at `uncork`. */
+  cork(): void
+  uncork(): void
   /** Stops and restarts reading (back-pressure on the sender). */
   pause(): void
   resume(): void

@@ -13,6 +13,11 @@ export const LIMITS = {
   coldBlocks: 32,
   /** A read shorter than this goes to the file alone: a block would cost more than it saves. */
   directReadBytes: 32 * 1024,
+  /** Memory for the bodies of pulls that is used again: 4 MiB of each size. */
+  lentBodies: [
+    { bytes: 64 * 1024, keep: 64 },
+    { bytes: 256 * 1024, keep: 16 },
+  ],
   /** Consume queue entries looked at by one read (RocketMQ DefaultMessageStore: 16,000 bytes of 20-byte entries). */
   scanEntries: 800,
   flushIntervalMs: 100,

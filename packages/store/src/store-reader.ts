@@ -1,4 +1,6 @@
 import type { Log } from '@skylarkmq/runtime'
+import type { Body } from './body-pool.ts'
+import { BodyPool, own } from './body-pool.ts'
 import { getInt64, utf8, viewOf } from './bytes.ts'
 import { ColdBlocks } from './commit-log/cold-blocks.ts'
 import type { CommitLog } from './commit-log/commit-log.ts'
@@ -87,6 +89,7 @@ export class StoreReader {
   private readonly openedAt: number
   private readonly mender: QueueMender
   private readonly blocks: ColdBlocks
+  private readonly pool = new BodyPool()
   private readonly reported = new Set<number>()
 
   constructor(log: CommitLog, queues: ConsumeQueues, deletions: Deletions, mender: QueueMender, logger: Log) {
@@ -144,7 +147,7 @@ export class StoreReader {
   private *steps(queue: ConsumeQueue, request: ReadRequest): Generator<Want, ReadResult, void> {
     const scanEnd = Math.min(queue.maxOffset, request.offset + Math.max(request.scanEntries ?? LIMITS.scanEntries, request.maxMessages))
     const found: Found = { queueOffsets: [], offsets: [], sizes: [], digests: [], totalBytes: 0 }
-    const bodies: Uint8Array[] = []
+    const bodies: Body[] = []
     let messageCount = 0
     let bodyBytes = 0
     let missing = false
@@ -160,18 +163,20 @@ export class StoreReader {
       next = this.select(queue, request, next, scanEnd, before, found)
       full = next < scanEnd
       if (found.offsets.length === 0) break
-      const body = yield* this.load(found)
-      const kept = this.keep(body, found, request)
+      const body = request.lendsBody === true ? this.pool.take(found.totalBytes) : own(found.totalBytes)
+      yield* this.load(found, body.bytes)
+      const kept = this.keep(body.bytes.subarray(0, found.totalBytes), found, request)
       missing ||= kept.lost > 0
-      if (kept.count > 0) bodies.push(kept.body)
+      if (kept.count > 0) bodies.push({ bytes: kept.body, release: body.release })
+      else body.release?.()
       messageCount += kept.count
       bodyBytes += kept.body.length
       // A filter on records, or a lost record, leaves room: go on.
       if (full && kept.count < found.offsets.length) full = messageCount >= request.maxMessages || bodyBytes >= request.maxBytes
     }
     if (messageCount === 0) return empty(missing ? 'message-was-removing' : 'no-matched-message', next, queue)
-    const body = bodies.length === 1 ? (bodies[0] as Uint8Array) : Buffer.concat(bodies)
-    return { status: 'found', body, messageCount, nextOffset: next, minOffset: queue.minOffset, maxOffset: queue.maxOffset }
+    const { bytes, release } = bodies.length === 1 ? (bodies[0] as Body) : joined(bodies)
+    return { status: 'found', body: bytes, release, messageCount, nextOffset: next, minOffset: queue.minOffset, maxOffset: queue.maxOffset }
   }
 
   /** Picks entries from `offset` on, up to the limits; returns where the scan stopped. */
@@ -216,11 +221,10 @@ export class StoreReader {
     return next
   }
 
-  /** The found records, one after another. Places that could not be read stay zero. */
-  private *load(found: Found): Generator<Want, Uint8Array, void> {
+  /** Puts the found records into `body`, one after another. Places that are no longer there become zero. */
+  private *load(found: Found, body: Uint8Array): Generator<Want, void, void> {
     const { offsets, sizes } = found
     const ring = this.log.ring
-    const body = Buffer.allocUnsafeSlow(found.totalBytes)
     let at = 0
     let i = 0
     while (i < offsets.length) {
@@ -273,7 +277,6 @@ export class StoreReader {
         at += sizes[i] as number
       }
     }
-    return body
   }
 
   /** A record, which may lie across two blocks. */
@@ -299,7 +302,7 @@ export class StoreReader {
   }
 
   /** Drops what is not the record that the queue meant, and what the filter does not want. */
-  private keep(body: Uint8Array, found: Found, request: ReadRequest): { body: Uint8Array; count: number; lost: number } {
+  private keep(body: Buffer, found: Found, request: ReadRequest): { body: Buffer; count: number; lost: number } {
     const view = viewOf(body)
     const filter = request.recordFilter
     let lost = 0
@@ -436,6 +439,12 @@ interface Found {
   readonly sizes: number[]
   readonly digests: number[]
   totalBytes: number
+}
+
+function joined(bodies: readonly Body[]): Body {
+  const bytes = Buffer.concat(bodies.map((body) => body.bytes))
+  for (const body of bodies) body.release?.()
+  return { bytes, release: undefined }
 }
 
 function empty(status: ReadStatus, nextOffset: number, queue: ConsumeQueue | undefined): ReadResult {

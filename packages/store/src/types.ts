@@ -67,12 +67,16 @@ export interface ReadRequest {
   readonly recordFilter?: RecordFilter | undefined
   /** Queue entries to look at, at most; for filters that cost much. At least `maxMessages` are. */
   readonly scanEntries?: number | undefined
+  /** The body may lie in memory that is used again after `release` of the result. */
+  readonly lendsBody?: boolean | undefined
 }
 
 export interface ReadResult {
   readonly status: ReadStatus
-  /** Stored records, one after another, as they go on the wire. A copy that lasts. Empty unless 'found'. */
+  /** Stored records, one after another, as they go on the wire. A copy that lasts (with `release`: until then). Empty unless 'found'. */
   readonly body: Uint8Array
+  /** Gives the body's memory back. Whoever forgets it costs the collector some work, and nothing else. */
+  readonly release?: (() => void) | undefined
   readonly messageCount: number
   readonly nextOffset: number
   readonly minOffset: number

@@ -35,6 +35,28 @@ describe('reading a queue', () => {
     expect(await bench.store.read(request({ maxBytes: 10 }))).toMatchObject({ messageCount: 1, nextOffset: 1 })
   })
 
+  test('a body that was lent stays what it is until it is given back; then its memory serves the next', async () => {
+    for (let i = 0; i < 10; i++) await bench.append(message({ text: `m${i}` }))
+    const lent = async (offset: number) => await bench.store.read(request({ offset, maxMessages: 2, lendsBody: true }))
+    const texts = (body: Uint8Array) => decodeRecords(Buffer.from(body)).map((record) => Buffer.from(record.body).toString())
+    const [first, second] = [await lent(0), await lent(2)]
+    expect([texts(first.body), texts(second.body)]).toEqual([
+      ['m0', 'm1'],
+      ['m2', 'm3'],
+    ])
+    first.release?.()
+    // Once too often harms nobody.
+    first.release?.()
+    const [third, fourth] = [await lent(4), await lent(6)]
+    expect(third.body.buffer).toBe(first.body.buffer)
+    expect(fourth.body.buffer).not.toBe(third.body.buffer)
+    expect([texts(second.body), texts(third.body), texts(fourth.body)]).toEqual([
+      ['m2', 'm3'],
+      ['m4', 'm5'],
+      ['m6', 'm7'],
+    ])
+  })
+
   test('filters by tag through the queue entries alone, and looks at no more than 800 of them', async () => {
     const hash = (text: string) => [...text].reduce((h, c) => (Math.imul(h, 31) + c.charCodeAt(0)) | 0, 0)
     for (let i = 0; i < 1000; i++) bench.store.append(message({ text: `${i}`, tags: i === 900 ? 'größe' : 'other' }), false, () => {})

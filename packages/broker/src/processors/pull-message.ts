@@ -176,6 +176,7 @@ function read(deps: PullDeps, header: PullHeader, pull: AcceptedPull): ReadResul
     entryFilter: filter,
     recordFilter: sql?.record,
     scanEntries: sql?.scanEntries,
+    lendsBody: true,
   })
 }
 
@@ -247,7 +248,7 @@ function compose(deps: PullDeps, header: PullHeader, pull: AcceptedPull, result:
     code: codeOf(result, header.queueOffset),
     remark: REMARKS[result.status],
     header: headerOf(pull, isEmptyQueue ? 0 : result.nextOffset, result.minOffset, result.maxOffset),
-    ...(result.status === 'found' ? { body: result.body } : {}),
+    ...(result.status === 'found' ? { body: result.body, release: result.release } : {}),
   }
 }
 

@@ -75,17 +75,19 @@ export class OutQueue {
     return slot
   }
 
-  /** Adds bytes; those over `COPIED_BODY_BYTES` by reference. */
-  append(bytes: Uint8Array): void {
-    if (bytes.length <= COPIED_BODY_BYTES) {
-      if (bytes.length === 0) return
-      const { bytes: room, start } = this.reserve(bytes.length)
-      room.set(bytes, start)
+  /** Adds bytes; those over `COPIED_BODY_BYTES` by reference. `release` is called when they are no longer needed. */
+  append(bytes: Uint8Array, release?: () => void): void {
+    if (bytes.length > COPIED_BODY_BYTES) {
+      this.#queuedBytes += bytes.length
+      this.#cut(false)
+      this.#pieces.push({ bytes, release })
       return
     }
-    this.#queuedBytes += bytes.length
-    this.#cut(false)
-    this.#pieces.push({ bytes, release: undefined })
+    if (bytes.length > 0) {
+      const { bytes: room, start } = this.reserve(bytes.length)
+      room.set(bytes, start)
+    }
+    release?.()
   }
 
   /** Hands all to the connection, in order. */
@@ -95,10 +97,12 @@ export class OutQueue {
     this.#queuedBytes = 0
     if (pieces.length === 0) return
     this.#pieces = []
+    if (pieces.length > 1) connection.cork()
     for (const piece of pieces) {
       if (piece.release === undefined) connection.write(piece.bytes)
       else connection.write(piece.bytes, piece.release)
     }
+    if (pieces.length > 1) connection.uncork()
   }
 
   discard(): void {

@@ -55,7 +55,7 @@ export function writeReply(out: OutQueue, request: RequestOfReply, reply: Reply,
     throw new RocketError(sentence, { code: 'MESSAGE_ILLEGAL' })
   }
   out.append(head)
-  if (body instanceof Uint8Array) out.append(body)
+  if (body instanceof Uint8Array) out.append(body, reply.release)
   else if (body !== undefined) for (const part of body) out.append(part)
 }
 

@@ -11,6 +11,8 @@ export interface Reply<Res = Readonly<Record<string, unknown>>> {
   readonly ext?: ExtFields | undefined
   /** Several parts are written one after another, without joining them. Large ones go out by reference: they must not change any more. */
   readonly body?: Uint8Array | readonly Uint8Array[] | undefined
+  /** Of a body in one part: called when its bytes are no longer needed. Not called for an answer that nobody waits for any more. */
+  readonly release?: (() => void) | undefined
 }
 
 /** What a processor sees beside its decoded header. */

@@ -94,6 +94,29 @@ describe('over real sockets', () => {
     expect(most).toBeLessThan(1024 * 1024 + 250_000)
   })
 
+  it('memory that was lent to an answer is used for no other until a slow reader has taken it', async () => {
+    const free: Buffer[] = []
+    const lend = ({ key }: { key: string }) => {
+      const body = (free.pop() ?? Buffer.alloc(200_000)).fill(Number(key))
+      return { code: 0, body, release: () => void free.push(body) }
+    }
+    const server = await serverWith({ limits: { unsentBytes: 64 * 1024 * 1024 }, routes: [route(Hold, LANE, lend)] })
+    const slow = await peerOf(server)
+    slow.connection.pause()
+    const client = clientWith()
+    const isWhole = (body: Uint8Array, byte: number): boolean => body.length === 200_000 && body.every((each) => each === byte)
+    for (let i = 1; i <= 60; i++) {
+      slow.send(requestBytes({ code: Hold.code, opaque: i, ext: { key: `${i}` } }))
+      const answer = await client.invoke(server.address, Hold, { key: `${100 + i}` }, TIMES)
+      expect(isWhole(answer.body, 100 + i)).toBe(true)
+    }
+    slow.connection.resume()
+    await until(() => slow.frames.length === 60)
+    expect(slow.frames.filter((frame) => !isWhole(frame.body, frame.opaque))).toEqual([])
+    // What was lent came back.
+    await until(() => free.length > 1)
+  })
+
   it('a TLS hello on a plain port is closed, with one line, and others work', async () => {
     const server = await serverWith()
     const error = await new Promise<Error>((resolve) => {

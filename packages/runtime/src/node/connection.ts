@@ -145,6 +145,14 @@ export class NodeConnection implements Connection {
     })
   }
 
+  cork(): void {
+    this.#socket.cork()
+  }
+
+  uncork(): void {
+    this.#socket.uncork()
+  }
+
   pause(): void {
     this.#paused = true
     this.#socket.pause()

@@ -81,6 +81,11 @@ export class SimConnection implements Connection {
     this.#out.push(bytes, onWritten)
   }
 
+  /** Nothing to gain: a write costs nothing here. */
+  cork(): void {}
+
+  uncork(): void {}
+
   pause(): void {
     this.#paused = true
   }

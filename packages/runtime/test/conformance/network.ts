@@ -102,6 +102,21 @@ const flowConformance = (make: () => NetworkHarness): void => {
     await close()
   })
 
+  it('brings what is written while corked in order, and gives each buffer back', async () => {
+    const harness = make()
+    const { client, server, close } = await connectedPair(harness)
+    const atServer = new Received(server)
+    const sent = pattern(300_000)
+    const writtenAll = Array.from({ length: 3 }, () => deferred())
+    client.cork()
+    for (const [i, written] of writtenAll.entries()) client.write(sent.subarray(i * 100_000, (i + 1) * 100_000), written.resolve)
+    client.uncork()
+    await harness.wait(Promise.all([atServer.until(sent.length), ...writtenAll.map(({ promise }) => promise)]))
+    expect(atServer.all.equals(sent)).toBe(true)
+    expect(client.unsentBytes).toBe(0)
+    await close()
+  })
+
   it('knows both addresses at both ends', async () => {
     const harness = make()
     const { client, server, close } = await connectedPair(harness)
