@@ -158,6 +158,7 @@ class RunningBroker implements Broker {
     const consumers = new ConsumerGroups(clock, isNotified)
     const topics = new TopicConfigs(metadata, clock)
     const offsets = new ConsumerOffsets(metadata)
+    const throughput = new Throughput(store)
     const parts = {
       ...{ store, metadata, clock, disk, random, log, settings, delayLevelsMs, expiryHurry, saveSettings, offsets },
       brokerName: config.brokerName,
@@ -174,13 +175,13 @@ class RunningBroker implements Broker {
       journal: new DeliveryJournal(clock, consumers),
       producers: new ProducerGroups(clock),
       compensations: new Compensations(clock),
-      throughput: new Throughput(store),
+      throughput,
       counters: new Counters(store, offsets, clock),
       filters: new FilterCache(),
       heldPulls: new HeldPulls(clock),
       locks: new QueueLocks(clock),
       schedule: new ScheduleService({ store, metadata, clock, log, delayLevelsMs, topics, isSync }),
-      timers: new TimerService({ store, timerIndex, clock, log, topics, settings }),
+      timers: new TimerService({ store, timerIndex, clock, log, topics, settings, throughput }),
     }
     const services = { transactions: new TransactionService(parts), pop: new PopService(parts), topicRoutes: new TopicRoutes(parts) }
     this.#parts = { ...parts, ...makeGuards(parts), ...services, matchingLag: new MatchingLag(parts) }

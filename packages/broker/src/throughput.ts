@@ -4,6 +4,7 @@ interface Sample {
   readonly atMs: number
   readonly puts: number
   readonly gets: number
+  readonly timed: number
 }
 
 /** Sampled every ten seconds: 61 samples reach ten minutes back. */
@@ -19,18 +20,20 @@ export class Throughput {
   readonly #samples: Sample[] = []
   /** Messages handed to consumers. */
   gets = 0
+  /** Messages whose own time came. */
+  timed = 0
 
   constructor(store: Pick<MessageStore, 'queues' | 'maxOffset'>) {
     this.#store = store
   }
 
   sample(nowMs: number): void {
-    this.#samples.push({ atMs: nowMs, puts: this.#puts(), gets: this.gets })
+    this.#samples.push({ atMs: nowMs, puts: this.#puts(), gets: this.gets, timed: this.timed })
     if (this.#samples.length > SAMPLES) this.#samples.shift()
   }
 
   /** Over ten seconds, a minute and ten minutes, as RocketMQ's tools read it: "12.5 3.0 0.4". */
-  text(kind: 'puts' | 'gets'): string {
+  text(kind: 'puts' | 'gets' | 'timed'): string {
     const last = this.#samples.at(-1)
     if (last === undefined) return '0.0 0.0 0.0'
     return SPANS_MS.map((spanMs) => {

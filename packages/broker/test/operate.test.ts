@@ -106,6 +106,22 @@ describe('how far groups are', () => {
     expect((await client.invoke(QueryMessage, { ...query, key: 'C' })).code).toBe(22)
   })
 
+  test('the broker says how long stores took, and how its scheduled messages are', async () => {
+    const info = async () => decodeKVTable((await client.invoke(GetBrokerRuntimeInfo, {})).body).table as Record<string, string>
+    const before = await info()
+    expect(before['putMessageDistributeTime']).toMatch(/^\[<=0ms\]:\d+ \[0~10ms\]:\d+ .*\[10s~\]:0 $/)
+    const storesIn = (table: Record<string, string>) =>
+      [...(table['putMessageDistributeTime'] as string).matchAll(/:(\d+)/g)].reduce((sum, [, n]) => sum + Number(n), 0)
+    expect(storesIn(before)).toBeGreaterThanOrEqual(4)
+    for (let i = 0; i < 3; i++) await client.send('orders', `later${i}`, {}, { TIMER_DELAY_SEC: '3600' })
+    await scene.world.run(30_000)
+    expect(await info()).toMatchObject({ timerCongestNum: '3', timerOffsetBehind: '0', timerReadBehind: '0', timerDequeueTps: '0.0' })
+    expect(Number((await info())['timerEnqueueTps'])).toBeGreaterThan(0)
+    await scene.world.run(3_580_000)
+    expect(await info()).toMatchObject({ timerCongestNum: '0', timerReadBehind: '0' })
+    expect(Number((await info())['timerDequeueTps'])).toBeGreaterThan(0)
+  })
+
   test('counters: what has traffic since the start, an error for what has none, and what the day brought', async () => {
     const view = (statsName: string, statsKey: string) => client.invoke(ViewBrokerStatsData, { statsName, statsKey })
     expect(bodyOf(await view('TOPIC_PUT_NUMS', 'orders'))).toMatchObject({ statsMinute: { sum: 4 }, statsDay: { sum: 4 } })

@@ -25,6 +25,7 @@ export type {
   OnStored,
   ReadRequest,
   ReadResult,
+  PutTimes,
   ReadStatus,
   RecordFilter,
   RecoveryReport,

@@ -16,6 +16,7 @@ import type { DirectoryLock } from './directory-lock.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { topicRange } from './dispatch/record-parser.ts'
 import { LIMITS } from './limits.ts'
+import { PutTimesMeter } from './put-times.ts'
 import { StoreReader } from './store-reader.ts'
 import type {
   AppendResult,
@@ -23,6 +24,7 @@ import type {
   MessageStore,
   MessageToStore,
   OnStored,
+  PutTimes,
   ReadRequest,
   ReadResult,
   RecoveryReport,
@@ -53,6 +55,7 @@ export class LogMessageStore implements MessageStore {
   private readonly dispatcher: Dispatcher
   private readonly reader: StoreReader
   private readonly groupCommit: GroupCommit
+  private readonly putMeter: PutTimesMeter
   private readonly upkeep: Upkeep
   private readonly compaction: Compaction
   private readonly listeners: ArrivalListener[] = []
@@ -62,6 +65,8 @@ export class LogMessageStore implements MessageStore {
   private turn = newTurn()
   private turnScheduled = false
   private turnTimestamp = 0
+  /** The same moment by the clock that never goes back. */
+  private turnBeganMs = 0
   private failure: string | undefined
   private closing: Promise<void> | undefined
 
@@ -76,7 +81,8 @@ export class LogMessageStore implements MessageStore {
     this.dispatcher = new Dispatcher(this.log, this.views.parser, this.views.liveTargets, this.log.endOffset)
     const mender = new QueueMender(this.log.segments, options.delayLevelsMs)
     this.reader = new StoreReader(this.log, this.views.queues, this.views.deletions, mender, runtime.log)
-    this.groupCommit = new GroupCommit(runtime.clock, this.log, {
+    this.putMeter = new PutTimesMeter(runtime.clock.monotonic())
+    this.groupCommit = new GroupCommit(runtime.clock, this.log, this.putMeter, {
       flushed: () => this.onFlushed(),
       failure: (error) => this.fail('fdatasync of the commit log failed', error),
       settle: (onStored, result) => this.settle(onStored, result),
@@ -161,6 +167,7 @@ export class LogMessageStore implements MessageStore {
 
   private beginTurn(): number {
     this.turnTimestamp = this.runtime.clock.now()
+    this.turnBeganMs = this.runtime.clock.monotonic()
     this.upkeep.lastTimestamp = this.turnTimestamp
     return this.turnTimestamp
   }
@@ -205,16 +212,34 @@ export class LogMessageStore implements MessageStore {
     const turn = this.turn
     this.turn = newTurn()
     const { callbacks, results, ends, waits } = turn
+    const beganMs = this.turnBeganMs
+    this.measure(turn)
     for (let i = 0; i < callbacks.length; i++) {
       const onStored = callbacks[i] as OnStored
       const result = results[i] as AppendResult
       if (result.status !== 'ok') this.settle(onStored, result)
       else if (this.failure !== undefined) this.settle(onStored, this.notAvailable())
-      else if (waits[i] === true) this.groupCommit.wait(ends[i] as number, result, onStored)
+      else if (waits[i] === true) this.groupCommit.wait(ends[i] as number, beganMs, result, onStored)
       else this.settle(onStored, result)
     }
     this.views.queues.announce(this.listeners, this.onListenerError)
     if (this.options.flush === 'sync' || waits.includes(true)) this.groupCommit.request()
+  }
+
+  /** Of what needs no flush; once a turn. */
+  private measure({ results, waits }: Turn): void {
+    let stored = 0
+    for (let i = 0; i < results.length; i++) {
+      if ((results[i] as AppendResult).status !== 'ok' || this.failure !== undefined) this.putMeter.failed++
+      else if (waits[i] !== true) stored++
+    }
+    if (stored === 0) return
+    const now = this.runtime.clock.monotonic()
+    this.putMeter.record(stored, now - this.turnBeganMs, now)
+  }
+
+  putTimes(): PutTimes {
+    return this.putMeter.report(this.runtime.clock.monotonic())
   }
 
   /** One write for all that waits; then the views. */

@@ -124,6 +124,8 @@ export interface MessageStore {
    * longer in its queues; the log itself goes by segments.
    */
   keepTopicsFor(hoursOf: (topic: string) => number | undefined): void
+  /** How long stores took lately. */
+  putTimes(): PutTimes
   /** Undefined while writes are accepted; else the reason in words. */
   readonly refusal: string | undefined
   /** Positions of the log: first byte held, end of what is written, end of what is on disk. */
@@ -133,6 +135,20 @@ export interface MessageStore {
   readonly recovery: RecoveryReport
   /** Writes and syncs everything, removes `abort`, releases the lock. */
   close(): Promise<void>
+}
+
+/** From append to `onStored`, flush included where it was asked for; of the last one to two minutes. */
+export interface PutTimes {
+  readonly count: number
+  /** Since the opening: what could not be stored. */
+  readonly failed: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly p999Ms: number
+  /** Since the opening. */
+  readonly maxMs: number
+  /** By Apache's classes: below 1, 10, 50, 100, 200, 500 ms, 1, 2, 3, 4, 5, 10 s, and more. */
+  readonly distribution: readonly number[]
 }
 
 /** A damaged place of the log. What follows it is kept. */

@@ -44,9 +44,22 @@ export function* brokerFigures(deps: FigureDeps): Generator<Figure> {
   yield gauge('skylark_disk_bytes', 'size of the disk of the store', totalBytes)
   yield gauge('skylark_held_pulls', 'pulls that wait for messages', heldPulls.size)
   yield gauge('skylark_uptime_seconds', 'since the start', Math.round((clock.now() - deps.startedAt) / 1000))
+  yield* putTimes(deps, gauge)
   yield* connections(deps, gauge)
   yield* messagesIn(deps, common)
   yield* lags(deps, common)
+}
+
+function* putTimes({ store, timers }: FigureDeps, gauge: Gauge): Generator<Figure> {
+  const { p50Ms, p99Ms, p999Ms } = store.putTimes()
+  for (const [quantile, ms] of [
+    ['0.5', p50Ms],
+    ['0.99', p99Ms],
+    ['0.999', p999Ms],
+  ] as const)
+    yield gauge('skylark_put_seconds', 'from taking a message to having stored it, of the last two minutes', ms / 1000, { quantile })
+  yield gauge('skylark_timer_waiting_messages', 'messages that wait for a time of their own', timers.waiting)
+  yield gauge('skylark_timer_behind_seconds', 'for how long the first of them is due', timers.behindMs / 1000)
 }
 
 type Gauge = (name: string, help: string, value: number, labels?: Record<string, string>) => Figure

@@ -6,6 +6,8 @@ import type { Settings } from '../config.ts'
 import type { ScheduleService } from '../delay/schedule-service.ts'
 import type { HeldPulls } from '../pull/held-pulls.ts'
 import type { Throughput } from '../throughput.ts'
+import type { TimerService } from '../timer/timer-service.ts'
+import { TIMER_QUEUE, TIMER_TOPIC } from '../timer/timer-request.ts'
 import type { Counters } from './counters.ts'
 
 export interface RuntimeInfoDeps {
@@ -18,6 +20,7 @@ export interface RuntimeInfoDeps {
   readonly counters: Counters
   readonly clock: Clock
   readonly startedAt: number
+  readonly timers: TimerService
 }
 
 const GIBI = 1024 ** 3
@@ -42,7 +45,7 @@ export function runtimeInfo(deps: RuntimeInfoDeps): Record<string, string> {
     ...diskOf(deps),
     ...trafficOf(deps),
     ...queuesOf(deps),
-    ...timerOf(),
+    ...timerOf(deps),
   }
   for (const { level, offset, maxOffset } of deps.schedule.progress()) table[`scheduleMessageOffset_${level}`] = `${offset},${maxOffset}`
   return table
@@ -78,6 +81,7 @@ function diskOf({ disk, settings }: RuntimeInfoDeps): Record<string, string> {
 function trafficOf({ throughput, counters, store }: RuntimeInfoDeps): Record<string, string> {
   const { now, today, yesterday } = counters.totals()
   const bytes = store.maxPhysicalOffset - store.minPhysicalOffset
+  const times = store.putTimes()
   return {
     putTps: throughput.text('puts'),
     getTransferredTps: throughput.text('gets'),
@@ -85,14 +89,14 @@ function trafficOf({ throughput, counters, store }: RuntimeInfoDeps): Record<str
     getFoundTps: throughput.text('gets'),
     getMissTps: '0.0 0.0 0.0',
     putMessageTimesTotal: String(now.puts),
-    putMessageFailedTimes: '0',
+    putMessageFailedTimes: String(times.failed),
     putMessageSizeTotal: String(bytes),
     putMessageAverageSize: now.puts === 0 ? '0.0' : (bytes / now.puts).toFixed(1),
-    putMessageDistributeTime: 'null',
-    putMessageEntireTimeMax: '0',
+    putMessageDistributeTime: TIME_CLASSES.map((name, i) => `${name}:${times.distribution[i] ?? 0} `).join(''),
+    putMessageEntireTimeMax: times.maxMs.toFixed(0),
     getMessageEntireTimeMax: '0',
-    putLatency99: '0.00',
-    putLatency999: '0.00',
+    putLatency99: times.p99Ms.toFixed(2),
+    putLatency999: times.p999Ms.toFixed(2),
     msgPutTotalYesterdayMorning: String(yesterday.puts),
     msgPutTotalTodayMorning: String(today.puts),
     msgPutTotalTodayNow: String(now.puts),
@@ -124,13 +128,20 @@ function queuesOf({ settings }: RuntimeInfoDeps): Record<string, string> {
   return table
 }
 
-const timerOf = (): Record<string, string> => ({
-  timerReadBehind: '0',
-  timerOffsetBehind: '0',
-  timerCongestNum: '0',
-  timerEnqueueTps: '0.0',
-  timerDequeueTps: '0.0',
+/** Messages with a time of their own: what is due and not delivered (seconds), not taken over, waits, and comes and goes. */
+const timerOf = ({ timers, store, counters, throughput }: RuntimeInfoDeps): Record<string, string> => ({
+  timerReadBehind: String(Math.floor(timers.behindMs / 1000)),
+  timerOffsetBehind: String(Math.max(0, store.maxOffset(TIMER_TOPIC, TIMER_QUEUE) - timers.indexedTo)),
+  timerCongestNum: String(timers.waiting),
+  timerEnqueueTps: (counters.view('TOPIC_PUT_NUMS', TIMER_TOPIC)?.minute.tps ?? 0).toFixed(1),
+  timerDequeueTps: throughput.text('timed').split(' ')[0] as string,
 })
+
+/** RocketMQ 5.3 `StoreStatsService`. */
+const TIME_CLASSES = [
+  ...['[<=0ms]', '[0~10ms]', '[10~50ms]', '[50~100ms]', '[100~200ms]', '[200~500ms]', '[500ms~1s]'],
+  ...['[1~2s]', '[2~3s]', '[3~4s]', '[4~5s]', '[5~10s]', '[10s~]'],
+]
 
 /** When the oldest message that is held was stored, or -1. */
 function earliest(store: MessageStore): number {

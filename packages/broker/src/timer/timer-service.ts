@@ -5,6 +5,7 @@ import type { AppendResult, MessageStore, MessageToStore, PendingTimer, TimerInd
 import type { Settings } from '../config.ts'
 import { wasDelivered } from '../delay/find-delivery.ts'
 import { LIMITS } from '../limits.ts'
+import type { Throughput } from '../throughput.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
 import { canDeliverTo } from '../topics/deliver-to.ts'
 import { indexOfLog } from './index-of-log.ts'
@@ -19,6 +20,7 @@ export interface TimerDeps {
   readonly log: Log
   readonly topics: TopicConfigs
   readonly settings: Settings
+  readonly throughput: Throughput
 }
 
 /** Arrivals of so long enter the view together. */
@@ -110,6 +112,17 @@ export class TimerService {
       .range(afterMs, afterOrigin, Number.POSITIVE_INFINITY, max + this.#stored.size)
       .filter(({ origin }) => !this.#stored.has(origin))
       .slice(0, max)
+  }
+
+  /** Messages that wait for their time. */
+  get waiting(): number {
+    return Math.max(0, this.#deps.timerIndex.size - this.#stored.size)
+  }
+
+  /** For how long the first message that is due has been so. */
+  get behindMs(): number {
+    const next = this.#deps.timerIndex.nextDueMs(this.#cursor.dueMs, this.#cursor.origin)
+    return next === undefined ? 0 : Math.max(0, this.#deps.clock.now() - next)
   }
 
   /** First offset of the timer topic's queue that is not taken over yet. */
@@ -225,8 +238,10 @@ export class TimerService {
     }
     let failed: { readonly entry: PendingTimer; readonly result: AppendResult } | undefined
     for (const { entry, result } of await Promise.all(appends)) {
-      if (isStored(result)) this.#stored.set(entry.origin, result.physicalOffset)
-      else failed ??= { entry, result }
+      if (isStored(result)) {
+        this.#stored.set(entry.origin, result.physicalOffset)
+        this.#deps.throughput.timed++
+      } else failed ??= { entry, result }
     }
     if (failed !== undefined) {
       this.#goBackBefore(failed.entry)

@@ -1,10 +1,11 @@
 import type { Clock, Timer } from '@skylarkmq/runtime'
 import { LIMITS } from '../limits.ts'
+import type { PutTimesMeter } from '../put-times.ts'
 import type { AppendResult, OnStored } from '../types.ts'
 
 interface Waiter {
   readonly endOffset: number
-  readonly deadlineMs: number
+  readonly beganMs: number
   readonly result: AppendResult
   readonly onStored: OnStored
 }
@@ -22,6 +23,7 @@ export interface FlushTarget {
 export class GroupCommit {
   private readonly clock: Clock
   private readonly target: FlushTarget
+  private readonly putTimes: PutTimesMeter
   private readonly onFlushed: () => void
   private readonly onFailure: (error: unknown) => void
   private readonly settle: (onStored: OnStored, result: AppendResult) => void
@@ -33,18 +35,20 @@ export class GroupCommit {
   constructor(
     clock: Clock,
     target: FlushTarget,
+    putTimes: PutTimesMeter,
     on: { flushed: () => void; failure: (error: unknown) => void; settle: (onStored: OnStored, result: AppendResult) => void },
   ) {
     this.clock = clock
     this.target = target
+    this.putTimes = putTimes
     this.onFlushed = on.flushed
     this.onFailure = on.failure
     this.settle = on.settle
   }
 
-  /** Calls `onStored` when everything up to `endOffset` is on the disk. */
-  wait(endOffset: number, result: AppendResult, onStored: OnStored): void {
-    this.waiters.push({ endOffset, deadlineMs: this.clock.monotonic() + LIMITS.flushTimeoutMs, result, onStored })
+  /** Calls `onStored` when everything up to `endOffset` is on the disk. `beganMs`: when it was appended, for the time limit. */
+  wait(endOffset: number, beganMs: number, result: AppendResult, onStored: OnStored): void {
+    this.waiters.push({ endOffset, beganMs, result, onStored })
     this.timer ??= this.clock.after(LIMITS.flushTimeoutMs, () => this.expire())
   }
 
@@ -98,8 +102,10 @@ export class GroupCommit {
     if (count === 0) return
     const done = this.waiters
     this.waiters = done.slice(count)
+    const now = this.clock.monotonic()
     for (let i = 0; i < count; i++) {
       const waiter = done[i] as Waiter
+      this.putTimes.record(1, now - waiter.beganMs, now)
       this.settle(waiter.onStored, waiter.result)
     }
   }
@@ -109,11 +115,14 @@ export class GroupCommit {
     this.timer = undefined
     const now = this.clock.monotonic()
     let count = 0
-    while (count < this.waiters.length && (this.waiters[count] as Waiter).deadlineMs <= now) count++
+    while (count < this.waiters.length && (this.waiters[count] as Waiter).beganMs + LIMITS.flushTimeoutMs <= now) count++
     const late = this.waiters.slice(0, count)
     this.waiters = this.waiters.slice(count)
     const oldest = this.waiters[0]
-    if (oldest !== undefined) this.timer = this.clock.after(Math.max(1, oldest.deadlineMs - now), () => this.expire())
-    for (const waiter of late) this.settle(waiter.onStored, { ...waiter.result, status: 'flush-timeout' })
+    if (oldest !== undefined) this.timer = this.clock.after(Math.max(1, oldest.beganMs + LIMITS.flushTimeoutMs - now), () => this.expire())
+    for (const waiter of late) {
+      this.putTimes.record(1, now - waiter.beganMs, now)
+      this.settle(waiter.onStored, { ...waiter.result, status: 'flush-timeout' })
+    }
   }
 }
