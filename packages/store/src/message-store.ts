@@ -231,7 +231,7 @@ export class LogMessageStore implements MessageStore {
     let stored = 0
     for (let i = 0; i < results.length; i++) {
       if ((results[i] as AppendResult).status !== 'ok' || this.failure !== undefined) this.putMeter.failed++
-      else if (waits[i] !== true) stored++
+      else if (!waits[i]) stored++
     }
     if (stored === 0) return
     const now = this.runtime.clock.monotonic()

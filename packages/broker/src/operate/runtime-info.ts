@@ -138,10 +138,8 @@ const timerOf = ({ timers, store, counters, throughput }: RuntimeInfoDeps): Reco
 })
 
 /** RocketMQ 5.3 `StoreStatsService`. */
-const TIME_CLASSES = [
-  ...['[<=0ms]', '[0~10ms]', '[10~50ms]', '[50~100ms]', '[100~200ms]', '[200~500ms]', '[500ms~1s]'],
-  ...['[1~2s]', '[2~3s]', '[3~4s]', '[4~5s]', '[5~10s]', '[10s~]'],
-]
+const TIME_CLASSES =
+  '[<=0ms] [0~10ms] [10~50ms] [50~100ms] [100~200ms] [200~500ms] [500ms~1s] [1~2s] [2~3s] [3~4s] [4~5s] [5~10s] [10s~]'.split(' ')
 
 /** When the oldest message that is held was stored, or -1. */
 function earliest(store: MessageStore): number {
