@@ -108,10 +108,13 @@ function ack({ pop }: AckDeps, { group, topic, queueId, offset, popTime }: Named
 function ackInOrder({ pop, clock }: AckDeps, { group, topic, queueId, offset, popTime }: Named): Logged | undefined {
   const queue = pop.table.find(group, topic, queueId)
   const order = queue?.order
+  const freeAtBefore = order?.freeAt
   if (queue === undefined || order?.ack(offset, popTime) !== true) return pop.table.log.settled()?.then(() => undefined)
   return new Promise((resolve) => {
     pop.table.setOrder(queue, order, resolve)
     if (!order.isBlocked(undefined, clock.now())) clock.afterTurn(() => pop.wake(topic, group, queueId))
+    // The others may be back earlier than this one would have been.
+    else if (order.freeAt !== freeAtBefore) planWake(pop, { group, topic, queueId, offset })
   })
 }
 
@@ -129,9 +132,12 @@ function changeInOrder({ pop, clock }: AckDeps, { group, topic, queueId, offset,
   }
   return new Promise<ChangeReply>((resolve) => {
     pop.table.setOrder(queue, order, (refused) => resolve(refused === undefined ? { code: 0, header } : notLogged(refused)))
-    pop.planOrderWake({ consumerGroup: group, order: true }, [{ topic, queueId, startOffset: offset, offsets: [] }])
+    planWake(pop, { group, topic, queueId, offset })
   })
 }
+
+const planWake = (pop: PopService, { group, topic, queueId, offset }: Omit<Named, 'popTime'>): void =>
+  pop.planOrderWake({ consumerGroup: group, order: true }, [{ topic, queueId, startOffset: offset, offsets: [] }])
 
 interface Place {
   readonly topic: string

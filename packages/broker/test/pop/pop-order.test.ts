@@ -101,4 +101,16 @@ describe('a group that pops in order', () => {
     await ack(client, again[0]!)
     expect(bodiesOf(await pop(client, inOrder))).toEqual(['b'])
   })
+
+  test('that has one of several back later waits for it, and goes on from there with those behind it', async () => {
+    await send('a', 'b', 'c', 'd')
+    const [a, b, c] = messagesOf(await pop(client, { ...inOrder, queueId: -1, maxMsgNums: 3, invisibleTime: 5000 }))
+    await ack(client, a!)
+    await change(client, b!, 3000)
+    await ack(client, c!)
+    const startMs = scene.world.nowMs
+    const again = await pop(client, { ...inOrder, queueId: -1, maxMsgNums: 3, pollTime: 30_000 })
+    expect(bodiesOf(again)).toEqual(['b', 'c', 'd'])
+    expect(Math.round((scene.world.nowMs - startMs) / 1000)).toBe(3)
+  })
 })
