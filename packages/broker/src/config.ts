@@ -216,6 +216,7 @@ export const BROKER_CONFIG = defineConfig(
     maxTransferBytesOnMessageInMemory: whole({ default: 262_144, min: 1, unit: 'bytes', meaning: 'The most that one pull brings.' }),
     maxTransferCountOnMessageInMemory: whole({ default: 32, min: 1, max: 4096, meaning: 'The most messages that one pull brings.' }),
     defaultQueryMaxNum: whole({ default: 32, min: 1, max: 4096, meaning: 'The most messages that a query by unique key brings.' }),
+    maxMsgsNumBatch: whole({ default: 64, min: 1, max: 4096, meaning: 'The most messages that any query by key or tag brings.' }),
     sendThreadPoolQueueCapacity: whole({
       default: 10_000,
       min: 1,
@@ -264,6 +265,10 @@ export const BROKER_CONFIG = defineConfig(
     priorityOrderAsc: flag({
       default: true,
       meaning: 'Of a topic with message.type=PRIORITY the highest queue is popped first; else queue 0.',
+    }),
+    useSeparateRetryQueue: flag({
+      default: false,
+      meaning: 'The retry topics of popped messages have as many queues as the topic, and a message stays in its own; else one.',
     }),
     popResponseReturnActualRetryTopic: flag({
       default: false,

@@ -16,8 +16,6 @@ export const LIMITS = Object.freeze({
   sqlCharacters: 262_144,
   /** Messages in one batch of a producer. */
   batchMessages: 65_536,
-  /** Messages that one query brings. */
-  queryMessages: 4_096,
   /** Bytes that one query brings. */
   queryBytes: 8 * 1024 * 1024,
   /** Queues in one lock request. */

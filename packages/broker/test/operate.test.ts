@@ -122,6 +122,13 @@ describe('how far groups are', () => {
     expect(Number((await info())['timerDequeueTps'])).toBeGreaterThan(0)
   })
 
+  test('a query by key brings no more than the broker allows, whatever it asks for', async () => {
+    for (let i = 0; i < 70; i++) await client.send('orders', `k${i}`, {}, { KEYS: 'one' })
+    const query = { topic: 'orders', key: 'one', maxNum: 500, beginTimestamp: 0, endTimestamp: Number.MAX_SAFE_INTEGER }
+    expect(messagesIn(await client.invoke(QueryMessage, query))).toHaveLength(64)
+    expect(messagesIn(await client.invoke(QueryMessage, { ...query, maxNum: 3 }))).toHaveLength(3)
+  })
+
   test('counters: what has traffic since the start, an error for what has none, and what the day brought', async () => {
     const view = (statsName: string, statsKey: string) => client.invoke(ViewBrokerStatsData, { statsName, statsKey })
     expect(bodyOf(await view('TOPIC_PUT_NUMS', 'orders'))).toMatchObject({ statsMinute: { sum: 4 }, statsDay: { sum: 4 } })

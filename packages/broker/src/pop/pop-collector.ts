@@ -63,6 +63,8 @@ export class PopCollector {
   readonly #filter: PopFilter
   #logging = 0
   #refused: string | undefined
+  #isByPriority: boolean | undefined
+  #firstQueue: number | undefined
   #onLogged: ((refused: string | undefined) => void) | undefined
 
   constructor(deps: CollectDeps, table: InFlightTable, header: PopHeader, target: PopTarget, filter: PopFilter) {
@@ -89,20 +91,21 @@ export class PopCollector {
     const isRetryFirst = random.integer(100) < (isPriority ? popFromRetryProbabilityForPriority : popFromRetryProbability)
     if (isRetryFirst && order !== true) yield* this.#fromRetryTopics()
     if (queueId >= 0) yield* this.#fromQueue(topic.topicName, queueId)
-    else for (const one of this.#queueIds(topic)) yield* this.#fromQueue(topic.topicName, one)
+    else for (const one of this.#queueIds(topic.readQueueNums)) yield* this.#fromQueue(topic.topicName, one)
     if (!isRetryFirst && order !== true) yield* this.#fromRetryTopics()
   }
 
   /** From a random one on, so that all get their turn; by priority from the most urgent one on (RocketMQ 5.4 `priorityOrderAsc`). */
-  #queueIds(topic: TopicConfig): number[] {
+  #queueIds(count: number): number[] {
     const { random, settings } = this.#deps
-    const count = topic.readQueueNums
-    const factor = Number(this.#target.group.attributes['priority.factor'] ?? 100)
-    if (isPriorityTopic(topic) && this.#header.order !== true && random.integer(100) < factor) {
+    const { topic, group } = this.#target
+    const isOfPriority = isPriorityTopic(topic) && this.#header.order !== true
+    this.#isByPriority ??= isOfPriority && random.integer(100) < Number(group.attributes['priority.factor'] ?? 100)
+    if (this.#isByPriority) {
       const isHighestFirst = settings.current.priorityOrderAsc
       return Array.from({ length: count }, (_, i) => (isHighestFirst ? count - 1 - i : i))
     }
-    const first = random.integer(Math.max(1, count))
+    const first = (this.#firstQueue ??= random.integer(Math.max(1, topic.readQueueNums)))
     return Array.from({ length: count }, (_, i) => (first + i) % count)
   }
 
@@ -112,8 +115,9 @@ export class PopCollector {
     const names = enableRetryTopicV2 ? [popRetryTopicV2(consumerGroup, topic)] : []
     if (!enableRetryTopicV2 || retrieveMessageFromPopRetryTopicV1) names.push(popRetryTopicV1(consumerGroup, topic))
     for (const name of names) {
-      const config = this.#deps.topics.get(name)
-      for (let queueId = 0; queueId < (config?.readQueueNums ?? 0); queueId++) yield* this.#fromQueue(name, queueId)
+      const count = this.#deps.topics.get(name)?.readQueueNums ?? 0
+      if (count === 1) yield* this.#fromQueue(name, 0)
+      else if (count > 1) for (const queueId of this.#queueIds(count)) yield* this.#fromQueue(name, queueId)
     }
   }
 

@@ -162,11 +162,11 @@ export class ReviveService {
     const isDead = message.reconsumeTimes >= config.retryMaxTimes
     const retry = settings.current.enableRetryTopicV2 ? popRetryTopicV2(group, topic) : popRetryTopicV1(group, topic)
     const target = isDead ? dlqTopic(group) : isRetryTopic(topic) ? topic : retry
-    topics.ensure(target, 1)
+    const queueId = isDead ? topics.ensure(target, 1) && 0 : this.#retryQueue(target, group, message.queueId)
     const bornHost = hostToBytes(message.bornHost, message.bornPort)
     return {
       topic: target,
-      queueId: 0,
+      queueId,
       flag: message.flag,
       sysFlag: (message.sysFlag & ~0x30) | hostFlags(bornHost, storeHost),
       bornTimestamp: message.bornTimestamp,
@@ -177,6 +177,17 @@ export class ReviveService {
       body: message.body,
       properties: propertiesOf(entry, message, isDead ? originOfPopRetryTopic(topic, group) : undefined),
     }
+  }
+
+  /** With queues of its own for each of the topic's, a message keeps its place among them (RocketMQ 5.5 `PopConsumerService#getRetryQueueId`). */
+  #retryQueue(retry: string, group: string, queueId: number): number {
+    const { topics, settings } = this.#deps
+    const config = topics.ensure(retry, 1)
+    if (!settings.current.useSeparateRetryQueue) return 0
+    const wanted = topics.get(originOfPopRetryTopic(retry, group))?.writeQueueNums ?? config.writeQueueNums
+    if (wanted > config.writeQueueNums)
+      topics.set({ ...config, readQueueNums: Math.max(wanted, config.readQueueNums), writeQueueNums: wanted })
+    return queueId < Math.max(wanted, config.writeQueueNums) ? queueId : 0
   }
 }
 

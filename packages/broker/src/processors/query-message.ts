@@ -16,10 +16,10 @@ export function queryMessage({ store, settings }: QueryDeps) {
   return (
     header: RequestOf<typeof QueryMessage>,
   ): Reply<ResponseOf<typeof QueryMessage>> | Promise<Reply<ResponseOf<typeof QueryMessage>>> => {
-    if (header.indexType === 'T') return queryByTag(store, header)
+    if (header.indexType === 'T') return queryByTag(store, header, atMost(settings, header.maxNum))
     const isUnique = header._UNIQUE_KEY_QUERY === true
     const wanted = isUnique ? settings.current.defaultQueryMaxNum : header.maxNum
-    const max = Math.max(1, Math.min(wanted, LIMITS.queryMessages))
+    const max = atMost(settings, wanted)
     const range = { max, beginMs: header.beginTimestamp, endMs: header.endTimestamp }
     const bodies: Uint8Array[] = []
     let bytes = 0
@@ -42,10 +42,16 @@ export function queryMessage({ store, settings }: QueryDeps) {
   }
 }
 
+/** Whatever is asked for (RocketMQ 5.3 `DefaultMessageStore#queryMessage`). */
+const atMost = (settings: Settings, wanted: number): number => Math.max(1, Math.min(wanted, settings.current.maxMsgsNumBatch))
+
 /** RocketMQ 5.5 indexes tags; here the queues know them by hash already. Oldest first, queue by queue. */
-async function queryByTag(store: MessageStore, header: RequestOf<typeof QueryMessage>): Promise<Reply<ResponseOf<typeof QueryMessage>>> {
+async function queryByTag(
+  store: MessageStore,
+  header: RequestOf<typeof QueryMessage>,
+  max: number,
+): Promise<Reply<ResponseOf<typeof QueryMessage>>> {
   const { topic, key: tag, beginTimestamp, endTimestamp } = header
-  const max = Math.max(1, Math.min(header.maxNum, LIMITS.queryMessages))
   const code = javaStringHash(tag)
   const found: StoredMessage[] = []
   const bodies: Uint8Array[] = []
