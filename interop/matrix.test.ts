@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { apacheCluster, ourCluster } from './src/clusters.ts'
 import type { Cluster } from './src/clusters.ts'
 import { FEATURES, SHORT_DELAYS, sharedGroup } from './src/features.ts'
-import { POP_FEATURES } from './src/pop-features.ts'
+import { POP_FEATURES, sharedPopGroup } from './src/pop-features.ts'
 import { OurProbe } from './src/our-probe.ts'
 import type { Probe } from './src/probe.ts'
 import { aliOnsClient, goClient, jars, javaClient } from './src/toolchains.ts'
@@ -22,6 +22,9 @@ const TIMERS = [
 const TRANSACTIONS = 'transactions: committed ones come, also those that the broker had to ask for; rolled back ones never do'
 const REQUESTS = 'request and reply: whoever asks gets the answer to its own question'
 const RECALL = 'recall: a scheduled message that is taken back does not come'
+
+/** Clients that consume by POP over remoting. */
+const POPS = /^java-5|^skylarkmq$/
 
 /** What a client cannot do by its own limits, and why. */
 const LACKS: Readonly<Record<string, readonly string[]>> = {
@@ -63,20 +66,23 @@ function suite(title: string, missing: string | undefined, start: () => Promise<
       })
       afterAll(() => probe?.stop(), 30_000)
       for (const feature of [...FEATURES, ...POP_FEATURES]) {
-        const isLacking = LACKS[name]?.includes(feature.name) || (POP_FEATURES.includes(feature) && !/^java-5/.test(name))
+        const isLacking = LACKS[name]?.includes(feature.name) || (POP_FEATURES.includes(feature) && !POPS.test(name))
         const fails = FAILS_ON_APACHE_TOO[name]?.includes(feature.name) && 'it fails against Apache RocketMQ too'
         const reason = maker.missing ?? (isLacking ? 'the client has no such call' : fails || undefined)
         const title = `${feature.name}${reason ? ` (skipped: ${reason})` : ''}`
         test.skipIf(reason !== undefined)(title, { concurrent: true }, () => feature.run(cluster, probe, probe))
       }
-      test.skipIf(maker.missing !== undefined || name === 'skylarkmq')('shares a group with our client', { concurrent: true }, async () => {
+      const withOurs = (share: typeof sharedGroup) => async () => {
         const second = new OurProbe(cluster.namesrv)
         try {
-          await sharedGroup(cluster, second, probe, second)
+          await share(cluster, second, probe, second)
         } finally {
           await second.stop()
         }
-      })
+      }
+      const isForeign = maker.missing === undefined && name !== 'skylarkmq'
+      test.skipIf(!isForeign)('shares a group with our client', { concurrent: true }, withOurs(sharedGroup))
+      test.skipIf(!isForeign || !POPS.test(name))('shares a popping group with our client', { concurrent: true }, withOurs(sharedPopGroup))
     })
   })
 }

@@ -87,6 +87,8 @@ export class OurProbe implements Probe {
       orderly: options.mode === 'orderly',
       model: options.mode === 'broadcast' ? 'broadcasting' : 'clustering',
       consumeFrom: options.from ?? 'first',
+      // As Java's: the broker shares queues out and says whether to pop.
+      delivery: options.pop ? 'broker' : 'pull',
       messageTrace: options.trace ?? false,
       offsetFolder: scratch('offsets'),
       suspendMs: 200,

@@ -1,4 +1,4 @@
-/** Push consumers of Java 5.x that pop: the broker shares queues out, messages are taken for a time, failed ones come back by themselves. */
+/** Push consumers that pop (Java 5.x, and ours): the broker shares queues out, messages are taken for a time, failed ones come back by themselves. */
 import { expect } from 'vitest'
 import { expectSuccess } from '@skylarkmq/remoting'
 import { encodeRequestMode, PollingInfo, SetMessageRequestMode } from '@skylarkmq/remoting/protocol'
@@ -83,6 +83,32 @@ const fail: Feature = {
     expect(got.map((d) => d.reconsumeTimes).sort()).toEqual([0, 0, 0, 1, 1, 1])
     await consumer.unsubscribe(name)
   },
+}
+
+/** Two clients pop for one group: both get messages, and when one leaves the other gets what comes. */
+export async function sharedPopGroup(cluster: Cluster, producer: Probe, one: Probe, other: Probe): Promise<void> {
+  await warmUp(cluster, producer)
+  const topic = await createTopic(cluster)
+  const group = await popGroup(cluster, topic)
+  const [a, b] = [unique('c'), unique('c')]
+  await one.subscribe({ consumer: a, group, topic, pop: true })
+  await other.subscribe({ consumer: b, group, topic, pop: true })
+  await waitingPops(cluster, topic, group, 2)
+  const got = () => bodies([...one.deliveries(a), ...other.deliveries(b)])
+  let sent = 0
+  const send = async () => {
+    await producer.send({ topic, count: 10, prefix: `r${++sent}` })
+    await until(`${sent * 10} messages`, () => new Set(got()).size >= sent * 10, 60)
+  }
+  for (;;) {
+    await send()
+    if (one.deliveries(a).length > 0 && other.deliveries(b).length > 0) break
+    if (sent > 60) throw new Error('one of two members gets no messages')
+  }
+  await other.unsubscribe(b)
+  await send()
+  expect(got().length, 'none came twice').toBe(sent * 10)
+  await one.unsubscribe(a)
 }
 
 export const POP_FEATURES: readonly Feature[] = [consume, fail]

@@ -25,6 +25,7 @@ export type {
   ConsumeContext,
   ConsumeFrom,
   ConsumerEvents,
+  Delivery,
   InvalidOutcome,
   MachineRoomResolver,
   MessageHandler,

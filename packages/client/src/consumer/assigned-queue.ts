@@ -17,6 +17,10 @@ export function compareQueues(a: MessageQueue, b: MessageQueue): number {
 export class AssignedQueue {
   readonly queue: MessageQueue
   readonly key: string
+  /** Messages are popped, not pulled: it has no offset and no cache. */
+  readonly isPopped: boolean
+  /** Popped, here, and not settled. */
+  poppedMessages = 0
   /** Replaced as a whole when the offset is set anew: results for the old one no longer count. */
   cache = new ProcessQueue<ConsumedMessage>()
   /** Where the next pull begins. */
@@ -50,8 +54,9 @@ export class AssignedQueue {
   lastConsumeMs = 0
   lastLockMs = 0
 
-  constructor(queue: MessageQueue, startOffset: number) {
+  constructor(queue: MessageQueue, startOffset: number, isPopped = false) {
     this.queue = queue
+    this.isPopped = isPopped
     this.key = queueKey(queue)
     this.nextOffset = startOffset
     this.cache.advance(startOffset)

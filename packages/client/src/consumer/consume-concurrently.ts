@@ -33,6 +33,8 @@ export interface ConcurrentOptions {
   readonly queues: () => readonly AssignedQueue[]
   /** Queues of the subscribed topics, without the retry topic's. */
   readonly queueCount: () => number
+  /** A handler call has ended. */
+  readonly onSlotFree?: () => void
 }
 
 /**
@@ -54,6 +56,10 @@ export class ConcurrentConsumption implements ConsumeService, Leases {
     if (!options.isBroadcasting) options.runner.leases = this
   }
 
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
   deadline(entry: Entry): number {
     const { clock } = this.#options.core
     return clock.now() + entry.expiresMs - clock.monotonic()
@@ -69,7 +75,7 @@ export class ConcurrentConsumption implements ConsumeService, Leases {
       assigned.isInLine = true
       this.#line.push(assigned)
     }
-    this.#pump()
+    this.pump()
   }
 
   pause(): void {
@@ -104,7 +110,7 @@ export class ConcurrentConsumption implements ConsumeService, Leases {
     return Math.max(1, concurrency - Math.max(1, Math.floor(concurrency / 4)))
   }
 
-  #pump(): void {
+  pump(): void {
     const concurrency = this.#options.concurrency()
     if (this.#isPaused || this.#isClosing || this.#inFlight >= concurrency) return
     const share = this.#share()
@@ -138,7 +144,8 @@ export class ConcurrentConsumption implements ConsumeService, Leases {
       this.#inFlight--
       assigned.end()
       this.#drained.wake()
-      this.#pump()
+      this.#options.onSlotFree?.()
+      this.pump()
     }
     const takenMs = clock.monotonic()
     for (const entry of entries) {

@@ -11,4 +11,6 @@ export interface ConsumeService {
   resume(): void
   /** For good: starts no handler any more and waits for those at work. Resolves with whether all ended in time. */
   drain(ms: number): Promise<boolean>
+  /** After `drain`: resolves when brokers know what was settled one by one. */
+  farewell?(): Promise<void>
 }

@@ -18,6 +18,8 @@ import type { OffsetStore, QueueOffset } from './offset-store.ts'
 import { localOffsetStore, remoteOffsetStore } from './offset-store.ts'
 import type { PullLimits, PullLoopOptions } from './pull-loop.ts'
 import { PullLoop } from './pull-loop.ts'
+import type { PopLoopOptions } from './pop-loop.ts'
+import { PopLoop } from './pop-loop.ts'
 import { QueueLocks } from './queue-locks.ts'
 import { Rebalancer } from './rebalance.ts'
 import { StallWatch } from './stall-watch.ts'
@@ -27,6 +29,7 @@ import { consumeFromWhere, firstOffset } from './start-offset.ts'
 import type { Subscription } from './subscriptions.ts'
 import { subscriptionData, Subscriptions } from './subscriptions.ts'
 import { within } from './wakeup.ts'
+import type { Delivery } from './wanted-queues.ts'
 
 const PERSIST_INTERVAL_MS = 5000
 /** What talking to brokers may take when a consumer closes; with none left it takes nothing. */
@@ -49,7 +52,12 @@ export interface EngineOptions {
   readonly stalledAfterMs: number
   /** Broadcasting: where this member's offsets are kept. */
   readonly offsetFile: string
+  /** Default: `pull`. */
+  readonly delivery?: Delivery
 }
+
+/** What the owner of an engine that may pop brings along. */
+export type PopHooks = Pick<PopLoopOptions, 'invisibleMs' | 'room' | 'onPopped' | 'onLate'>
 
 export interface ConsumerEvents {
   /** The queues that this consumer owns have changed. */
@@ -78,6 +86,8 @@ export class ConsumerEngine {
   readonly startedMs: number
   /** Set by the owner before `start`. */
   service!: ConsumeService
+  /** With a `delivery` other than `pull`: set by the owner before `start`. */
+  popHooks: PopHooks | undefined
   isPaused = false
   readonly #rebalancer: Rebalancer
   readonly #member: GroupMember
@@ -115,6 +125,7 @@ export class ConsumerEngine {
       assignment: this.assignment,
       model: options.model,
       strategy: options.strategy,
+      delivery: options.delivery ?? 'pull',
       hooks: {
         ...(this.locks ? { lock: (queues: readonly MessageQueue[]) => (this.locks as QueueLocks).acquire(queues) } : {}),
         startOffset: (queue) => this.startOffset(queue),
@@ -259,11 +270,20 @@ export class ConsumerEngine {
   adopt(assigned: AssignedQueue): void {
     this.locks?.attach(assigned)
     assigned.lastAnswerMs = this.core.clock.monotonic()
-    const running = new PullLoop(this.#pullOptions, assigned).run().catch((error) => {
+    const loop = assigned.isPopped ? this.#newPopLoop(assigned) : new PullLoop(this.#pullOptions, assigned)
+    const running = loop.run().catch((error) => {
       this.core.log.error('a pull loop ended by an error of its own', { ...assigned.queue, error })
     })
     this.#pulls.add(running)
     void running.then(() => this.#pulls.delete(running))
+  }
+
+  #newPopLoop(assigned: AssignedQueue): PopLoop {
+    const { core, calls, subscriptions, limits, troubled } = this.#pullOptions
+    const { consumeFrom } = this.options
+    const popHooks = this.popHooks as PopHooks
+    const common = { core, calls, subscriptions, troubled, isPaused: () => this.isPaused || this.#isClosing }
+    return new PopLoop({ ...common, ...popHooks, batchSize: limits.batchSize, fromFirst: consumeFrom === 'first' }, assigned)
   }
 
   pause(): void {
@@ -283,7 +303,7 @@ export class ConsumerEngine {
     for (const assigned of queues) {
       const offset = assigned.cache.committableOffset
       // Without a valid lock the queue may be with somebody who is further.
-      if (offset === undefined || (this.locks && !this.locks.isValid(assigned))) continue
+      if (offset === undefined || assigned.isPopped || (this.locks && !this.locks.isValid(assigned))) continue
       offsets.push([assigned.queue, offset])
     }
     return this.offsets.persist(offsets, timeoutMs)
@@ -314,10 +334,12 @@ export class ConsumerEngine {
       for (const assigned of queues) abortAll(assigned.cache, `the consumer of group ${options.group} is closing`)
     }
     const goodbye = async () => {
+      const settled = this.service.farewell?.()
       if (options.isAutoCommit) await this.persist(GOODBYE_MS, queues)
       // A queue whose handler still runs keeps its lock until the broker lets it expire.
       const idle = queues.filter((assigned) => assigned.inFlight === 0).map((assigned) => assigned.queue)
       if (idle.length > 0) await this.locks?.unlock(idle, GOODBYE_MS)
+      await settled
     }
     await within(core.clock, GOODBYE_MS / 2, goodbye())
     for (const assigned of queues) assigned.drop()

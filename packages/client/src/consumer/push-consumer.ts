@@ -11,8 +11,11 @@ import { withNamespace } from '../namespace.ts'
 import { averagely } from './allocation/simple.ts'
 import type { AllocationStrategy } from './allocation/types.ts'
 import { ByKeyConsumption } from './consume-by-key.ts'
+import { ConsumptionByMode } from './consume-by-mode.ts'
+import type { ConcurrentOptions } from './consume-concurrently.ts'
 import { ConcurrentConsumption } from './consume-concurrently.ts'
 import { OrderlyConsumption } from './consume-orderly.ts'
+import { PoppedConsumption } from './consume-popped.ts'
 import type { ConsumeService } from './consume-service.ts'
 import type { ConsumerEvents } from './consumer-engine.ts'
 import { ConsumerEngine } from './consumer-engine.ts'
@@ -20,11 +23,13 @@ import type { BatchHandler, MessageHandler } from './handler.ts'
 import { HandlerRunner } from './handler.ts'
 import type { MessagesOptions } from './message-stream.ts'
 import { MessageStream } from './message-stream.ts'
+import { PopCalls } from './pop-calls.ts'
 import type { ConsumedMessage, ReceivedMessage } from './received-message.ts'
 import type { OnInvalid, StandardSchema } from './schema.ts'
 import { answerBrokers } from './running-info.ts'
 import type { ConsumeFrom } from './start-offset.ts'
 import type { Subscription } from './subscriptions.ts'
+import type { Delivery } from './wanted-queues.ts'
 
 export interface PushConsumerOptions<T = unknown> {
   readonly group: string
@@ -50,6 +55,14 @@ export interface PushConsumerOptions<T = unknown> {
   readonly onInvalid?: OnInvalid
   /** `clustering` (default): members share the messages. `broadcasting`: each member gets all. */
   readonly model?: 'clustering' | 'broadcasting'
+  /**
+   * `pull` (default): members share the queues. `pop` (RocketMQ 5): members share the messages, each of which is ours for `invisibleMs`;
+   * one slow or hung member holds up nobody, and there may be more members than queues. `broker`: as the broker says, topic by topic
+   * (`mqadmin setConsumeMode`). Not with order or broadcasting, as with RocketMQ's own client.
+   */
+  readonly delivery?: Delivery
+  /** Popped messages: what is not settled so long after it came is delivered again. `extend()` asks for more. Default 60 000. */
+  readonly invisibleMs?: number
   /** Where a new group begins. Default `last`. */
   readonly consumeFrom?: ConsumeFrom
   /** Handler calls at a time (orderly: queues at a time). Default 20. */
@@ -82,6 +95,9 @@ const DEFAULT_CONCURRENCY = 20
 const DEFAULT_DRAIN_MS = 10_000
 const DEFAULT_RECONSUME_TIMES = 16
 const DEFAULT_STALLED_MS = 120_000
+const DEFAULT_INVISIBLE_MS = 60_000
+const INVISIBLE_MIN_MS = 1000
+const INVISIBLE_MAX_MS = 24 * 3_600_000
 const FAILURE_LOG_MS = 10_000
 
 /** Receives messages as they come. Made by `createPushConsumer` or `client.pushConsumer`. */
@@ -114,6 +130,7 @@ export class PushConsumer<T = unknown> implements AsyncDisposable {
       consumeFrom: options.consumeFrom ?? 'last',
       strategy: options.allocation ?? averagely,
       isAutoCommit: true,
+      delivery: options.delivery ?? 'pull',
       limits: {
         batchSize: options.pullBatchSize ?? 32,
         suspendMs: 15_000,
@@ -182,15 +199,46 @@ export class PushConsumer<T = unknown> implements AsyncDisposable {
         locks,
       })
     }
-    return new ConcurrentConsumption({
+    const concurrently = {
       ...common,
       batchSize,
-      concurrency: bounded,
       maxReconsumeTimes: options.maxReconsumeTimes ?? DEFAULT_RECONSUME_TIMES,
       consumeTimeoutMs: options.consumeTimeoutMs ?? 15 * 60_000,
       isBroadcasting,
       queueCount: () => engine.assignment.ordinary,
+    }
+    if ((options.delivery ?? 'pull') === 'pull') return new ConcurrentConsumption({ ...concurrently, concurrency: bounded })
+    return this.#popAsWell(runner, concurrently, bounded)
+  }
+
+  /** Pulled and popped messages share the handlers. */
+  #popAsWell(runner: HandlerRunner, common: Omit<ConcurrentOptions, 'concurrency'>, bounded: () => number): ConsumeService {
+    const engine = this.#engine
+    const { cachedMessagesPerQueue, invisibleMs = DEFAULT_INVISIBLE_MS } = this.#options
+    const pulled: ConcurrentConsumption = new ConcurrentConsumption({
+      ...common,
+      concurrency: () => bounded() - popped.inFlight,
+      onSlotFree: () => popped.pump(),
     })
+    const popped: PoppedConsumption = new PoppedConsumption({
+      ...common,
+      popCalls: new PopCalls(engine.core, engine.options.group),
+      subscriptions: engine.subscriptions,
+      concurrency: () => bounded() - pulled.inFlight,
+      // What waits here is kept from other members: no more than what keeps the handlers busy.
+      cachedMessages: () => cachedMessagesPerQueue ?? 2 * bounded() * common.batchSize,
+      invisibleMs,
+      onSlotFree: () => pulled.pump(),
+    })
+    const service = new ConsumptionByMode(pulled, popped)
+    runner.leases = service
+    engine.popHooks = {
+      invisibleMs,
+      room: (assigned) => popped.room(assigned),
+      onPopped: (assigned, entries) => popped.onPopped(assigned, entries),
+      onLate: (entries) => popped.giveBack(entries),
+    }
+    return service
   }
 
   get group(): string {
@@ -311,8 +359,24 @@ function checkOptions<T>(options: PushConsumerOptions<T>): void {
   if (options.handler && options.batchHandler) fail('give either handler or batchHandler, not both')
   if (options.orderBy && options.orderly) fail('orderly gives order per queue, orderBy order per key; give one of them')
   if (options.orderBy && options.batchHandler) fail('orderBy hands out one message at a time; give a handler instead of batchHandler')
+  checkDelivery(options, fail)
   for (const name of ['batchSize', 'concurrency', 'consumeTimeoutMs', 'pullBatchSize', 'cachedMessagesPerQueue'] as const) {
     const value = options[name]
     if (value !== undefined && !(Number.isInteger(value) && value > 0)) fail(`${name} is ${value}; it must be a whole number above 0`)
   }
+}
+
+function checkDelivery<T>(options: PushConsumerOptions<T>, fail: (sentence: string) => void): void {
+  const { delivery = 'pull', invisibleMs, allocation, consumeFrom } = options
+  if (!['pull', 'pop', 'broker'].includes(delivery)) fail(`delivery is ${String(delivery)}; it must be pull, pop or broker`)
+  if (delivery === 'pull') return
+  if (options.orderly || options.orderBy) fail(`delivery: '${delivery}' gives no order; leave it out for consumers with order`)
+  if (options.model === 'broadcasting') fail(`delivery: '${delivery}' is for groups that share messages; leave it out for broadcasting`)
+  if (typeof consumeFrom === 'object') fail(`delivery: '${delivery}' begins with the first or the last message, not at a time`)
+  if (delivery === 'broker' && allocation && !['AVG', 'AVG_BY_CIRCLE'].includes(allocation.name)) {
+    fail(`brokers share queues out averagely or averagelyByCircle, not by ${allocation.name}`)
+  }
+  const isTime =
+    invisibleMs === undefined || (Number.isInteger(invisibleMs) && invisibleMs >= INVISIBLE_MIN_MS && invisibleMs <= INVISIBLE_MAX_MS)
+  if (!isTime) fail(`invisibleMs is ${invisibleMs}; it must be a whole number from ${INVISIBLE_MIN_MS} to ${INVISIBLE_MAX_MS}`)
 }

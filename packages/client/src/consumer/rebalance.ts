@@ -5,6 +5,8 @@ import type { Assignment } from './assigned-queue.ts'
 import { AssignedQueue, compareQueues, queueKey } from './assigned-queue.ts'
 import type { BrokerCalls } from './broker-calls.ts'
 import type { Subscriptions } from './subscriptions.ts'
+import type { Delivery, WantedQueue } from './wanted-queues.ts'
+import { assignedByBroker, isPoppedTopic, poppedOf, pulled } from './wanted-queues.ts'
 import { pause, Wakeup } from './wakeup.ts'
 
 export const REBALANCE_INTERVAL_MS = 20_000
@@ -30,6 +32,7 @@ export interface RebalancerOptions {
   readonly assignment: Assignment
   readonly model: MessageModel
   readonly strategy: AllocationStrategy
+  readonly delivery: Delivery
   readonly hooks: RebalanceHooks
 }
 
@@ -121,15 +124,15 @@ export class Rebalancer {
     // What is owned stays; a retry topic comes to be with the first heartbeat, hence a quick second look.
     if (wanted === undefined) return { isBalanced: false, isChanged: false }
     const { assignment } = this.#options
-    const keys = new Set(wanted.map(queueKey))
+    const kinds = new Map(wanted.map(({ queue, isPopped }) => [queueKey(queue), isPopped]))
     let isBalanced = true
     let isChanged = false
     for (const assigned of assignment.of(topic)) {
-      if (keys.has(assigned.key) && !assigned.isDropped) continue
+      if (kinds.get(assigned.key) === assigned.isPopped && !assigned.isDropped) continue
       if (await this.#release(assigned)) isChanged = true
       else isBalanced = false
     }
-    const fresh = wanted.filter((queue) => assignment.get(queue) === undefined)
+    const fresh = wanted.filter(({ queue }) => assignment.get(queue) === undefined)
     const taken = fresh.length === 0 ? 0 : await this.#take(fresh)
     if (taken > 0) isChanged = true
     if (taken < fresh.length) isBalanced = false
@@ -137,11 +140,16 @@ export class Rebalancer {
   }
 
   /** The queues that are ours; undefined while the topic has none, or no broker tells who the members are. */
-  async #wantedQueues(topic: string): Promise<MessageQueue[] | undefined> {
-    const { core, calls, model, strategy } = this.#options
+  async #wantedQueues(topic: string): Promise<WantedQueue[] | undefined> {
+    const { core, calls, model, strategy, delivery } = this.#options
     const queues = [...(await core.subscribeQueues(topic))].sort(compareQueues)
     if (queues.length === 0) return undefined
-    if (model === 'BROADCASTING') return queues
+    if (model === 'BROADCASTING') return pulled(queues)
+    if (isPoppedTopic(delivery, topic)) return poppedOf(topic, queues)
+    if (delivery === 'broker') {
+      const given = await assignedByBroker(core, calls.group, topic, strategy.name)
+      if (given !== 'none') return given
+    }
     let clientIds = await calls.memberIds(topic)
     if (clientIds !== undefined && !clientIds.includes(core.clientId)) {
       // A broker that restarted has forgotten its members.
@@ -154,7 +162,7 @@ export class Rebalancer {
       for (const assigned of this.#options.assignment.of(topic)) await this.#release(assigned)
       return undefined
     }
-    return strategy.allocate({ group: calls.group, clientId: core.clientId, queues, clientIds })
+    return pulled(strategy.allocate({ group: calls.group, clientId: core.clientId, queues, clientIds }))
   }
 
   async #release(assigned: AssignedQueue): Promise<boolean> {
@@ -164,13 +172,13 @@ export class Rebalancer {
     return true
   }
 
-  async #take(fresh: readonly MessageQueue[]): Promise<number> {
+  async #take(fresh: readonly WantedQueue[]): Promise<number> {
     const { hooks, assignment, core } = this.#options
-    const granted = hooks.lock ? await hooks.lock(fresh) : undefined
-    const takers = fresh.map(async (queue) => {
+    const granted = hooks.lock ? await hooks.lock(fresh.map(({ queue }) => queue)) : undefined
+    const takers = fresh.map(async ({ queue, isPopped }) => {
       if (granted && !granted.has(queueKey(queue))) return false
       try {
-        const assigned = new AssignedQueue(queue, await hooks.startOffset(queue))
+        const assigned = new AssignedQueue(queue, isPopped ? 0 : await hooks.startOffset(queue), isPopped)
         if (this.#stop.signal.aborted) return false
         assignment.add(assigned)
         hooks.assigned(assigned)

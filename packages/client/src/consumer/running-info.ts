@@ -33,7 +33,7 @@ export function answerBrokers(engine: ConsumerEngine, runner: HandlerRunner): ()
     }),
     core.onNotification(GetConsumerStatusFromClient, (request) => {
       if (request.group !== group) return undefined
-      const own = engine.assignment.of(request.topic)
+      const own = engine.assignment.of(request.topic).filter(({ isPopped }) => !isPopped)
       return body({ messageQueueTable: new Map(own.map(({ queue, cache }) => [queue, cache.committableOffset ?? -1])) })
     }),
     core.onNotification(GetConsumerRunningInfo, (request) => (request.consumerGroup === group ? body(runningInfo(engine)) : undefined)),
@@ -50,7 +50,13 @@ export function answerBrokers(engine: ConsumerEngine, runner: HandlerRunner): ()
 /** RocketMQ `ConsumerRunningInfo`; `droped` is its spelling. */
 function runningInfo(engine: ConsumerEngine): unknown {
   const { core, options, assignment, subscriptions } = engine
-  const mqTable = assignment.all.map((assigned) => {
+  const popTable = assignment.all
+    .filter(({ isPopped }) => isPopped)
+    .map(({ queue, poppedMessages, isDropped, lastPullMs }) => {
+      return [queue, { waitAckCount: poppedMessages, droped: isDropped, lastPopTimestamp: lastPullMs }] as const
+    })
+  const pulled = assignment.all.filter(({ isPopped }) => !isPopped)
+  const mqTable = pulled.map((assigned) => {
     const { cache } = assigned
     const info = {
       commitOffset: cache.committableOffset ?? -1,
@@ -84,7 +90,7 @@ function runningInfo(engine: ConsumerEngine): unknown {
     },
     subscriptionSet: subscriptions.all,
     mqTable: new Map(mqTable),
-    mqPopTable: {},
+    mqPopTable: new Map(popTable),
     statusTable: {},
     userConsumerInfo: {},
   }
