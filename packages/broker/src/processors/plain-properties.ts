@@ -61,7 +61,6 @@ export function sameRange(bytes: Uint8Array, a: number, b: number, length: numbe
 
 const NAME_END = 1
 const PROPERTY_END = 2
-const END = Buffer.from([PROPERTY_END])
 
 /** Stores a property text as it came, with the broker's stamp behind it, where that is what the declared route would store. */
 export class PlainProperties {
@@ -73,7 +72,12 @@ export class PlainProperties {
   stamped(text: Uint8Array, stamp: Uint8Array): Buffer | undefined {
     if (!this.#isPlain(text)) return undefined
     // The last pair may lack its end.
-    return text[text.length - 1] === PROPERTY_END ? Buffer.concat([text, stamp]) : Buffer.concat([text, END, stamp])
+    const end = text[text.length - 1] === PROPERTY_END ? text.length : text.length + 1
+    const bytes = Buffer.allocUnsafe(end + stamp.length)
+    bytes.set(text)
+    bytes[end - 1] = PROPERTY_END
+    bytes.set(stamp, end)
+    return bytes
   }
 
   #isPlain(text: Uint8Array): boolean {

@@ -4,7 +4,7 @@ import {
   SCHEDULE_TOPIC,
   formatProperties,
   hostToBytes,
-  offsetMessageId,
+  offsetMessageIds,
   parseProperties,
 } from '@skylarkmq/remoting/protocol'
 import type { ResponseOf, SendMessage, TopicConfig } from '@skylarkmq/remoting/protocol'
@@ -210,7 +210,7 @@ export function answer(
   return {
     code: result.status === 'ok' ? 0 : 10,
     header: {
-      msgId: offsets.map((offset) => offsetMessageId(deps.storeHost, offset)).join(','),
+      msgId: offsetMessageIds(deps.storeHost, offsets),
       queueId,
       queueOffset: result.queueOffset,
       transactionId,

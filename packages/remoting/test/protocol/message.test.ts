@@ -18,6 +18,7 @@ import {
   MAGIC_V1,
   MAGIC_V2,
   offsetMessageId,
+  offsetMessageIds,
   PROPERTY,
   parseOffsetMessageId,
   parseProperties,
@@ -293,6 +294,14 @@ describe('hosts and ids', () => {
     }
     for (const text of ['', 'xyz', '0A', `${apache('id/v4').toString()}00`, 'FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF']) {
       expect(parseOffsetMessageId(text)).toBeUndefined()
+    }
+  })
+
+  test('the ids of a batch are those of its messages', () => {
+    for (const host of [hostToBytes('10.1.2.3', 10911), hostToBytes('2001:db8::1', 5)]) {
+      const offsets = [0, 1171, 2 ** 32 - 1, 2 ** 32, 123456789012]
+      expect(offsetMessageIds(host, offsets)).toBe(offsets.map((offset) => offsetMessageId(host, offset)).join(','))
+      expect(offsetMessageIds(host, [7])).toBe(offsetMessageId(host, 7))
     }
   })
 

@@ -14,6 +14,15 @@ export function offsetMessageId(storeHost: Uint8Array, physicalOffset: number): 
   return bytes.toString('hex').toUpperCase()
 }
 
+/** Of messages in one store, joined as the answer to a batch has them. */
+export function offsetMessageIds(storeHost: Uint8Array, physicalOffsets: readonly number[]): string {
+  const ids = physicalOffsets.map((offset, i) => (i === 0 ? offsetMessageId(storeHost, offset) : hexLong(offset)))
+  const prefix = (ids[0] ?? '').slice(0, -16)
+  return ids.join(`,${prefix}`)
+}
+
+const hexLong = (value: number): string => value.toString(16).padStart(16, '0').toUpperCase()
+
 export interface OffsetMessageId {
   readonly host: string
   readonly port: number
