@@ -68,6 +68,7 @@ export type { MessageTraceOption } from './message-trace/tracer.ts'
 export type { TraceContext } from './trace-context.ts'
 export { currentTrace, withTrace } from './trace-context.ts'
 export { SendAllError } from './producer/batch.ts'
+export type { InvalidSendOutcome, OnInvalidSend } from './producer/outgoing-check.ts'
 export type { ReplyOptions, RequestOptions } from './producer/request-reply.ts'
 export type { Outcome, TransactionCheck, TransactionReceipt, TransactionWork } from './producer/transaction.ts'
 export type {

@@ -3,6 +3,11 @@ import type { OptionDeclaration, Options } from './types.ts'
 
 export const TOPIC: OptionDeclaration = { flags: '-t, --topic <topic>', meaning: 'the topic', required: true }
 export const GROUP: OptionDeclaration = { flags: '-g, --group <group>', meaning: 'the consumer group', required: true }
+/** Brokers know nothing of namespaces: the topic is `NAMESPACE%topic` for them. */
+export const NAMESPACE: OptionDeclaration = {
+  flags: '--namespace <name>',
+  meaning: 'the namespace of the application that the topic belongs to',
+}
 /** Where a change goes: Apache's flags. */
 export const WHERE: readonly OptionDeclaration[] = [
   { flags: '-c, --cluster <cluster>', meaning: 'every master of this cluster (default: of all clusters)' },
@@ -12,6 +17,12 @@ export const WHERE: readonly OptionDeclaration[] = [
 export const text = (options: Options, name: string): string | undefined => {
   const value = options[name]
   return typeof value === 'string' ? value : undefined
+}
+
+/** The topic as brokers know it. */
+export function topicOf(options: Options): string {
+  const [topic, namespace] = [required(options, 'topic'), text(options, 'namespace')]
+  return namespace === undefined || topic.startsWith(`${namespace}%`) ? topic : `${namespace}%${topic}`
 }
 
 export const required = (options: Options, name: string): string => text(options, name) ?? ''

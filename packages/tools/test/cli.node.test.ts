@@ -36,6 +36,22 @@ beforeAll(async () => {
 })
 afterAll(() => local?.close())
 
+describe('a message of an application with a namespace', () => {
+  test('it is sent with a message trace, and read again by the same names', async () => {
+    const named = ['-t', 'Orders', '--namespace', 'red'] as const
+    const made = await skylark('topic', 'update', '-t', 'red%Orders', '-r', '1', '-w', '1')
+    expect(made.code).toBe(0)
+    const sent = await skylark('message', 'send', ...named, '-p', 'hello', '-m', 'true', '--json')
+    expect(sent).toMatchObject({ code: 0, err: '' })
+    const { messageId, queue } = JSON.parse(sent.out)
+    expect(queue.topic).toBe('red%Orders')
+    expect(JSON.parse((await skylark('message', 'consume', ...named, '--json')).out)).toMatchObject([{ messageId, body: 'hello' }])
+    const trace = await skylark('message', 'consume', '-t', 'RMQ_SYS_TRACE_TOPIC', '--json')
+    expect(JSON.parse(trace.out)).toMatchObject([{ body: expect.stringMatching(new RegExp(`^Pub\\u0001.*red%Orders.*${messageId}`)) }])
+    expect((await skylark('deleteTopic', '-t', 'red%Orders')).code).toBe(0)
+  })
+})
+
 describe('a topic from birth to death', () => {
   test('it is made, written to, looked at, read and deleted', async () => {
     const made = await skylark('topic', 'update', '-t', 'Orders', '-r', '2', '-w', '2')

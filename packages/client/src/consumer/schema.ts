@@ -28,23 +28,34 @@ export type OnInvalid =
   | InvalidOutcome
   | ((message: ReceivedMessage, error: InvalidMessageError) => InvalidOutcome | Promise<InvalidOutcome>)
 
+/** The message that a schema refuses: one that came, or one that is about to be sent. */
+interface Refused {
+  readonly topic: string
+  readonly messageId?: string
+  readonly queueId?: number
+  readonly phase?: 'send' | 'consume'
+}
+
+export const unreadable = (error: unknown): SchemaIssue => ({
+  message: `the body cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+})
+
 /** A body that its schema refuses, or that is not JSON. */
 export class InvalidMessageError extends RocketError {
   readonly issues: readonly SchemaIssue[]
 
-  constructor(message: ReceivedMessage, issues: readonly SchemaIssue[], cause?: unknown) {
+  constructor(message: Refused, issues: readonly SchemaIssue[], cause?: unknown) {
     const first = issues[0]
     const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : ''
-    super(
-      `message ${message.messageId} of ${message.topic} is not what the schema wants: ${first ? sentence(first) : 'no reason given'}${more}`,
-      {
-        code: 'MESSAGE_ILLEGAL',
-        phase: 'consume',
-        topic: message.topic,
-        queueId: message.queueId,
-        cause,
-      },
-    )
+    const { topic, messageId, queueId, phase = 'consume' } = message
+    const which = messageId === undefined ? `the message to ${topic}` : `message ${messageId} of ${topic}`
+    super(`${which} is not what the schema wants: ${first ? sentence(first) : 'no reason given'}${more}`, {
+      code: 'MESSAGE_ILLEGAL',
+      phase,
+      topic,
+      queueId,
+      cause,
+    })
     this.issues = issues
   }
 }
@@ -62,11 +73,7 @@ export async function parseBody<Output>(
   try {
     given = decode(message)
   } catch (error) {
-    throw new InvalidMessageError(
-      message,
-      [{ message: `the body cannot be read: ${error instanceof Error ? error.message : error}` }],
-      error,
-    )
+    throw new InvalidMessageError(message, [unreadable(error)], error)
   }
   const result = await schema['~standard'].validate(given)
   if (result.issues) throw new InvalidMessageError(message, result.issues)

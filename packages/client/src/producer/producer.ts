@@ -20,6 +20,9 @@ import { Delivery } from './delivery.ts'
 import type { EncodedMessage } from './encode-message.ts'
 import { checkTopic, compressed, encodeMessage, withProperties } from './encode-message.ts'
 import { InFlight } from './in-flight.ts'
+import type { OutgoingCheck } from './outgoing-check.ts'
+import type { CheckOptions } from './outgoing-check.ts'
+import { outgoingCheck } from './outgoing-check.ts'
 import { QueueSelector, queueForKey } from './queue-selector.ts'
 import { Requests, replyQueue, replyTo } from './request-reply.ts'
 import type { ReplyOptions, RequestOptions } from './request-reply.ts'
@@ -52,7 +55,10 @@ class DefaultProducer implements Producer {
   readonly #tracer: MessageTracer | undefined
   readonly #core: ProducerCore
   readonly #ownsCore: boolean
-  readonly #options: Required<Omit<ProducerOptions, 'inFlight' | 'group' | 'attemptTimeoutMs' | 'onCheck' | 'messageTrace'>>
+  readonly #check: OutgoingCheck | undefined
+  readonly #options: Required<
+    Omit<ProducerOptions, 'inFlight' | 'group' | 'attemptTimeoutMs' | 'onCheck' | 'messageTrace' | keyof CheckOptions>
+  >
   readonly #attemptTimeoutMs: number | undefined
   readonly #delivery: Delivery
   readonly #inFlight: InFlight
@@ -71,6 +77,7 @@ class DefaultProducer implements Producer {
     this.group = options.group
     this.#brokerGroup = withNamespace(core.namespace, options.group)
     this.#tracer = tracerFor(core, options.messageTrace)
+    this.#check = outgoingCheck(options, core.log)
     this.#core = core
     this.#ownsCore = parts.ownsCore
     this.#options = {
@@ -114,6 +121,7 @@ class DefaultProducer implements Producer {
       'send',
       () => this.#sendEvent(message),
       async (event) => {
+        if (this.#check) await this.#check.check(message)
         const encoded = await this.#encode(message, event?.properties)
         return this.#bounded(encoded.body.length, options.signal, () => this.#deliver(encoded, this.#parcel(encoded), options, message))
       },
@@ -161,6 +169,7 @@ class DefaultProducer implements Producer {
       'send',
       () => this.#sendEvent(message),
       async (event) => {
+        if (this.#check) await this.#check.check(message)
         const encoded = withProperties(await this.#encode(message, event?.properties), properties)
         const parcel = { ...this.#parcel(encoded), sysFlag: encoded.sysFlag | sysFlag }
         return this.#bounded(encoded.body.length, options.signal, () => this.#deliver(encoded, parcel, options, message))
@@ -170,6 +179,7 @@ class DefaultProducer implements Producer {
 
   async sendOneway(message: Message, options: SendOptions = {}): Promise<void> {
     this.#checkOpen()
+    if (this.#check) await this.#check.check(message)
     const encoded = await this.#encode(message)
     await this.#bounded(encoded.body.length, options.signal, () =>
       this.#delivery.oneway(this.#parcel(encoded), this.#deliveryOptions(options, message, 0)),
@@ -192,6 +202,7 @@ class DefaultProducer implements Producer {
     added: Readonly<Record<string, string>> | undefined,
   ): Promise<readonly SendReceipt[]> {
     // All are checked before any is sent.
+    if (this.#check) for (const message of given) await this.#check.check(message)
     const numbered: Numbered[] = given.map((message, index) => ({
       index,
       message: this.#encodeOne(message, added),

@@ -1,7 +1,9 @@
 import type { MessageQueue } from '@skylarkmq/remoting/protocol'
 import type { ReceivedMessage } from '../consumer/received-message.ts'
+import type { StandardSchema } from '../consumer/schema.ts'
 import type { CloseOptions } from '../core/types.ts'
 import type { MessageTraceOption } from '../message-trace/tracer.ts'
+import type { OnInvalidSend } from './outgoing-check.ts'
 import type { ReplyOptions, RequestOptions } from './request-reply.ts'
 import type { TransactionCheck, TransactionReceipt, TransactionWork } from './transaction.ts'
 
@@ -77,6 +79,12 @@ export interface ProducerOptions {
   readonly retries?: number
   /** Retry elsewhere also when a message is stored but not as safely as set (may store it twice). Default false. */
   readonly retryWhenNotStoredSafely?: boolean
+  /** What bodies must be, by topic: validators of any library (standardschema.dev). Other topics are not looked at. */
+  readonly schemas?: Readonly<Record<string, StandardSchema>>
+  /** From the body to what the schema checks. Default: JSON. */
+  readonly decode?: (message: Message) => unknown
+  /** What becomes of a message that its schema refuses. Default `reject`. */
+  readonly onInvalid?: OnInvalidSend
   readonly maxMessageBytes?: number
   /** Bodies of this size and above are compressed (zlib, level 5). Default 4096; 0 turns compression off. */
   readonly compressFromBytes?: number

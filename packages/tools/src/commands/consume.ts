@@ -3,7 +3,7 @@ import { decodeRecords, GetMaxOffset, GetMinOffset, ResponseCode, SearchOffsetBy
 import { expectSuccess } from '@skylarkmq/remoting'
 import type { MessageQueue } from '@skylarkmq/client'
 import { RocketError } from '@skylarkmq/client'
-import { number, required, text, time, TOPIC } from '../options.ts'
+import { NAMESPACE, number, text, time, TOPIC, topicOf } from '../options.ts'
 import type { CliCommand, CommandContext } from '../types.ts'
 
 const GROUP = 'TOOLS_CONSUMER'
@@ -32,10 +32,11 @@ export const consumeMessage: CliCommand = {
     { flags: '-s, --beginTimestamp <time>', meaning: 'stored from this time on' },
     { flags: '-e, --endTimestamp <time>', meaning: 'stored before this time' },
     { flags: '-c, --messageNumber <n>', meaning: 'at most so many of each queue', default: '128' },
+    NAMESPACE,
   ],
   async run(context) {
     const { client, options } = context
-    const topic = required(options, 'topic')
+    const topic = topicOf(options)
     const brokerName = text(options, 'brokerName')
     const queueId = number(options, 'queueId')
     const all = await client.core.subscribeQueues(topic, { refresh: true })

@@ -1,6 +1,6 @@
 import { RocketError } from '@skylarkmq/client'
 import type { ReceivedMessage } from '@skylarkmq/client'
-import { number, required, text, time, TOPIC } from '../options.ts'
+import { flag, NAMESPACE, number, required, text, time, TOPIC, topicOf } from '../options.ts'
 import type { CliCommand, Outcome } from '../types.ts'
 
 const BODY_SHOWN = 2048
@@ -101,15 +101,17 @@ export const sendMessage: CliCommand = {
     { flags: '-c, --tags <tag>', meaning: 'the tag' },
     { flags: '-b, --broker <name>', meaning: 'this broker (with -i)' },
     { flags: '-i, --qid <queueId>', meaning: 'this queue (with -b)' },
+    { flags: '-m, --msgTraceEnable <bool>', meaning: 'write a message trace of it', default: 'false' },
+    NAMESPACE,
   ],
   async run({ client, options }) {
-    const topic = required(options, 'topic')
+    const topic = topicOf(options)
     const brokerName = text(options, 'broker')
     const queueId = number(options, 'qid')
     if ((brokerName === undefined) !== (queueId === undefined)) {
       throw new RocketError('-b and -i go together: a broker name and a queue id', { code: 'BAD_ARGUMENT' })
     }
-    await using producer = client.producer({ group: 'TOOLS_PRODUCER' })
+    await using producer = client.producer({ group: 'TOOLS_PRODUCER', messageTrace: flag(options, 'msgTraceEnable') ?? false })
     const queue = brokerName === undefined || queueId === undefined ? undefined : { topic, brokerName, queueId }
     const message = { topic, body: required(options, 'body'), tags: text(options, 'tags'), keys: text(options, 'keys')?.split(' ') }
     const receipt = await producer.send(message, { queue, timeoutMs: 5000 })
