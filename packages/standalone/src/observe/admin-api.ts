@@ -3,6 +3,8 @@
  * `--json` prints and what a page gets are one.
  */
 import type { CliCommand, OptionDeclaration, Outcome } from '@skylarkmq/tools'
+import { kindOf } from './parameter-kinds.ts'
+import type { ParameterKind } from './parameter-kinds.ts'
 
 /** Commands that wait, ask back, or connect to an address that the caller names (an offset message id holds one) have no place here. */
 const READS: ReadonlySet<string> = new Set([
@@ -37,6 +39,7 @@ export interface ApiRoute {
 export interface ApiParameter {
   readonly name: string
   readonly meaning: string
+  readonly kind: ParameterKind
   readonly required: boolean
   readonly default: string | undefined
 }
@@ -50,7 +53,7 @@ const ADDRESSES: ReadonlySet<string> = new Set(['broker', 'brokerAddr'])
 const parameterOf = ({ flags, meaning, required, default: otherwise }: OptionDeclaration): ApiParameter | undefined => {
   const long = /--([\w-]+)/.exec(flags)?.[1]
   if (long === undefined || long === 'dry-run' || ADDRESSES.has(long)) return undefined
-  return { name: long, meaning, required: required === true, default: otherwise }
+  return { name: long, meaning, kind: kindOf(flags), required: required === true, default: otherwise }
 }
 
 export function apiRoutes(commands: readonly CliCommand[], withChanges: boolean): readonly ApiRoute[] {
@@ -63,18 +66,18 @@ export function apiRoutes(commands: readonly CliCommand[], withChanges: boolean)
   })
 }
 
-const MOST_CHARACTERS = 4096
-
-/** The options that a query names; a sentence when one is missing, unknown, twice there or too long. */
+/** The options that a query names; a sentence when one is missing, unknown, twice there or wrong. */
 export function optionsOf(route: ApiRoute, query: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> | string {
   const options: Record<string, string> = {}
   for (const [name, value] of Object.entries(query)) {
-    if (!route.parameters.some((parameter) => parameter.name === name)) {
+    const parameter = route.parameters.find((one) => one.name === name)
+    if (parameter === undefined) {
       const known = route.parameters.map((parameter) => parameter.name).join(', ')
       return `the parameter ${JSON.stringify(name)} is not known; there ${known === '' ? 'are none' : `are ${known}`}`
     }
     if (typeof value !== 'string') return `the parameter ${name} is there more than once`
-    if (value.length > MOST_CHARACTERS) return `the parameter ${name} has ${value.length} characters; at most ${MOST_CHARACTERS} are read`
+    const wrong = parameter.kind.wrong(value)
+    if (wrong !== undefined) return `the parameter ${name} ${wrong}`
     options[name] = value
   }
   for (const parameter of route.parameters) {
@@ -88,6 +91,8 @@ export function optionsOf(route: ApiRoute, query: Readonly<Record<string, unknow
 /** bigint has no JSON. */
 export const jsonOf = (outcome: Outcome): string =>
   JSON.stringify(outcome.value ?? null, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
+
+const typed = ({ schema }: ParameterKind, text: string): unknown => (schema['type'] === 'string' ? text : JSON.parse(text))
 
 const ERROR = { type: 'object', required: ['error'], properties: { error: { type: 'string' }, code: { type: 'string' } } }
 const answer = (description: string, schema: object = ERROR) => ({ description, content: { 'application/json': { schema } } })
@@ -105,14 +110,17 @@ export function openApi(routes: readonly ApiRoute[], server: string): object {
         in: 'query',
         description: p.meaning,
         required: p.required,
-        schema: { type: 'string', ...(p.default === undefined ? {} : { default: p.default }) },
+        schema: { ...p.kind.schema, ...(p.default === undefined ? {} : { default: typed(p.kind, p.default) }) },
       })),
       responses: {
         200: answer('What `--json` prints.', {}),
         400: answer('A parameter is wrong.'),
         404: answer('What was asked for is not there.'),
         409: answer('The cluster refuses.'),
+        ...(method === 'GET' ? {} : { 415: answer('A change without the header content-type: application/json.') }),
+        431: answer('The parameters together are too long: 16 KiB at most.'),
         502: answer('A server of the cluster does not answer.'),
+        503: answer('Too many requests are under way: come again shortly.'),
       },
     })
   }

@@ -32,6 +32,8 @@ export interface Observer {
   close(): Promise<void>
 }
 
+const METHODS = ['GET', 'HEAD', 'POST', 'DELETE'] as const
+
 /** Admin requests under way; the next is told to come again. */
 const MOST_AT_ONCE = 16
 
@@ -49,11 +51,13 @@ export async function startObserver(observed: Observed, options: ObserverOptions
     const reasons = observed.unready()
     return reply.code(reasons.length === 0 ? 200 : 503).send({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons })
   })
-  app.setNotFoundHandler((request, reply) =>
-    reply
-      .code(404)
-      .send({ error: `there is no ${request.method} ${request.url.slice(0, 200)}; ${API_PREFIX}/openapi.json lists what there is` }),
-  )
+  app.setNotFoundHandler((request, reply) => {
+    const error = `there is no ${request.method} ${request.url.slice(0, 200)}; ${API_PREFIX}/openapi.json lists what there is`
+    const path = request.url.split('?', 1)[0] as string
+    const allowed = METHODS.filter((method) => app.hasRoute({ method, url: path }))
+    if (allowed.length === 0) return reply.code(404).send({ error })
+    return reply.code(405).header('allow', allowed.join(', ')).send({ error })
+  })
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const code = error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500 ? error.statusCode : 500
     if (code === 500) options.runtime.log.error('an HTTP request failed', { path: request.url.slice(0, 200), error })

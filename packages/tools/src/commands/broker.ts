@@ -13,11 +13,15 @@ async function addresses({ admin, options }: CommandContext): Promise<readonly s
   const one = text(options, 'brokerAddr')
   if (one !== undefined) return [one]
   const cluster = text(options, 'clusterName')
-  const found = (await admin.cluster.brokers()).filter((broker) => cluster === undefined || broker.cluster === cluster)
+  const all = await admin.cluster.brokers()
+  if (all.length === 0)
+    throw new RocketError('no broker is registered at the NameServer; start one, and see that its namesrvAddr is right', {
+      code: 'NO_ROUTE',
+    })
+  const found = all.filter((broker) => cluster === undefined || broker.cluster === cluster)
   if (found.length > 0) return found.map(({ address }) => address)
-  throw new RocketError(`no broker${cluster === undefined ? '' : ` of cluster ${cluster}`} is registered; see: skylark cluster list`, {
-    code: 'NO_ROUTE',
-  })
+  const clusters = [...new Set(all.map((broker) => broker.cluster))].join(', ')
+  throw new RocketError(`no cluster ${cluster}; there are: ${clusters}`, { code: 'BAD_ARGUMENT' })
 }
 
 /** One table per broker: its names and values. */
