@@ -148,6 +148,26 @@ describe('a POP consumer', () => {
     await cluster.world.until(consumer.close())
   })
 
+  it('a handler that ends because its time is up, or its consumer closes, has not consumed its message', async () => {
+    const { cluster, join, send, until } = await scene()
+    const { world } = cluster
+    let begun = 0
+    const untilAborted = (_: unknown, { signal }: { signal: AbortSignal }) => {
+      begun++
+      return new Promise((resolve) => signal.addEventListener('abort', resolve))
+    }
+    await send('slow', 'closing')
+    const timely = { invisibleMs: 10 * SECOND, concurrency: 1, cachedMessagesPerQueue: 1 }
+    const consumer = await join('m', { ...timely, handler: untilAborted })
+    // One loses its message by time, and then has another when it closes.
+    await until(() => begun === 2)
+    await world.until(consumer.close({ drainMs: SECOND }))
+    const seen = new Set<string>()
+    const other = await join('n', { handler: (message) => void seen.add(message.text) })
+    await until(() => seen.size === 2, MINUTE)
+    await world.until(other.close())
+  })
+
   it('what waits for a busy handler gets more time, and comes once', async () => {
     const { cluster, join, send, until } = await scene({ queues: 1 })
     const seen: string[] = []

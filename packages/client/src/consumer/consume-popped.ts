@@ -129,8 +129,10 @@ export class PoppedConsumption implements Leases {
       await this.#drained.wait(clock, rest)
     }
     this.#watch?.cancel()
-    for (const { controller } of this.#inHand)
-      controller?.abort(new RocketError('the consumer is closing', { code: 'ABORTED', phase: 'consume' }))
+    for (const entry of this.#inHand) {
+      this.#forget(entry)
+      entry.controller?.abort(new RocketError('the consumer is closing', { code: 'ABORTED', phase: 'consume' }))
+    }
     return this.#inFlight === 0
   }
 
@@ -230,12 +232,12 @@ export class PoppedConsumption implements Leases {
   async #settle(entry: PopEntry, settlement: Settlement): Promise<void> {
     const { maxReconsumeTimes } = this.#options
     this.#inHand.delete(entry)
+    // Its time is up, and the handler was told so: a handler that ends for that reason has not consumed it.
+    if (entry.done) return
     if (settlement.kind === 'ack') {
-      // Also after its time: the broker may not have passed it on yet.
       this.#acknowledge(entry.record)
       this.#forget(entry)
-    } else if (entry.done) return
-    else if (settlement.kind === 'release') {
+    } else if (settlement.kind === 'release') {
       entry.taken = false
       if (this.#isClosing) this.giveBack([entry])
       else this.#wait(entry)
