@@ -30,6 +30,13 @@ describe('a recall', () => {
     expect(await timers.bodies()).toEqual(['right'])
   })
 
+  test('names the region in its answer, granted or refused: Java clients do not trace it otherwise', async () => {
+    const handle = await schedule('gone', 5)
+    for (const wanted of [handle, 'no handle']) {
+      expect((await recall(timers.client(), 'orders', wanted)).ext).toMatchObject({ MSG_REGION: 'DefaultRegion' })
+    }
+  })
+
   test('concerns one topic, also when a producer gave the same unique key twice', async () => {
     await schedule('keep', 5, { UNIQ_KEY: 'same' }, 'bills')
     const handle = await schedule('drop', 5, { UNIQ_KEY: 'same' })

@@ -28,28 +28,34 @@ const RECALL_TAG = '_RECALL_TAG_'
  */
 export function recallMessage(deps: RecallDeps) {
   return async (header: RequestOf<typeof RecallMessage>, context: RequestContext): Promise<RecallReply> => {
-    const handle = accept(deps, header)
-    if (isRefusal(handle)) return handle
-    const outMs = slotOf(handle.timeMs)
-    const tooLate = refuse(
-      'ILLEGAL_OPERATION',
-      `recall failed, timestamp invalid: the time of message ${shown(handle.uniqKey)}, ${new Date(outMs).toISOString()}, has come; it is delivered or was recalled before`,
-    )
-    if (deps.clock.now() >= slotEnd(outMs)) return tooLate
-    const { result, recalled } = await store(deps, recordOf(deps, context, handle, outMs))
-    const refusal = refusalOf(result)
-    if (refusal !== undefined) return refusal
-    const count = await recalled
-    if (count === undefined) {
-      return refuse(
-        'SYSTEM_ERROR',
-        `recall failed, execute error: the recall of ${shown(handle.uniqKey)} is stored and takes effect unless its time comes first, but whether it did cannot be said; ask again`,
-      )
-    }
-    // Nothing waits under this handle, and nothing came: it was recalled before, perhaps by a client that missed the answer.
-    if (count === 0 && isDelivered(deps, handle, outMs)) return tooLate
-    return { code: 0, header: { msgId: handle.uniqKey } }
+    const reply = await recall(deps, header, context)
+    // Java clients trace recalls only when the answer names the region (RocketMQ 5.4 `RecallMessageProcessor`).
+    return { ...reply, ext: { MSG_REGION: deps.settings.current.regionId } }
   }
+}
+
+async function recall(deps: RecallDeps, header: RequestOf<typeof RecallMessage>, context: RequestContext): Promise<RecallReply> {
+  const handle = accept(deps, header)
+  if (isRefusal(handle)) return handle
+  const outMs = slotOf(handle.timeMs)
+  const tooLate = refuse(
+    'ILLEGAL_OPERATION',
+    `recall failed, timestamp invalid: the time of message ${shown(handle.uniqKey)}, ${new Date(outMs).toISOString()}, has come; it is delivered or was recalled before`,
+  )
+  if (deps.clock.now() >= slotEnd(outMs)) return tooLate
+  const { result, recalled } = await store(deps, recordOf(deps, context, handle, outMs))
+  const refusal = refusalOf(result)
+  if (refusal !== undefined) return refusal
+  const count = await recalled
+  if (count === undefined) {
+    return refuse(
+      'SYSTEM_ERROR',
+      `recall failed, execute error: the recall of ${shown(handle.uniqKey)} is stored and takes effect unless its time comes first, but whether it did cannot be said; ask again`,
+    )
+  }
+  // Nothing waits under this handle, and nothing came: it was recalled before, perhaps by a client that missed the answer.
+  if (count === 0 && isDelivered(deps, handle, outMs)) return tooLate
+  return { code: 0, header: { msgId: handle.uniqKey } }
 }
 
 /** The checks and remarks of RocketMQ 5.3, in its order. */
