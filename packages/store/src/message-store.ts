@@ -15,6 +15,7 @@ import { describeError } from './describe-error.ts'
 import type { DirectoryLock } from './directory-lock.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { topicRange } from './dispatch/record-parser.ts'
+import type { LastFailure } from './last-failure.ts'
 import { LIMITS } from './limits.ts'
 import { PutTimesMeter } from './put-times.ts'
 import { StoreReader } from './store-reader.ts'
@@ -39,6 +40,7 @@ export interface StoreParts {
   readonly log: CommitLog
   readonly views: Views
   readonly recovery: RecoveryReport
+  readonly lastFailure: LastFailure
 }
 
 /**
@@ -50,6 +52,7 @@ export class LogMessageStore implements MessageStore {
   private readonly runtime: Runtime
   private readonly options: StoreOptions
   private readonly lock: DirectoryLock
+  private readonly lastFailure: LastFailure
   private readonly log: CommitLog
   private readonly views: Views
   private readonly dispatcher: Dispatcher
@@ -74,6 +77,7 @@ export class LogMessageStore implements MessageStore {
     this.runtime = runtime
     this.options = options
     this.lock = parts.lock
+    this.lastFailure = parts.lastFailure
     this.log = parts.log
     this.views = parts.views
     this.recovery = parts.recovery
@@ -316,6 +320,7 @@ export class LogMessageStore implements MessageStore {
     if (this.failure !== undefined) return
     this.failure = `${what}: ${describeError(error)}. Nothing is acknowledged until the broker is restarted.`
     this.runtime.log.error('the store stops acknowledging for good', { reason: this.failure })
+    this.lastFailure.note(this.failure)
     this.groupCommit.stop(this.notAvailable())
     this.upkeep.suspend()
   }

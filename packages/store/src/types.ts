@@ -173,6 +173,8 @@ export interface RecoveryReport {
   readonly queuesRebuilt: number
   /** Why the consume queues and the key index were derived anew from the whole log; undefined when they were taken over. */
   readonly rebuiltBecause: string | undefined
+  /** What else there is to say, in sentences. */
+  readonly notes: readonly string[]
   readonly durationMs: number
   /** One readable paragraph. */
   readonly text: string

@@ -4,7 +4,7 @@ import { viewOf } from './bytes.ts'
 import { AT } from './commit-log/record.ts'
 import { plausibleSize } from './commit-log/record-check.ts'
 import type { Segments } from './commit-log/segments.ts'
-import { TailJournal } from './commit-log/tail-journal.ts'
+import { journalDirectory, RecordJournal } from './commit-log/record-journal.ts'
 import { ConsumeQueues } from './consume-queue/consume-queues.ts'
 import { Deletions } from './dispatch/deletions.ts'
 import type { DispatchTarget } from './dispatch/dispatch-target.ts'
@@ -20,7 +20,8 @@ import { ViewsCheckpoint } from './views-checkpoint.ts'
 export class Views {
   readonly queues: ConsumeQueues
   readonly index: KeyIndex
-  readonly journal: TailJournal
+  /** Not one of them: it tells of the log what the log itself does not, and is kept when they are made anew. */
+  readonly journal: RecordJournal
   readonly parser: RecordParser
   readonly deletions: Deletions
   /** While the log is written. */
@@ -50,7 +51,7 @@ export class Views {
     const files = isTaken ? taken : makeAnew(disk, directory, open)
     this.queues = files.queues
     this.index = files.index
-    this.journal = files.journal
+    this.journal = new RecordJournal(disk, journalDirectory(rootDirectory), segments.segmentBytes)
     this.checkpoint = files.checkpoint
     this.trustedTo = isTaken ? (position as ViewsPosition).logEnd : undefined
     this.rebuiltBecause = isTaken ? undefined : taken
@@ -74,7 +75,6 @@ export class Views {
     if (wrong === undefined) return files
     files.queues.close()
     files.index.close()
-    files.journal.close()
     files.checkpoint.close()
     return wrong
   }
@@ -82,7 +82,7 @@ export class Views {
   /** What the views have seen at this moment: for a checkpoint that begins now. */
   lastSeen(): LastSeen {
     const { lastRecordOffset: recordOffset, secondLastRecordOffset: secondRecordOffset } = this.parser
-    return { recordOffset, secondRecordOffset, index: this.index.position, journalDone: this.journal.beginCheckpoint() }
+    return { recordOffset, secondRecordOffset, index: this.index.position }
   }
 
   /**
@@ -123,13 +123,14 @@ export class Views {
       topicsEnd,
       slots: chunkCount,
     })
-    last.journalDone()
+    await this.journal.sync(false)
   }
 
   /** The log now begins at this position. */
   async trimBefore(minPhysicalOffset: number): Promise<void> {
     await this.queues.trimBefore(minPhysicalOffset, () => this.nextTurn())
     this.index.expireBefore(minPhysicalOffset)
+    this.journal.expireBefore(minPhysicalOffset)
   }
 
   private nextTurn(): Promise<void> {
@@ -148,13 +149,11 @@ export interface LastSeen {
   readonly recordOffset: number
   readonly secondRecordOffset: number
   readonly index: IndexPosition
-  readonly journalDone: () => void
 }
 
 interface ViewFiles {
   readonly queues: ConsumeQueues
   readonly index: KeyIndex
-  readonly journal: TailJournal
   readonly checkpoint: ViewsCheckpoint
 }
 
@@ -163,7 +162,6 @@ function openFiles(disk: Disk, directory: string, segments: Segments, log: Log):
   return {
     queues: new ConsumeQueues(disk, directory),
     index: new KeyIndex(disk, join(directory, 'index'), (physicalOffset) => keysInLog(segments, physicalOffset), onDamage),
-    journal: new TailJournal(disk, directory),
     checkpoint: new ViewsCheckpoint(disk, directory),
   }
 }

@@ -3,13 +3,16 @@ import type { Disk } from '@skylarkmq/runtime'
 import { getInt64, viewOf } from '../bytes.ts'
 import { bodyCrc } from '../crc32.ts'
 import { recordDigest } from '../digest.ts'
+import { topicRange } from '../dispatch/record-parser.ts'
 import type { MessageToStore } from '../types.ts'
 import type { DamagedRange, ExpectedRecord } from './log-scanner.ts'
-import { AT, BLANK_MARKER_BYTES, encodeRecord, MAGIC_BLANK, recordBytes } from './record.ts'
+import { AT, BLANK_MARKER_BYTES, encodeRecord, entersQueue, MAGIC_BLANK, recordBytes } from './record.ts'
 import { checkRecord, plausibleSize } from './record-check.ts'
 import type { Segments } from './segments.ts'
 
 const ROLLED_BACK = 0xc
+/** User flag of a filler that keeps a lost message's place in its queue. */
+const KEEPS_PLACE = 0x534b_5950
 const LOOPBACK = new Uint8Array([127, 0, 0, 1, 0, 0, 0, 0])
 const TOPIC = new TextEncoder().encode('RMQ_SYS_SKYLARK_DAMAGED')
 const PIECE_BYTES = 1024 * 1024
@@ -29,7 +32,7 @@ export function containDamage(
   disk: Disk,
   segments: Segments,
   range: DamagedRange,
-  options: { readonly folder: string; readonly storeTimestamp: number },
+  options: { readonly folder: string; readonly storeTimestamp: number; readonly lost?: Uint8Array | undefined },
 ): ContainedDamage {
   const savedTo = save(disk, segments, range, options.folder)
   const end = range.offset + range.bytes
@@ -39,7 +42,8 @@ export function containDamage(
     const stop = Math.min(end, segment.endOffset)
     if (stop - offset <= OVERHEAD_BYTES && stop !== segment.endOffset) break
     const isRest = stop === segment.endOffset
-    const bytes = isRest ? blankMarker(stop - offset) : fillerRecord(pieceOf(stop - offset), offset, options.storeTimestamp)
+    const piece = { offset, bytes: options.lost?.length ?? pieceOf(stop - offset) }
+    const bytes = isRest ? blankMarker(stop - offset) : fillerRecord(piece, options.storeTimestamp, options.lost)
     segment.file.write(bytes, 0, bytes.length, offset - segment.startOffset)
     offset = isRest ? stop : offset + bytes.length
   }
@@ -78,11 +82,20 @@ export function isFiller(view: DataView): boolean {
   return getInt64(view, AT.bornTimestamp) === 0
 }
 
-function filler(body: Uint8Array): MessageToStore {
+/** Is this record a filler that stands for a lost message, and names its queue and offset? */
+export function keepsPlace(view: DataView, at: number): boolean {
+  return (
+    view.getInt32(at + AT.flag) === KEEPS_PLACE &&
+    view.getInt32(at + AT.sysFlag) === ROLLED_BACK &&
+    getInt64(view, at + AT.bornTimestamp) === 0
+  )
+}
+
+function filler(body: Uint8Array, place?: { readonly queueId: number }): MessageToStore {
   return {
     topic: '',
-    queueId: 0,
-    flag: 0,
+    queueId: place?.queueId ?? 0,
+    flag: place === undefined ? 0 : KEEPS_PLACE,
     sysFlag: ROLLED_BACK,
     bornTimestamp: 0,
     bornHost: LOOPBACK,
@@ -94,19 +107,32 @@ function filler(body: Uint8Array): MessageToStore {
   }
 }
 
-function fillerRecord(sizeBytes: number, physicalOffset: number, storeTimestamp: number): Uint8Array {
+function fillerRecord({ offset, bytes: sizeBytes }: Piece, storeTimestamp: number, lost?: Uint8Array): Uint8Array {
+  const place = lost === undefined ? undefined : placeOf(lost)
   // What was one record has room for one; a name of one character is enough, since it enters no queue.
-  const topic = TOPIC.subarray(0, Math.max(1, Math.min(TOPIC.length, sizeBytes - OVERHEAD_BYTES)))
-  const message = filler(new Uint8Array(Math.max(0, sizeBytes - OVERHEAD_BYTES - topic.length)))
+  const topic = place?.topic ?? TOPIC.subarray(0, Math.max(1, Math.min(TOPIC.length, sizeBytes - OVERHEAD_BYTES)))
+  const message = filler(new Uint8Array(Math.max(0, sizeBytes - recordBytes(filler(new Uint8Array(0)), topic))), place)
   const bytes = new Uint8Array(sizeBytes)
   encodeRecord(bytes, viewOf(bytes), 0, message, topic, {
     sizeBytes,
     bodyCrc: bodyCrc(message.body),
-    queueOffset: 0,
-    physicalOffset,
+    queueOffset: place?.queueOffset ?? 0,
+    physicalOffset: offset,
     storeTimestamp,
   })
   return bytes
+}
+
+interface Piece {
+  readonly offset: number
+  readonly bytes: number
+}
+
+function placeOf(record: Uint8Array): { topic: Uint8Array; queueId: number; queueOffset: number } | undefined {
+  const view = viewOf(record)
+  const range = entersQueue(view.getInt32(AT.sysFlag)) ? topicRange(record, view, 0) : undefined
+  if (range === undefined) return undefined
+  return { topic: record.subarray(range.start, range.end), queueId: view.getInt32(AT.queueId), queueOffset: getInt64(view, AT.queueOffset) }
 }
 
 function save(disk: Disk, segments: Segments, range: DamagedRange, folder: string): string | undefined {

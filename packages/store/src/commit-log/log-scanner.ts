@@ -25,7 +25,12 @@ export interface ScanOptions {
   /** What is known of the record at a position. */
   readonly expected?: (physicalOffset: number) => ExpectedRecord | undefined
   /** End of the last record that is known to have been written: looked for beyond zeros. */
-  readonly knownEnd?: number
+  readonly knownEnd?: () => number
+  /**
+   * Given when somebody else may have cut the log and written on: the first whole record that is another than was known at its place.
+   * From there on nothing may be `expected`.
+   */
+  readonly onForeign?: ((physicalOffset: number) => Promise<void>) | undefined
   /** Look behind bytes never written for more: after a crash, pages of the middle may be missing. */
   readonly looksBehindZeros?: boolean
   readonly onRecord: (bytes: Uint8Array, view: DataView, at: number, physicalOffset: number) => void
@@ -108,16 +113,41 @@ export class LogScanner {
     if (head !== 'record') return { wrong: head.wrong, isZero: false }
     const size = this.view.getInt32(at)
     const expected = this.options.expected?.(offset)
-    if (expected !== undefined && expected.sizeBytes !== size) {
-      return { wrong: `record size ${size} where ${expected.sizeBytes} bytes were written`, isZero: false }
-    }
+    const hasOtherSize = expected !== undefined && expected.sizeBytes !== size
+    if (hasOtherSize && this.options.onForeign === undefined) return otherSize(size, expected)
     if (!(await this.fill(segment, offset, size))) return { wrong: 'the file ends within the record', isZero: false }
     const wrong = checkRecord(this.bytes, this.view, offset - this.windowStart, offset, true)
     if (wrong !== undefined) return { wrong, isZero: false }
-    if (expected !== undefined && expected.digest !== recordDigest(this.view, offset - this.windowStart)) {
-      return { wrong: 'fields outside the body differ from what was written', isZero: false }
+    if (expected !== undefined && (hasOtherSize || !this.isAsKnown(offset, expected))) {
+      if (!(await this.isForeign(segment, offset, expected))) {
+        return hasOtherSize ? otherSize(size, expected) : { wrong: 'fields outside the body differ from what was written', isZero: false }
+      }
+      await this.options.onForeign?.(offset)
+      await this.fill(segment, offset, size)
     }
     return { next: offset + size, isRecord: true }
+  }
+
+  private isAsKnown(offset: number, expected: ExpectedRecord): boolean {
+    return expected.digest === recordDigest(this.view, offset - this.windowStart)
+  }
+
+  /**
+   * Of a whole record that is not the known one: did somebody else write it? One that is damaged has its length still (else its parts
+   * would contradict each other), and behind it the log goes on as it is known.
+   */
+  private async isForeign(segment: Segment, offset: number, { sizeBytes }: ExpectedRecord): Promise<boolean> {
+    if (this.options.onForeign === undefined) return false
+    if (this.view.getInt32(offset - this.windowStart) !== sizeBytes) return true
+    const next = offset + sizeBytes
+    const room = segment.endOffset - next
+    if (room < BLANK_MARKER_BYTES || !(await this.fill(segment, next, 8))) return false
+    if (checkHead(this.view, next - this.windowStart, room) !== 'record') return false
+    const size = this.view.getInt32(next - this.windowStart)
+    if (!(await this.fill(segment, next, size))) return false
+    if (checkRecord(this.bytes, this.view, next - this.windowStart, next, true) !== undefined) return false
+    const known = this.options.expected?.(next)
+    return known === undefined || known.sizeBytes !== size || !this.isAsKnown(next, known)
   }
 
   /** Where the log goes on behind a bad place, or undefined when it does not. */
@@ -127,7 +157,7 @@ export class LogScanner {
     if (!isZero) {
       const claimed = await this.claimedEnd(segment, offset)
       if (claimed !== undefined) return claimed
-    } else if (this.options.looksBehindZeros !== true && offset >= (this.options.knownEnd ?? 0)) return undefined
+    } else if (this.options.looksBehindZeros !== true && offset >= (this.options.knownEnd?.() ?? 0)) return undefined
     const following = await this.followingSegment(segment)
     // In a file that others follow any place may hold the next record; else not far behind what can have been under way.
     const end = following === undefined ? Math.min(segment.endOffset, offset + LIMITS.resumeBytes) : segment.endOffset
@@ -181,6 +211,10 @@ export class LogScanner {
     this.windowEnd = offset + (await segment.read(this.bytes, 0, length, offset))
     return this.windowEnd - offset >= needed
   }
+}
+
+function otherSize(size: number, { sizeBytes }: ExpectedRecord): Judgement {
+  return { wrong: `record size ${size} where ${sizeBytes} bytes were written`, isZero: false }
 }
 
 /** Places where a record or end-of-file marker may begin: 4 bytes before a magic code. In order. */

@@ -269,7 +269,7 @@ export class ConsumeQueue {
         let keep = count
         while (!isVouchedFor && keep > 0 && chunkNo * CHUNK_ENTRIES + keep > this.minOffset) {
           const at = (keep - 1) * ENTRY_BYTES
-          const isOld = sizeAt(view, at) > 0 && physicalOffsetAt(view, at) < logEnd
+          const isOld = physicalOffsetAt(view, at) < logEnd
           if (isOld && this.isSound(view, at, chunkNo * CHUNK_ENTRIES + keep - 1)) break
           keep--
         }

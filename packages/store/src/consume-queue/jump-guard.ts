@@ -12,6 +12,9 @@ import type { ConsumeQueues } from './consume-queues.ts'
 export class JumpGuard implements DispatchTarget {
   /** Records that were before the place that they name. */
   readonly misplaced: DamagedRange[] = []
+  /** Records that name a place which an earlier one has, and the first of them. */
+  repetitions = 0
+  firstRepetition = -1
   private readonly queues: ConsumeQueues
   private readonly held = new Map<ConsumeQueue, DispatchRecord>()
 
@@ -31,7 +34,10 @@ export class JumpGuard implements DispatchTarget {
     if (record.queueOffset > queue.maxOffset) {
       // The record given is used for the next one, too, and the window of its bytes is large.
       if (!this.held.has(queue)) this.held.set(queue, { ...record, bytes: NO_BYTES })
-    } else this.queues.dispatch(record)
+    } else {
+      if (record.queueOffset < queue.maxOffset && this.repetitions++ === 0) this.firstRepetition = record.physicalOffset
+      this.queues.dispatch(record)
+    }
   }
 
   /** The log has ended: what nothing contradicts counts. */

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Runtime } from '@skylarkmq/runtime'
+import { hasApacheQueues } from '../apache-handover.ts'
 import { viewOf } from '../bytes.ts'
 import { LogScanner } from '../commit-log/log-scanner.ts'
 import { entersQueue } from '../commit-log/record.ts'
@@ -91,6 +92,7 @@ class StoreCheck {
   private readonly segments: Segments
   private readonly views: Views
   private readonly cleanStop: boolean
+  private readonly mayBeForeign: boolean
   private readonly damaged: FoundDamage[] = []
   private readonly lost: LostMessages[] = []
   private readonly wrongViews: string[] = []
@@ -106,6 +108,7 @@ class StoreCheck {
     const frozen = { ...runtime, disk: frozenDisk(runtime.disk) }
     this.options = options
     this.cleanStop = !runtime.disk.exists(join(options.rootDirectory, 'abort'))
+    this.mayBeForeign = hasApacheQueues(runtime.disk, options.rootDirectory)
     this.segments = new Segments(frozen.disk, logDirectoryOf(options), segmentBytesOf(runtime, options))
     this.segments.load()
     this.views = new Views(frozen, options.rootDirectory, this.segments, [])
@@ -115,16 +118,20 @@ class StoreCheck {
 
   async run(): Promise<CheckReport> {
     const { views, segments } = this
-    const known = views.journal.load(views.trustedTo ?? 0)
-    let knownEnd = 0
-    for (const [offset, { sizeBytes }] of known) knownEnd = Math.max(knownEnd, offset + sizeBytes)
+    const { journal } = views
+    let knownEnd = journal.knownEnd()
     const topics = views.queues.topics
     const parser = new RecordParser(topics, [], views.deletions)
     const total = (segments.all.at(-1)?.endOffset ?? 0) - segments.minOffset
     const scan = await new LogScanner(segments, {
       from: segments.minOffset,
-      expected: (offset) => known.get(offset),
-      knownEnd: Math.max(knownEnd, views.trustedTo ?? 0),
+      expected: (offset) => (offset < knownEnd ? journal.find(offset) : undefined),
+      knownEnd: () => Math.max(knownEnd, views.trustedTo ?? 0),
+      onForeign: this.mayBeForeign
+        ? async (offset) => {
+            knownEnd = offset
+          }
+        : undefined,
       looksBehindZeros: true,
       onRecord: (bytes, view, at, offset) => {
         this.progress(offset - segments.minOffset, total)

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Runtime } from '@skylarkmq/runtime'
 import type { ContainedDamage } from '../commit-log/damage.ts'
 import { containDamage } from '../commit-log/damage.ts'
+import { journalDirectory, RecordJournal } from '../commit-log/record-journal.ts'
 import { Segments } from '../commit-log/segments.ts'
 import { lockDirectory } from '../directory-lock.ts'
 import type { CheckOptions, CheckReport } from './check-store.ts'
@@ -29,7 +30,12 @@ export async function salvageStore(runtime: Runtime, options: CheckOptions): Pro
     segments.load()
     const place = { folder: join(options.rootDirectory, 'skylark', 'damaged'), storeTimestamp: runtime.clock.now() }
     const contained = found.damaged.map((range) => containDamage(disk, segments, range, place))
-    for (const { offset } of contained) await segments.find(offset)?.file.sync()
+    const journal = new RecordJournal(disk, journalDirectory(options.rootDirectory), found.segmentBytes)
+    for (const range of contained) {
+      await journal.forget(range)
+      await segments.find(range.offset)?.file.sync()
+    }
+    journal.close()
     disk.remove(join(options.rootDirectory, 'skylark', 'views'))
     disk.syncDirectory(join(options.rootDirectory, 'skylark'))
     return { found, contained, viewsRemoved: true }

@@ -1,0 +1,196 @@
+import { join } from 'node:path'
+import type { Disk, DiskFile } from '@skylarkmq/runtime'
+import { setInt64, viewOf } from '../bytes.ts'
+import { digestOfRange } from '../digest.ts'
+import type { DispatchRecord, DispatchTarget } from '../dispatch/dispatch-target.ts'
+import { JOURNAL_CHECK_AT, JOURNAL_ENTRY_BYTES, JournalFile } from './journal-file.ts'
+import type { ExpectedRecord } from './log-scanner.ts'
+import { segmentName } from './segments.ts'
+
+const FIRST_ENTRIES = 256
+/** While a store is opened, so many entries are written at once. */
+const BATCH_ENTRIES = 4_096
+
+export function journalDirectory(rootDirectory: string): string {
+  return join(rootDirectory, 'skylark', 'journal')
+}
+
+/**
+ * Where each record of the log begins, and its digest: one small file beside each segment, for as long as that is kept. So damage that
+ * Apache's CRC of the body does not see is noticed also when queues and index are derived anew, and the record behind a damaged length
+ * is found. One small write a turn. Not synced while the log grows: losing it costs nothing else.
+ */
+export class RecordJournal implements DispatchTarget {
+  private readonly disk: Disk
+  private readonly directory: string
+  private readonly segmentBytes: number
+  private file: DiskFile | undefined
+  /** The segment that entries are written for, and where the next goes in its file. */
+  private segmentStart = 0
+  private segmentEnd = 0
+  private end = 0
+  private pending = new Uint8Array(FIRST_ENTRIES * JOURNAL_ENTRY_BYTES)
+  private view = viewOf(this.pending)
+  private count = 0
+  private readonly complete: DiskFile[] = []
+  private reading: JournalFile | undefined
+
+  constructor(disk: Disk, directory: string, segmentBytes: number) {
+    this.disk = disk
+    this.directory = directory
+    this.segmentBytes = segmentBytes
+  }
+
+  // ---- while the log is written ----
+
+  dispatch(record: DispatchRecord): void {
+    if (record.physicalOffset >= this.segmentEnd || record.physicalOffset < this.segmentStart) this.turnTo(record.physicalOffset)
+    const at = this.count * JOURNAL_ENTRY_BYTES
+    if (at === this.pending.length) {
+      const larger = new Uint8Array(this.pending.length * 2)
+      larger.set(this.pending)
+      this.pending = larger
+      this.view = viewOf(larger)
+    }
+    setInt64(this.view, at, record.physicalOffset)
+    this.view.setInt32(at + 8, record.sizeBytes)
+    this.view.setInt32(at + 12, record.digest)
+    this.view.setInt32(at + JOURNAL_CHECK_AT, digestOfRange(this.view, at, at + JOURNAL_CHECK_AT))
+    this.count++
+  }
+
+  /** Writes what was dispatched since the last call. A disk that does not take it costs only what the journal is good for. */
+  flush(): void {
+    if (this.count === 0) return
+    const length = this.count * JOURNAL_ENTRY_BYTES
+    this.count = 0
+    try {
+      this.file ??= this.openForAppending()
+      this.file.write(this.pending, 0, length, this.end)
+      this.end += length
+    } catch {
+      // The entries at `end` may be half written: their checks tell, and the next write goes over them.
+    }
+  }
+
+  private turnTo(physicalOffset: number): void {
+    this.flush()
+    if (this.file !== undefined) this.complete.push(this.file)
+    this.file = undefined
+    this.segmentStart = physicalOffset - (physicalOffset % this.segmentBytes)
+    this.segmentEnd = this.segmentStart + this.segmentBytes
+  }
+
+  private openForAppending(): DiskFile {
+    const file = this.disk.open(this.pathOf(this.segmentStart), { create: true })
+    this.end = file.sizeBytes() - (file.sizeBytes() % JOURNAL_ENTRY_BYTES)
+    return file
+  }
+
+  /** Puts the files of full segments on the disk, with `all` the growing one, too. */
+  async sync(all: boolean): Promise<void> {
+    const files = all && this.file !== undefined ? [...this.complete, this.file] : this.complete.slice()
+    for (const file of files) {
+      await file.sync().catch(() => {})
+      if (file === this.file) continue
+      file.close()
+      this.complete.splice(this.complete.indexOf(file), 1)
+    }
+  }
+
+  // ---- while a store is opened or looked at ----
+
+  /** What was written at a position of the log. */
+  find(physicalOffset: number): ExpectedRecord | undefined {
+    return this.readerOf(physicalOffset - (physicalOffset % this.segmentBytes))?.find(physicalOffset)
+  }
+
+  /** End of the last record that is known to have been written. */
+  knownEnd(): number {
+    for (const start of this.starts().reverse()) {
+      const end = this.readerOf(start)?.knownEnd() ?? 0
+      if (end > 0) return end
+    }
+    return 0
+  }
+
+  /** As `dispatch`, for a record that recovery has found behind all that is known. */
+  learn(record: DispatchRecord): void {
+    this.dispatch(record)
+    if (this.count >= BATCH_ENTRIES) this.flush()
+  }
+
+  /** The log ends here, or goes on with what somebody else wrote: nothing is known any more of what lay behind. For good. */
+  async cutTo(logEnd: number): Promise<void> {
+    this.flush()
+    this.stopReading()
+    let isRemoved = false
+    for (const start of this.starts()) {
+      if (start >= logEnd) {
+        if (start === this.segmentStart && this.file !== undefined) this.turnTo(start)
+        await this.sync(false)
+        this.disk.remove(this.pathOf(start))
+        isRemoved = true
+      } else if (start + this.segmentBytes > logEnd) await this.change(start, (file) => file.cutTo(logEnd))
+    }
+    if (isRemoved) this.disk.syncDirectory(this.directory)
+  }
+
+  /** What lies in this range is no longer what was written. */
+  async forget({ offset, bytes }: { readonly offset: number; readonly bytes: number }): Promise<void> {
+    this.flush()
+    this.stopReading()
+    for (let start = offset - (offset % this.segmentBytes); start < offset + bytes; start += this.segmentBytes) {
+      if (this.disk.exists(this.pathOf(start))) await this.change(start, (file) => file.forget(offset, offset + bytes))
+    }
+  }
+
+  private async change(start: number, change: (file: JournalFile) => boolean): Promise<void> {
+    const file = JournalFile.open(this.disk, this.pathOf(start), start, this.segmentBytes, false)
+    if (file === undefined) return
+    try {
+      // Were the old entries there again after a loss of power, they would call good records damaged.
+      if (change(file)) await file.sync()
+      if (start === this.segmentStart) this.end = file.sizeBytes()
+    } finally {
+      file.close()
+    }
+  }
+
+  /** The log begins here. */
+  expireBefore(minPhysicalOffset: number): void {
+    this.stopReading()
+    for (const start of this.starts()) if (start + this.segmentBytes <= minPhysicalOffset) this.disk.remove(this.pathOf(start))
+  }
+
+  /** Closes what was opened for `find`. */
+  stopReading(): void {
+    this.reading?.close()
+    this.reading = undefined
+  }
+
+  private readerOf(start: number): JournalFile | undefined {
+    if (this.reading?.start === start) return this.reading
+    this.stopReading()
+    this.reading = JournalFile.open(this.disk, this.pathOf(start), start, this.segmentBytes, true)
+    return this.reading
+  }
+
+  private starts(): number[] {
+    return this.disk
+      .list(this.directory)
+      .filter((name) => /^\d{20}$/.test(name))
+      .map(Number)
+      .sort((a, b) => a - b)
+  }
+
+  private pathOf(start: number): string {
+    return join(this.directory, segmentName(start))
+  }
+
+  close(): void {
+    this.stopReading()
+    this.file?.close()
+    for (const file of this.complete) file.close()
+  }
+}
