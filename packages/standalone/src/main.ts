@@ -4,6 +4,7 @@ import { reportFailure } from './start-error.ts'
 const HELP = `skylark: a message broker that every Apache RocketMQ client talks to
 
   skylark dev        NameServer and broker in this process, for development
+  skylark cluster    a NameServer and several brokers, each a process of its own (--brokers COUNT, -h)
   skylark namesrv    a NameServer             (-c FILE, -p, -h)
   skylark broker     a broker                 (-c FILE, -n NAMESRV_ADDR, -p, -h)
   skylark store      the folder of a stopped broker: check, report, salvage, export-config
@@ -13,6 +14,9 @@ const HELP = `skylark: a message broker that every Apache RocketMQ client talks 
 /** Runs one command line to its end; resolves with the exit code. */
 export async function runSkylark(argv: readonly string[]): Promise<number> {
   const [command, ...rest] = argv
+  // Started by skylark cluster, which is gone when the channel closes.
+  if (process.connected) process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
+  process.channel?.unref()
   try {
     switch (command) {
       case undefined:
@@ -28,6 +32,9 @@ export async function runSkylark(argv: readonly string[]): Promise<number> {
       case 'broker':
         if (isToolCall(rest)) return await runTool(argv)
         return await (await import('./broker-command.ts')).runBroker(rest)
+      case 'cluster':
+        if (isToolCall(rest)) return await runTool(argv)
+        return await (await import('./cluster-command.ts')).runCluster(rest)
       case 'store':
         return await (await import('./store-command.ts')).runStore(rest)
       default:
