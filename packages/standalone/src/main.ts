@@ -62,6 +62,7 @@ async function runTool(argv: readonly string[]): Promise<number> {
       stdout: (text: string) => void process.stdout.write(text),
       stderr: (text: string) => void process.stderr.write(text),
       isTerminal,
+      isErrorTerminal: process.stderr.isTTY === true,
       signal: stopped.signal,
       confirm: process.stdin.isTTY && isTerminal ? confirm : undefined,
     })

@@ -46,7 +46,9 @@ export async function runStore(argv: readonly string[]): Promise<number> {
   const folders = foldersOf(directory, values.configFile)
   if (!existsSync(folders.rootDirectory)) throw new UsageError(`there is no folder ${folders.rootDirectory}; give that of a store`)
   const runtime = nodeRuntime({ log: consoleLog({ level: 'error' }) })
-  const output = await run(verb, runtime, folders)
+  const amount = verb === 'export-config' ? undefined : gigabytes
+  const bar = await progressBar(amount === undefined ? 'writing' : 'reading the log', values.json === true, amount)
+  const output = await run(verb, runtime, folders, bar.onProgress).finally(() => bar.end())
   process.stdout.write(values.json === true ? `${JSON.stringify(output.value, undefined, 2)}\n` : `${output.lines.join('\n')}\n`)
   return output.exitCode ?? 0
 }
@@ -73,8 +75,8 @@ function foldersOf(directory: string | undefined, configFile: string | undefined
   }
 }
 
-async function run(verb: string, runtime: Runtime, folders: StoreFolders): Promise<Output> {
-  const options: CheckOptions = { ...folders, onProgress: progress }
+async function run(verb: string, runtime: Runtime, folders: StoreFolders, onProgress: OnProgress | undefined): Promise<Output> {
+  const options: CheckOptions = { ...folders, ...(onProgress === undefined ? {} : { onProgress }) }
   switch (verb) {
     case 'check': {
       const report = await checkStore(runtime, options)
@@ -89,7 +91,7 @@ async function run(verb: string, runtime: Runtime, folders: StoreFolders): Promi
     case 'report':
       return lastReport(folders.rootDirectory, runtime)
     case 'export-config':
-      return await exportConfig(runtime, folders.rootDirectory)
+      return await exportConfig(runtime, folders.rootDirectory, onProgress)
     default:
       throw new UsageError(`skylark store has no ${verb}: it has check, report, salvage and export-config`)
   }
@@ -103,12 +105,12 @@ function lastReport(rootDirectory: string, { disk }: Runtime): Output {
   return { value: report, lines: [report.text] }
 }
 
-async function exportConfig(runtime: Runtime, rootDirectory: string): Promise<Output> {
+async function exportConfig(runtime: Runtime, rootDirectory: string, onProgress: OnProgress | undefined): Promise<Output> {
   const lock = await lockStore(runtime.disk, rootDirectory)
   try {
     const metadata = await openSqliteMetadata(runtime, join(rootDirectory, 'skylark', 'metadata.db'))
     try {
-      const report = exportApacheConfig(runtime.disk, metadata, join(rootDirectory, 'config'))
+      const report = exportApacheConfig(runtime.disk, metadata, join(rootDirectory, 'config'), onProgress)
       return { value: report, lines: Object.entries(report.rows).map(([file, rows]) => `${join(report.folder, file)}: ${rows} entries`) }
     } finally {
       metadata.close()
@@ -118,10 +120,17 @@ async function exportConfig(runtime: Runtime, rootDirectory: string): Promise<Ou
   }
 }
 
-function progress(doneBytes: number, totalBytes: number): void {
-  if (process.stderr.isTTY !== true || totalBytes === 0) return
-  const end = doneBytes >= totalBytes ? '\n' : ''
-  process.stderr.write(`\rreading the log: ${Math.floor((doneBytes * 100) / totalBytes)} % of ${(totalBytes / 1e9).toFixed(1)} GB${end}`)
+type OnProgress = (done: number, total: number) => void
+
+const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`
+
+/** For a person at a terminal only. */
+async function progressBar(what: string, isJson: boolean, amount?: (value: number) => string) {
+  if (isJson || process.stderr.isTTY !== true) return { onProgress: undefined, end() {} }
+  const { drawProgress } = await import('@skylarkmq/tools')
+  const write = (text: string): void => void process.stderr.write(text)
+  const bar = drawProgress({ what, write, now: () => performance.now(), ...(amount === undefined ? {} : { amount }) })
+  return { onProgress: bar.at, end: bar.end }
 }
 
 function describeCheck(report: CheckReport): string[] {

@@ -170,7 +170,9 @@ describe('the admin API', () => {
     }
     const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
       Object.entries(methods).map(([method, { parameters = [], responses }]) => ({
-        ...{ path, method: method.toUpperCase(), parameters },
+        path,
+        method: method.toUpperCase(),
+        parameters,
         statuses: Object.keys(responses).map(Number),
       })),
     )

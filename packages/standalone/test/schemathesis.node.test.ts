@@ -39,7 +39,11 @@ describe.skipIf(!isThere)(`the admin API under Schemathesis${isThere ? '' : ` (s
     closes.unshift(() => namesrv.close())
     const namesrvAddr = `127.0.0.1:${namesrv.port}`
     const broker = await startBroker(world.runtime, {
-      ...{ brokerName: 'broker-a', bindAddress: '127.0.0.1', listenPort: 0, namesrvAddr, mappedFileSizeCommitLog: 1024 * 1024 },
+      brokerName: 'broker-a',
+      bindAddress: '127.0.0.1',
+      listenPort: 0,
+      namesrvAddr,
+      mappedFileSizeCommitLog: 1024 * 1024,
       storePathRootDir: join(folder, 'store'),
     })
     closes.unshift(() => broker.close())

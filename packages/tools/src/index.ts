@@ -1,6 +1,8 @@
 export { EXIT, runCli } from './cli.ts'
 export { COMMANDS } from './commands/index.ts'
 export { cliPage } from './page.ts'
+export { drawProgress } from './progress.ts'
+export type { Progress, ProgressLine } from './progress.ts'
 export { runCommand } from './run.ts'
 export type { RunOptions } from './run.ts'
 export type { CliCommand, CliWorld, OptionDeclaration, Options, Outcome } from './types.ts'

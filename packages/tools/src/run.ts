@@ -1,5 +1,7 @@
 import { RocketError, createClient } from '@skylarkmq/client'
 import type { Runtime } from '@skylarkmq/runtime'
+import { SILENT, drawProgress } from './progress.ts'
+import type { Progress } from './progress.ts'
 import type { CliCommand, CliWorld, Options, Outcome } from './types.ts'
 
 export interface RunOptions {
@@ -16,9 +18,17 @@ export async function runCommand(
   { namesrvAddr, runtime, say, world }: RunOptions,
 ): Promise<Outcome> {
   const client = await createClient({ namesrvAddr, runtime, instanceName: `tools-${runtime.random.integer(1 << 30)}` })
+  const bars: Progress[] = []
+  const progress = (what: string, total = 0): Progress => {
+    const isSeen = world.isErrorTerminal === true && options['json'] !== true
+    const bar = isSeen ? drawProgress({ what, total, write: world.stderr, now: () => world.runtime.clock.monotonic() }) : SILENT
+    bars.push(bar)
+    return bar
+  }
   try {
-    return await command.run({ options, world, client, admin: client.admin(), say })
+    return await command.run({ options, world, client, admin: client.admin(), say, progress })
   } finally {
+    for (const bar of bars) bar.end()
     await client.close({ drainMs: 0 })
   }
 }

@@ -1,5 +1,6 @@
 import type { AdminClient, Client } from '@skylarkmq/client'
 import type { Runtime } from '@skylarkmq/runtime'
+import type { Progress } from './progress.ts'
 
 /** The terminal and environment of one call, handed in so that a test reads what a person would. */
 export interface CliWorld {
@@ -8,6 +9,8 @@ export interface CliWorld {
   stdout(text: string): void
   stderr(text: string): void
   readonly isTerminal?: boolean
+  /** Standard error goes to a person's eyes: bars of progress may be drawn there. */
+  readonly isErrorTerminal?: boolean
   /** Asks a person; undefined where nobody sits in front of it. */
   readonly confirm?: ((question: string) => Promise<boolean>) | undefined
   readonly signal?: AbortSignal
@@ -20,8 +23,10 @@ export interface CommandContext {
   readonly world: CliWorld
   readonly client: Client
   readonly admin: AdminClient
-  /** Progress and warnings: they go to standard error. */
+  /** Warnings: they go to standard error. */
   say(sentence: string): void
+  /** A bar for work that may take long; drawn at a terminal only, and taken away when the command ends. */
+  progress(what: string, total?: number): Progress
 }
 
 /** What a command found: `value` for --json, tables and notes for people. */

@@ -9,7 +9,7 @@ import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { startLocal } from '@skylarkmq/standalone'
 import type { Local } from '@skylarkmq/standalone'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { COMMANDS, runCli } from '../src/index.ts'
+import { COMMANDS, runCli, runCommand } from '../src/index.ts'
 import type { CliWorld } from '../src/index.ts'
 
 const runtime = nodeRuntime()
@@ -35,6 +35,29 @@ beforeAll(async () => {
   await skylark(line('topic update -t Orders -r 2 -w 2'))
 })
 afterAll(() => local?.close())
+
+describe('work that takes long', () => {
+  /** Each look at the clock is a second later. */
+  async function reads(world: Partial<CliWorld>, options: Record<string, boolean> = {}): Promise<string> {
+    let [seconds, err] = [0, '']
+    const clock = { ...runtime.clock, monotonic: () => (seconds += 1000) }
+    const command = COMMANDS.find(({ alias }) => alias === 'resetOffsetByTime')!
+    const at = { runtime: { ...runtime, clock }, env: {}, stdout: () => {}, stderr: (text: string) => void (err += text), ...world }
+    const given = { group: 'readers', topic: 'Orders', timestamp: 'earliest', dryRun: true, ...options }
+    await runCommand(command, given, { namesrvAddr: local.namesrvAddr, runtime, world: at, say: () => {} })
+    return err
+  }
+
+  test('shows a bar to a person, and takes it away', async () => {
+    const err = await reads({ isErrorTerminal: true })
+    expect(err).toContain('looking at the queues of Orders ████████████████████████ 100 % (2 of 2)')
+    expect(err.endsWith('\r\u001b[K')).toBe(true)
+  })
+
+  test('shows a script nothing: not in a pipe, not with --json', async () => {
+    expect([await reads({}), await reads({ isErrorTerminal: true }, { json: true })]).toEqual(['', ''])
+  })
+})
 
 describe('before anything is destroyed', () => {
   test('--dry-run says where it would happen, and changes nothing', async () => {

@@ -20,7 +20,7 @@ const words = (max: number, pattern?: string): ParameterKind => ({
   wrong(value) {
     if (value === '') return 'is empty; leave it out or give it a value'
     // As JSON Schema counts.
-    const length = [...value.slice(0, 2 * max + 2)].length
+    const length = Array.from(value.slice(0, 2 * max + 2)).length
     if (length > max) return `has ${value.length > 2 * max ? value.length : length} characters; at most ${max} are read`
     if (pattern === undefined || new RegExp(pattern).test(value)) return undefined
     return `is ${JSON.stringify(value)}; names have letters, digits, %, |, _ and - only`

@@ -50,7 +50,12 @@ export function importApacheConfig(
 }
 
 /** Writes the four files for Apache's broker, keeping what was there as `.bak`, as Apache does. */
-export function exportApacheConfig(disk: Disk, metadata: MetadataStore, folder: string): ApacheConfigReport {
+export function exportApacheConfig(
+  disk: Disk,
+  metadata: MetadataStore,
+  folder: string,
+  onProgress?: (doneFiles: number, totalFiles: number) => void,
+): ApacheConfigReport {
   disk.makeDirectory(folder)
   const rows: Record<string, number> = {}
   for (const { file, field, table, version } of FILES) {
@@ -61,6 +66,7 @@ export function exportApacheConfig(disk: Disk, metadata: MetadataStore, folder: 
     if (disk.exists(path)) disk.rename(path, `${path}.bak`)
     disk.writeTextAtomically(path, `${JSON.stringify({ dataVersion, [field]: Object.fromEntries(entries) }, undefined, 2)}\n`)
     rows[file] = entries.length
+    onProgress?.(Object.keys(rows).length, FILES.length)
   }
   return { folder, rows }
 }

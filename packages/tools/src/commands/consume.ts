@@ -4,6 +4,7 @@ import { expectSuccess } from '@skylarkmq/remoting'
 import type { MessageQueue } from '@skylarkmq/client'
 import { RocketError } from '@skylarkmq/client'
 import { NAMESPACE, number, text, time, TOPIC, topicOf } from '../options.ts'
+import type { Progress } from '../progress.ts'
 import type { CliCommand, CommandContext } from '../types.ts'
 
 const GROUP = 'TOOLS_CONSUMER'
@@ -47,14 +48,15 @@ export const consumeMessage: CliCommand = {
       const known = all.map((q) => `${q.brokerName}/${q.queueId}`).join(', ')
       throw new RocketError(`topic ${topic} has no such queue; it has ${known || 'none'}`, { code: 'BAD_ARGUMENT', topic })
     }
-    const seen = (await Promise.all(queues.map((queue) => readQueue(context, queue)))).flat()
+    const bar = context.progress(`reading ${topic}`)
+    const seen = (await Promise.all(queues.map((queue) => readQueue(context, queue, bar)))).flat()
     const rows = seen.map((m) => [m.brokerName, m.queueId, m.queueOffset, m.tag ?? '', m.messageId ?? '', m.storedAt, m.body.slice(0, 60)])
     const columns = ['broker', 'queue', 'offset', 'tag', 'message id', 'stored', 'body']
     return { value: seen, tables: [{ columns, rows }], notes: [`${seen.length} messages`] }
   },
 }
 
-async function readQueue({ client, options }: CommandContext, queue: MessageQueue): Promise<Seen[]> {
+async function readQueue({ client, options }: CommandContext, queue: MessageQueue, bar: Progress): Promise<Seen[]> {
   const { core } = client
   const { topic, queueId, brokerName } = queue
   const offsetOf = async (timestamp: number) =>
@@ -67,6 +69,7 @@ async function readQueue({ client, options }: CommandContext, queue: MessageQueu
   let offset = number(options, 'offset') ?? (begin === undefined ? min : await offsetOf(begin))
   const stop = Math.min(max, offset + (number(options, 'messageNumber') ?? 128))
   const seen: Seen[] = []
+  bar.more(Math.max(0, stop - offset))
   while (offset < stop) {
     const header = {
       consumerGroup: GROUP,
@@ -97,7 +100,9 @@ async function readQueue({ client, options }: CommandContext, queue: MessageQueu
         body: Buffer.from(m.body).toString('utf8'),
       })
     }
-    offset = answer.header().nextBeginOffset
+    const next = answer.header().nextBeginOffset
+    bar.done(Math.min(next, stop) - offset)
+    offset = next
   }
   return seen
 }

@@ -62,7 +62,7 @@ export const consumerProgress: CliCommand = {
     { flags: '-g, --group <group>', meaning: 'the consumer group' },
     { flags: '-t, --topic <topic>', meaning: 'only this topic' },
   ],
-  async run({ admin, options, say }) {
+  async run({ admin, options, say, progress: bars }) {
     const group = text(options, 'group')
     const topic = text(options, 'topic')
     if (group !== undefined) {
@@ -72,6 +72,7 @@ export const consumerProgress: CliCommand = {
       return { value: progress, tables: [{ columns, rows }], notes: [`lag of group ${group}: ${progress.diff} messages`] }
     }
     const groups = (await admin.groups.list()).filter((g) => !SYSTEM_GROUP.test(g.groupName))
+    const bar = bars('asking for groups', groups.length)
     const value = await Promise.all(
       groups.map(async ({ groupName }) => {
         try {
@@ -80,6 +81,8 @@ export const consumerProgress: CliCommand = {
         } catch (error) {
           say(`group ${groupName}: ${(error as Error).message}`)
           return { group: groupName, lag: undefined, queues: 0, members: 0 }
+        } finally {
+          bar.done()
         }
       }),
     )

@@ -3,6 +3,8 @@ import type { Client, MessageQueue } from '@skylarkmq/client'
 import { RocketError } from '@skylarkmq/client'
 import { expectSuccess } from '@skylarkmq/remoting'
 import { GetMaxOffset, GetMinOffset, QueryConsumerOffset, ResponseCode, SearchOffsetByTimestamp } from '@skylarkmq/remoting/protocol'
+import { SILENT } from '../progress.ts'
+import type { Progress } from '../progress.ts'
 
 export interface Target {
   readonly group: string
@@ -24,7 +26,7 @@ export interface PlannedQueue {
   readonly maxOffset: number
 }
 
-export async function planReset(client: Client, target: Target): Promise<readonly PlannedQueue[]> {
+export async function planReset(client: Client, target: Target, bar: Progress = SILENT): Promise<readonly PlannedQueue[]> {
   const { topic, group } = target
   const all = await client.core.subscribeQueues(topic, { refresh: true })
   const queues = all.filter(
@@ -39,7 +41,14 @@ export async function planReset(client: Client, target: Target): Promise<readonl
       topic,
     })
   }
-  return Promise.all(queues.map((queue) => planQueue(client, group, queue, target.to)))
+  bar.more(queues.length)
+  return Promise.all(
+    queues.map(async (queue) => {
+      const planned = await planQueue(client, group, queue, target.to)
+      bar.done()
+      return planned
+    }),
+  )
 }
 
 async function planQueue({ core }: Client, group: string, queue: MessageQueue, to: Target['to']): Promise<PlannedQueue> {

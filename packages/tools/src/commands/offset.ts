@@ -97,13 +97,13 @@ async function brokerNameOf({ core }: Client, topic: string, broker: string | un
 async function reset(context: CommandContext, target: Target): Promise<Outcome> {
   const { client, options } = context
   const isForce = flag(options, 'force') ?? true
-  const plan = await planReset(client, target)
   const { group, topic } = target
+  const plan = await planReset(client, target, context.progress(`looking at the queues of ${topic}`))
   const shown = { group, topic, queues: plan }
   if (options.dryRun === true) {
     return { value: { ...shown, dryRun: true }, tables: [planTable(plan)], notes: [`would be done: ${sumText(plan)}`] }
   }
-  const set = await apply(client, target, plan, isForce)
+  const set = await apply(context, target, plan, isForce)
   const done = plan.filter((queue) => set.has(keyOf(queue))).map((queue) => ({ ...queue, target: set.get(keyOf(queue)) as number }))
   const unset = plan.filter((queue) => !set.has(keyOf(queue)))
   const failed = await verify(context, group, done)
@@ -133,9 +133,15 @@ const planTable = (queues: readonly PlannedQueue[]): Table => ({
 })
 
 /** Asks each broker; returns what it says it has set. */
-async function apply(client: Client, target: Target, plan: readonly PlannedQueue[], isForce: boolean): Promise<Map<string, number>> {
+async function apply(
+  { client, progress }: CommandContext,
+  target: Target,
+  plan: readonly PlannedQueue[],
+  isForce: boolean,
+): Promise<Map<string, number>> {
   const { group, topic, to } = target
   const set = new Map<string, number>()
+  const bar = progress(`setting ${group}`, plan.length)
   for (const brokerName of new Set(plan.map((queue) => queue.brokerName))) {
     const own = plan.filter((queue) => queue.brokerName === brokerName)
     const timestamp = typeof to === 'number' ? to : -1
@@ -146,10 +152,12 @@ async function apply(client: Client, target: Target, plan: readonly PlannedQueue
       for (const queue of own) {
         if (!isForce && queue.target > (queue.current ?? 0)) continue
         await commit(client, group, queue)
+        bar.done()
         set.set(keyOf(queue), queue.target)
       }
       continue
     }
+    bar.done(own.length)
     const body = parseFastjson(Buffer.from(expectSuccess(answer).body).toString()) as { readonly offsetTable?: unknown } | null
     for (const [queue, offset] of pairsOf(body?.offsetTable)) {
       const { queueId } = queue as { readonly queueId: number }
@@ -168,12 +176,18 @@ async function commit({ core }: Client, consumerGroup: string, queue: PlannedQue
 const hasArrived = ({ current, target }: PlannedQueue, offset: number): boolean =>
   offset === target || (offset > target && (current === undefined || target >= current || offset < current))
 
-async function verify({ client, world }: CommandContext, group: string, queues: readonly PlannedQueue[]): Promise<readonly PlannedQueue[]> {
+async function verify(
+  { client, world, progress }: CommandContext,
+  group: string,
+  queues: readonly PlannedQueue[],
+): Promise<readonly PlannedQueue[]> {
   const { clock } = world.runtime
   let open = queues
+  const bar = progress(`seeing that ${group} is there`, queues.length)
   for (let waited = 0; ; waited += VERIFY_EVERY_MS) {
     const offsets = await Promise.all(open.map((queue) => committedOffset(client, group, queue)))
     open = open.filter((queue, i) => !hasArrived(queue, offsets[i] ?? -1))
+    bar.at(queues.length - open.length, queues.length)
     if (open.length === 0 || waited >= VERIFY_MS) return open
     await clock.sleep(VERIFY_EVERY_MS)
   }
@@ -192,11 +206,18 @@ export const cloneGroupOffset: CliCommand = {
     { flags: '-o, --offline <bool>', meaning: 'also topics that the source group does not subscribe to now', default: 'true' },
     DRY_RUN,
   ],
-  async run({ client, options }) {
+  async run({ client, options, progress }) {
     const [srcGroup, destGroup, topic] = [required(options, 'srcGroup'), required(options, 'destGroup'), required(options, 'topic')]
     const offline = String(flag(options, 'offline') ?? true)
     const queues = await client.core.subscribeQueues(topic, { refresh: true })
-    const places = await Promise.all(queues.map(async (queue) => ({ ...queue, source: await committedOffset(client, srcGroup, queue) })))
+    const bar = progress(`reading the offsets of ${srcGroup}`, queues.length)
+    const places = await Promise.all(
+      queues.map(async (queue) => {
+        const source = await committedOffset(client, srcGroup, queue)
+        bar.done()
+        return { ...queue, source }
+      }),
+    )
     const known = places.filter((place) => place.source !== undefined)
     if (known.length === 0) {
       throw new RocketError(`group ${srcGroup} has no offset in topic ${topic}: nothing to clone`, { code: 'QUERY_NOT_FOUND', topic })
