@@ -9,6 +9,8 @@ const CHECK_AT = 20
 const SLOT_BYTES = 8
 const HEADER_BYTES = 64
 const MAGIC = 0x534b_4959
+/** Entries that wait in memory for one write. */
+const PENDING_ENTRIES = 1_024
 /** Slots are written in such pieces: a table of megabytes at once would stall the turn. */
 const SLOT_PIECE = 16_384
 const PIECE_ENTRIES = 50_000
@@ -37,7 +39,12 @@ export class IndexFile {
   endTime = 0
   /** In memory while the file grows and until all of it is on file. */
   slots: Int32Array | undefined
-  private readonly file: DiskFile
+  private readonly disk: Disk
+  /** Made by the first write: a full disk keeps nobody from adding keys. */
+  private file: DiskFile | undefined
+  private pending = new Uint8Array(0)
+  private pendingView = viewOf(this.pending)
+  private pendingCount = 0
   /** Entries of a file taken over that are not what was written. */
   readonly damaged: number[] = []
   private slotsWritten = 0
@@ -47,7 +54,8 @@ export class IndexFile {
   private pieceFirst = 1
   private pieceCount = 0
 
-  private constructor(path: string, sequence: number, file: DiskFile, slotCount: number) {
+  private constructor(disk: Disk, path: string, sequence: number, file: DiskFile | undefined, slotCount: number) {
+    this.disk = disk
     this.path = path
     this.sequence = sequence
     this.file = file
@@ -55,8 +63,7 @@ export class IndexFile {
   }
 
   static create(disk: Disk, path: string, sequence: number, slotCount: number): IndexFile {
-    disk.remove(path)
-    const created = new IndexFile(path, sequence, disk.open(path, { create: true }), slotCount)
+    const created = new IndexFile(disk, path, sequence, undefined, slotCount)
     created.slots = new Int32Array(slotCount)
     return created
   }
@@ -71,7 +78,7 @@ export class IndexFile {
       file.close()
       return undefined
     }
-    const found = new IndexFile(path, sequence, file, view.getUint32(4))
+    const found = new IndexFile(disk, path, sequence, file, view.getUint32(4))
     found.entryCount = view.getUint32(8)
     found.beginOffset = getInt64(view, 16)
     found.endOffset = getInt64(view, 24)
@@ -85,7 +92,7 @@ export class IndexFile {
   static openGrowing(disk: Disk, path: string, sequence: number, slotCount: number, entryCount: number): IndexFile | undefined {
     if (!disk.exists(path)) return undefined
     const file = disk.open(path)
-    const opened = new IndexFile(path, sequence, file, slotCount)
+    const opened = new IndexFile(disk, path, sequence, file, slotCount)
     opened.slots = new Int32Array(slotCount)
     const piece = new Uint8Array(Math.min(entryCount, PIECE_ENTRIES) * INDEX_ENTRY_BYTES)
     while (opened.entryCount < entryCount) {
@@ -98,7 +105,9 @@ export class IndexFile {
       opened.adopt(piece, count)
     }
     // It grows again: an older header that calls it complete would lie.
-    file.write(new Uint8Array(HEADER_BYTES), 0, HEADER_BYTES, 0)
+    const header = new Uint8Array(HEADER_BYTES)
+    file.readNow(header, 0, HEADER_BYTES, 0)
+    if (header.some((byte) => byte !== 0)) file.write(header.fill(0), 0, HEADER_BYTES, 0)
     return opened
   }
 
@@ -121,7 +130,57 @@ export class IndexFile {
     return HEADER_BYTES + this.slotCount * SLOT_BYTES
   }
 
-  /** Whether log positions and times are within; for entries that are about to be written by `writeEntries`. */
+  /** Adds an entry, which waits in memory until there is something to write. On a full disk all do: their messages must be found. */
+  append(hash: number, physicalOffset: number, storeTime: number): void {
+    if (this.pendingCount * INDEX_ENTRY_BYTES === this.pending.length) this.makeRoom()
+    const slots = this.slots as Int32Array
+    const slot = hash % this.slotCount
+    const number = this.entryCount + 1
+    const at = this.pendingCount * INDEX_ENTRY_BYTES
+    const view = this.pendingView
+    view.setUint32(at, hash)
+    view.setUint32(at + 4, slots[slot] as number)
+    set48(view, at + 8, physicalOffset)
+    set48(view, at + 14, storeTime)
+    view.setInt32(at + CHECK_AT, digestOfRange(view, at, at + CHECK_AT, this.placeOf(number)))
+    this.cover(physicalOffset, storeTime)
+    slots[slot] = number
+    this.entryCount = number
+    this.pendingCount++
+  }
+
+  private makeRoom(): void {
+    try {
+      if (this.pendingCount > 0) this.writePending()
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'ENOSPC') throw error
+    }
+    if (this.pendingCount * INDEX_ENTRY_BYTES < this.pending.length) return
+    const larger = new Uint8Array(Math.max(PENDING_ENTRIES * INDEX_ENTRY_BYTES, this.pending.length * 2))
+    larger.set(this.pending)
+    this.pending = larger
+    this.pendingView = viewOf(larger)
+  }
+
+  /** Puts on file what waits. Throws what the disk threw; then it is still to be done. */
+  writePending(): void {
+    this.openForWriting()
+    if (this.pendingCount === 0) return
+    this.writeEntries(this.pending, this.pendingCount, this.entryCount - this.pendingCount + 1)
+    this.pendingCount = 0
+    if (this.pending.length <= PENDING_ENTRIES * INDEX_ENTRY_BYTES) return
+    this.pending = new Uint8Array(0)
+    this.pendingView = viewOf(this.pending)
+  }
+
+  private openForWriting(): DiskFile {
+    if (this.file !== undefined) return this.file
+    this.disk.remove(this.path)
+    this.file = this.disk.open(this.path, { create: true })
+    return this.file
+  }
+
+  /** Whether log positions and times are within; for entries that are about to be written. */
   cover(physicalOffset: number, storeTime: number): void {
     if (this.beginOffset < 0) {
       this.beginOffset = physicalOffset
@@ -143,19 +202,21 @@ export class IndexFile {
 
   /** Entries `first`, `first + 1`, … (from 1 on) from `bytes`. */
   writeEntries(bytes: Uint8Array, count: number, first: number): void {
-    this.file.write(bytes, 0, count * INDEX_ENTRY_BYTES, this.entriesAt + (first - 1) * INDEX_ENTRY_BYTES)
+    this.openForWriting().write(bytes, 0, count * INDEX_ENTRY_BYTES, this.entriesAt + (first - 1) * INDEX_ENTRY_BYTES)
     this.pieceCount = 0
   }
 
-  /** An entry on file; undefined when it is not what was written. With `readBack` entries before it are read along, for a walk down. */
+  /** An entry, undefined when it is not what was written. With `readBack` entries before it are read along, for a walk down. */
   entry(number: number, readBack = 1): IndexEntry | undefined {
+    const waiting = number - 1 - (this.entryCount - this.pendingCount)
+    if (waiting >= 0 && waiting < this.pendingCount) return this.decode(this.pendingView, waiting * INDEX_ENTRY_BYTES, number)
     if (number < this.pieceFirst || number >= this.pieceFirst + this.pieceCount) this.loadPiece(number, readBack)
     if (number < this.pieceFirst || number >= this.pieceFirst + this.pieceCount) return undefined
     return this.decode(this.pieceView, (number - this.pieceFirst) * INDEX_ENTRY_BYTES, number)
   }
 
-  /** What `encode` wrote; undefined when it is not there. */
-  decode(view: DataView, at: number, number: number): IndexEntry | undefined {
+  /** What `append` or `encode` wrote; undefined when it is not there. */
+  private decode(view: DataView, at: number, number: number): IndexEntry | undefined {
     if (!this.isSound(view, at, number)) return undefined
     return {
       hash: view.getUint32(at),
@@ -181,7 +242,7 @@ export class IndexFile {
       this.piece = new Uint8Array(bytes)
       this.pieceView = viewOf(this.piece)
     }
-    const got = this.file.readNow(this.piece, 0, bytes, this.entriesAt + (first - 1) * INDEX_ENTRY_BYTES)
+    const got = this.file === undefined ? 0 : this.file.readNow(this.piece, 0, bytes, this.entriesAt + (first - 1) * INDEX_ENTRY_BYTES)
     this.pieceFirst = first
     this.pieceCount = Math.floor(got / INDEX_ENTRY_BYTES)
   }
@@ -200,7 +261,7 @@ export class IndexFile {
     if (this.slots !== undefined) return this.slots[slot] as number
     const bytes = new Uint8Array(SLOT_BYTES)
     const view = viewOf(bytes)
-    this.file.readNow(bytes, 0, SLOT_BYTES, HEADER_BYTES + slot * SLOT_BYTES)
+    this.file?.readNow(bytes, 0, SLOT_BYTES, HEADER_BYTES + slot * SLOT_BYTES)
     const number = view.getInt32(0)
     return view.getInt32(4) === digestOfWords(number, slot, this.sequence) ? number : undefined
   }
@@ -217,7 +278,7 @@ export class IndexFile {
       view.setInt32((i - from) * SLOT_BYTES, number)
       view.setInt32((i - from) * SLOT_BYTES + 4, digestOfWords(number, i, this.sequence))
     }
-    this.file.write(bytes, 0, bytes.length, HEADER_BYTES + from * SLOT_BYTES)
+    this.openForWriting().write(bytes, 0, bytes.length, HEADER_BYTES + from * SLOT_BYTES)
     this.slotsWritten = to
     return to === this.slotCount
   }
@@ -239,16 +300,16 @@ export class IndexFile {
       view.setUint32(at + 4, value >>> 0)
     }
     view.setUint32(60, crc32OfRange(header, 0, 60))
-    this.file.write(header, 0, HEADER_BYTES, 0)
+    this.openForWriting().write(header, 0, HEADER_BYTES, 0)
     this.slots = undefined
   }
 
-  sync(): Promise<void> {
-    return this.file.sync()
+  async sync(): Promise<void> {
+    await this.file?.sync()
   }
 
   close(): void {
-    this.file.close()
+    this.file?.close()
   }
 }
 

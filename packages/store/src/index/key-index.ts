@@ -11,8 +11,6 @@ const SPACE = 32
 const FIRST_SLOTS = 65_536
 const LARGEST_SLOTS = 1_048_576
 const ENTRIES_PER_SLOT = 4
-/** Entries that wait in memory for one write. */
-const PENDING_ENTRIES = 1_024
 /** Read at once where a damaged entry breaks the chain and the entries are walked one by one. */
 const WALK_ENTRIES = 4_096
 /** Keys looked at in the log to find a damaged entry's. */
@@ -48,9 +46,6 @@ export class KeyIndex implements DispatchTarget {
   /** Oldest first; the last one grows. */
   private files: IndexFile[] = []
   private growing!: IndexFile
-  private pending = new Uint8Array(PENDING_ENTRIES * INDEX_ENTRY_BYTES)
-  private pendingView = viewOf(this.pending)
-  private pendingCount = 0
   private readonly keysInLog: KeysInLog
   private readonly onDamage: (where: string) => void
   /** Full files whose slots are not all on file yet. */
@@ -135,47 +130,12 @@ export class KeyIndex implements DispatchTarget {
   }
 
   private readonly addKey = (hash: number, record: DispatchRecord): void => {
-    let file = this.growing
+    const file = this.growing
     if (file.entryCount >= file.slotCount * ENTRIES_PER_SLOT) {
-      this.writePending()
       this.sealing.push(file)
       this.begin(file.sequence + 1)
-      file = this.growing
     }
-    const slot = hash % file.slotCount
-    const slots = file.slots as Int32Array
-    const { physicalOffset, storeTimestamp: storeTime } = record
-    const number = file.entryCount + 1
-    if (this.pendingCount * INDEX_ENTRY_BYTES === this.pending.length) this.makeRoom()
-    file.encode(this.pendingView, this.pendingCount * INDEX_ENTRY_BYTES, number, {
-      hash,
-      previous: slots[slot] as number,
-      physicalOffset,
-      storeTime,
-    })
-    file.cover(physicalOffset, storeTime)
-    slots[slot] = number
-    file.entryCount = number
-    this.pendingCount++
-  }
-
-  /** On a full disk the entries wait in memory: their messages are in the log and must be found. */
-  private makeRoom(): void {
-    try {
-      this.writePending()
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== 'ENOSPC') throw error
-      const larger = new Uint8Array(this.pending.length * 2)
-      larger.set(this.pending)
-      this.pending = larger
-      this.pendingView = viewOf(larger)
-    }
-  }
-
-  private writePending(): void {
-    if (this.pendingCount === 0) return
-    this.growing.writeEntries(this.pending, this.pendingCount, this.growing.entryCount - this.pendingCount + 1)
-    this.pendingCount = 0
+    this.growing.append(hash, record.physicalOffset, record.storeTimestamp)
   }
 
   /** Positions of messages whose key has this hash, newest first. `hash` is Java's of `topic#key`. */
@@ -210,7 +170,7 @@ export class KeyIndex implements DispatchTarget {
     let isWhole = newest !== undefined && newest <= file.entryCount
     let number = isWhole ? (newest as number) : file.entryCount
     while (number > 0) {
-      let entry = this.entryOf(file, number, isWhole ? 1 : WALK_ENTRIES)
+      let entry = file.entry(number, isWhole ? 1 : WALK_ENTRIES)
       if (entry === undefined) {
         entry = this.rederive(file, number)
         isWhole = false
@@ -231,13 +191,13 @@ export class KeyIndex implements DispatchTarget {
     // The sound entries before it, back to the beginning of a message's keys.
     const known: IndexEntry[] = []
     for (let n = number - 1; n > 0 && known.length < REDERIVED_KEYS; n--) {
-      const entry = this.entryOf(file, n, WALK_ENTRIES)
+      const entry = file.entry(n, WALK_ENTRIES)
       if (entry === undefined) return undefined
       if (known.length > 0 && entry.physicalOffset !== known[0]?.physicalOffset) break
       known.unshift(entry)
     }
     const from = known[0]?.physicalOffset ?? this.beginOf(file)
-    const next = number < file.entryCount ? this.entryOf(file, number + 1) : undefined
+    const next = number < file.entryCount ? file.entry(number + 1) : undefined
     const window: StoredKey[] = []
     let count = 0
     for (const key of this.keysInLog(from)) {
@@ -271,15 +231,9 @@ export class KeyIndex implements DispatchTarget {
     return this.files[this.files.indexOf(file) - 1]?.endOffset ?? 0
   }
 
-  /** An entry, on file or on its way there. */
-  private entryOf(file: IndexFile, number: number, readBack = 1): IndexEntry | undefined {
-    const waiting = file === this.growing ? number - 1 - (file.entryCount - this.pendingCount) : -1
-    return waiting < 0 ? file.entry(number, readBack) : file.decode(this.pendingView, waiting * INDEX_ENTRY_BYTES, number)
-  }
-
   private newestBefore(file: IndexFile, number: number, slot: number): number {
     for (let n = number - 1; n > 0; n--) {
-      const entry = this.entryOf(file, n, WALK_ENTRIES)
+      const entry = file.entry(n, WALK_ENTRIES)
       if (entry !== undefined && entry.hash % file.slotCount === slot) return n
     }
     return 0
@@ -292,7 +246,8 @@ export class KeyIndex implements DispatchTarget {
 
   /** Puts on file what is in memory, and a piece of the slots of a full file. */
   write(): void {
-    this.writePending()
+    for (const file of this.sealing) file.writePending()
+    this.growing.writePending()
     const sealing = this.sealing[0]
     if (sealing?.sealStep() === true) this.sealed = sealing
   }
