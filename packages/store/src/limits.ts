@@ -37,6 +37,10 @@ export const LIMITS = {
   resumeBytes: 64 * 1024 * 1024,
   /** Places of consume queues found again in one walk over the log. */
   mendedEntries: 65_536,
+  /** A clock that is set back by no more than this stops for the store; beyond, the store time goes back with it. */
+  clockStandsMs: 1_000,
+  /** Places remembered at which the clock went back: in older parts of the log a search by time may then be inexact. */
+  clockSteps: 65_536,
   /** Damaged places that are told of once each. */
   reportedDamages: 10_000,
   /** Log at its end that a start after a crash writes again: far more than is ever written and not yet synced. */

@@ -19,6 +19,7 @@ import type { LastFailure } from './last-failure.ts'
 import { LIMITS } from './limits.ts'
 import { PutTimesMeter } from './put-times.ts'
 import { StoreReader } from './store-reader.ts'
+import { StoreTimes } from './store-times.ts'
 import type {
   AppendResult,
   ArrivalListener,
@@ -57,6 +58,7 @@ export class LogMessageStore implements MessageStore {
   private readonly views: Views
   private readonly dispatcher: Dispatcher
   private readonly reader: StoreReader
+  private readonly times: StoreTimes
   private readonly groupCommit: GroupCommit
   private readonly putMeter: PutTimesMeter
   private readonly upkeep: Upkeep
@@ -85,6 +87,7 @@ export class LogMessageStore implements MessageStore {
     this.dispatcher = new Dispatcher(this.log, this.views.parser, this.views.liveTargets, this.log.endOffset)
     const mender = new QueueMender(this.log.segments, options.delayLevelsMs)
     this.reader = new StoreReader(this.log, this.views.queues, this.views.deletions, mender, runtime.log)
+    this.times = new StoreTimes(this.log, this.views.clockSteps)
     this.putMeter = new PutTimesMeter(runtime.clock.monotonic())
     this.groupCommit = new GroupCommit(runtime.clock, this.log, this.putMeter, {
       flushed: () => this.onFlushed(),
@@ -97,13 +100,14 @@ export class LogMessageStore implements MessageStore {
       views: this.views,
       dispatcher: this.dispatcher,
       groupCommit: this.groupCommit,
-      reader: this.reader,
+      times: this.times,
     })
     this.compaction = new Compaction(runtime, options.rootDirectory, options.compaction ?? COMPACTION_DEFAULTS, {
-      ...{ log: this.log, queues: this.views.queues, reader: this.reader },
+      ...{ log: this.log, queues: this.views.queues, reader: this.reader, times: this.times },
       flush: () => this.upkeep.flush(),
     })
     this.upkeep.retainers.push(() => this.compaction.position)
+    this.upkeep.lastTimestamp = this.views.clockSteps.newestTime
     this.upkeep.start()
   }
 
@@ -170,7 +174,9 @@ export class LogMessageStore implements MessageStore {
   }
 
   private beginTurn(): number {
-    this.turnTimestamp = this.runtime.clock.now()
+    const now = this.runtime.clock.now()
+    const newest = this.upkeep.lastTimestamp
+    this.turnTimestamp = now < newest && now >= newest - LIMITS.clockStandsMs ? newest : now
     this.turnBeganMs = this.runtime.clock.monotonic()
     this.upkeep.lastTimestamp = this.turnTimestamp
     return this.turnTimestamp
@@ -355,19 +361,19 @@ export class LogMessageStore implements MessageStore {
   storeTimestamp(topic: string, queueId: number, queueOffset: number): number {
     const queue = this.views.queues.find(topic, queueId)
     if (queue === undefined) return -1
-    return this.compaction.storeTimestamp(topic, queueId, queueOffset) ?? this.reader.storeTimestamp(queue, queueOffset)
+    return this.compaction.storeTimestamp(topic, queueId, queueOffset) ?? this.times.of(queue, queueOffset)
   }
 
   offsetByTime(topic: string, queueId: number, timestamp: number, boundary: 'lower' | 'upper'): number {
     const queue = this.views.queues.find(topic, queueId)
     if (queue === undefined) return 0
-    return this.compaction.offsetByTime(topic, queueId, timestamp, boundary, this.reader.offsetByTime(queue, timestamp, boundary))
+    return this.compaction.offsetByTime(topic, queueId, timestamp, boundary, this.times.offsetByTime(queue, timestamp, boundary))
   }
 
   earliestStoreTime(topic: string, queueId: number): number {
     const time = this.storeTimestamp(topic, queueId, this.minOffset(topic, queueId))
     const queue = time < 0 ? this.views.queues.find(topic, queueId) : undefined
-    return queue === undefined ? time : this.reader.earliestTime(queue)
+    return queue === undefined ? time : this.times.earliest(queue)
   }
 
   queryByKey(topic: string, key: string, options: { max: number; beginMs: number; endMs: number }): number[] {

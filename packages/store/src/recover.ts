@@ -33,7 +33,7 @@ export async function recover(
   const ranges: DamagedRange[] = []
   const lost = new Map<number, Uint8Array>()
   const guard = new JumpGuard(views.queues)
-  const targets = [guard, views.index]
+  const targets = [guard, views.index, views.clockSteps]
   const scan = await new LogScanner(segments, {
     from: checkedFrom,
     expected: (physicalOffset) => (physicalOffset < knownEnd ? journal.find(physicalOffset) : undefined),

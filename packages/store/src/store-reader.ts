@@ -5,7 +5,7 @@ import { getInt64, utf8, viewOf } from './bytes.ts'
 import { ColdBlocks } from './commit-log/cold-blocks.ts'
 import type { CommitLog } from './commit-log/commit-log.ts'
 import { isFiller } from './commit-log/damage.ts'
-import { AT, entersQueue, SYS_FLAG_BORN_HOST_V6 } from './commit-log/record.ts'
+import { AT, entersQueue } from './commit-log/record.ts'
 import { checkRecord, plausibleSize } from './commit-log/record-check.ts'
 import type { Segment } from './commit-log/segments.ts'
 import { CHUNK_BYTES, CHUNK_ENTRIES } from './consume-queue/chunk-file.ts'
@@ -381,45 +381,6 @@ export class StoreReader {
         return undefined
     }
     return record
-  }
-
-  /** Store time of a message, or -1 when it is lost, damaged or not there. */
-  storeTimestamp(queue: ConsumeQueue, queueOffset: number): number {
-    if (queue.readEntries(queueOffset, 1, this.entries) === 0) return -1
-    if (!queue.isSound(this.entriesView, 0, queueOffset) || sizeAt(this.entriesView, 0) === 0) return -1
-    return this.timeOf(0) ?? -1
-  }
-
-  /** Store time of the message whose entry lies at `at` of `entries`. */
-  private timeOf(at: number): number | undefined {
-    const physicalOffset = physicalOffsetAt(this.entriesView, at)
-    if (!this.log.readRecent(this.head, 0, physicalOffset, HEAD_BYTES)) return undefined
-    if (getInt64(this.headView, AT.physicalOffset) !== physicalOffset) return undefined
-    const time = getInt64(this.headView, AT.bornHost + (this.headView.getInt32(AT.sysFlag) & SYS_FLAG_BORN_HOST_V6 ? 20 : 8))
-    if (this.isBelieved(physicalOffset)) return time
-    const record = Buffer.allocUnsafe(sizeAt(this.entriesView, at))
-    if (!this.log.readRecent(record, 0, physicalOffset, record.length)) return undefined
-    return this.isAsWritten(record, viewOf(record), 0, physicalOffset, digestAt(this.entriesView, at)) ? time : undefined
-  }
-
-  offsetByTime(queue: ConsumeQueue, timestamp: number, boundary: 'lower' | 'upper'): number {
-    // First offset whose time is ≥ timestamp ('lower') or > timestamp ('upper').
-    const first = queue.firstThat(this.entries, (at) => {
-      const time = this.timeOf(at)
-      return time === undefined ? undefined : boundary === 'lower' ? time >= timestamp : time > timestamp
-    })
-    return boundary === 'lower' ? first : Math.max(queue.minOffset, first - 1)
-  }
-
-  /** Store time of the oldest message that is there, or -1. */
-  earliestTime(queue: ConsumeQueue): number {
-    let time = -1
-    queue.firstThat(this.entries, (at) => {
-      const found = this.timeOf(at)
-      time = found ?? time
-      return found === undefined ? undefined : true
-    })
-    return time
   }
 }
 

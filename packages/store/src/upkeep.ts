@@ -9,7 +9,7 @@ import { describeError } from './describe-error.ts'
 import type { Dispatcher } from './dispatch/dispatcher.ts'
 import { DISK_DEFAULTS, DiskGuard } from './disk-guard.ts'
 import { LIMITS } from './limits.ts'
-import type { StoreReader } from './store-reader.ts'
+import type { StoreTimes } from './store-times.ts'
 import type { StoreOptions } from './types.ts'
 import type { Views } from './views.ts'
 
@@ -20,7 +20,7 @@ export interface UpkeepParts {
   readonly views: Views
   readonly dispatcher: Dispatcher
   readonly groupCommit: GroupCommit
-  readonly reader: StoreReader
+  readonly times: StoreTimes
 }
 
 /** What a store does beside serving: checkpoints every second, a look at the room on the disk and at what has expired every ten. */
@@ -48,8 +48,8 @@ export class Upkeep {
   private hadNoRoom = false
   private readonly offsetByTime: (queue: ConsumeQueue, timestamp: number) => number
 
-  constructor(runtime: Runtime, options: StoreOptions, { log, views, dispatcher, groupCommit, reader }: UpkeepParts) {
-    this.offsetByTime = (queue, timestamp) => reader.offsetByTime(queue, timestamp, 'lower')
+  constructor(runtime: Runtime, options: StoreOptions, { log, views, dispatcher, groupCommit, times }: UpkeepParts) {
+    this.offsetByTime = (queue, timestamp) => times.offsetByTime(queue, timestamp, 'lower')
     this.runtime = runtime
     this.log = log
     this.views = views

@@ -4,9 +4,9 @@ import { getInt64, setInt64, viewOf } from './bytes.ts'
 import { crc32OfRange } from './crc32.ts'
 
 const SLOT_BYTES = 512
-const USED_BYTES = 64
+const USED_BYTES = 76
 /** Another format of the views' files has another number, and they are derived anew. */
-const MAGIC = 0x534b_4c32
+const MAGIC = 0x534b_4c33
 
 /** What the views' files vouch for. */
 export interface ViewsPosition {
@@ -25,6 +25,8 @@ export interface ViewsPosition {
   readonly slots: number
   readonly indexSequence: number
   readonly indexEntries: number
+  readonly clockSteps: number
+  readonly newestTime: number
 }
 
 /** Two slots, written in turn: a torn write leaves the older one. */
@@ -56,6 +58,8 @@ export class ViewsCheckpoint {
         secondLastRecordCrc: view.getUint32(at + 52),
         topicsEnd: view.getUint32(at + 56),
         slots: view.getUint32(at + 60),
+        clockSteps: view.getUint32(at + 64),
+        newestTime: getInt64(view, at + 68),
       }
     }
     return best
@@ -76,6 +80,8 @@ export class ViewsCheckpoint {
     view.setUint32(52, position.secondLastRecordCrc)
     view.setUint32(56, position.topicsEnd)
     view.setUint32(60, position.slots)
+    view.setUint32(64, position.clockSteps)
+    setInt64(view, 68, position.newestTime)
     view.setUint32(4, crc32OfRange(bytes, 8, USED_BYTES))
     this.file.write(bytes, 0, bytes.length, (this.sequence % 2) * SLOT_BYTES)
     await this.file.sync()

@@ -1,6 +1,8 @@
 import { dirname, join } from 'node:path'
 import type { Clock, Disk, Log } from '@skylarkmq/runtime'
 import { viewOf } from './bytes.ts'
+import type { ClockPosition } from './clock-steps.ts'
+import { ClockSteps } from './clock-steps.ts'
 import { AT } from './commit-log/record.ts'
 import { plausibleSize } from './commit-log/record-check.ts'
 import type { Segments } from './commit-log/segments.ts'
@@ -20,6 +22,7 @@ import { ViewsCheckpoint } from './views-checkpoint.ts'
 export class Views {
   readonly queues: ConsumeQueues
   readonly index: KeyIndex
+  readonly clockSteps: ClockSteps
   /** Not one of them: it tells of the log what the log itself does not, and is kept when they are made anew. */
   readonly journal: RecordJournal
   readonly parser: RecordParser
@@ -51,6 +54,7 @@ export class Views {
     const files = isTaken ? taken : makeAnew(disk, directory, open)
     this.queues = files.queues
     this.index = files.index
+    this.clockSteps = files.clockSteps
     this.journal = new RecordJournal(disk, journalDirectory(rootDirectory), segments.segmentBytes)
     this.checkpoint = files.checkpoint
     this.trustedTo = isTaken ? (position as ViewsPosition).logEnd : undefined
@@ -60,7 +64,7 @@ export class Views {
       this.parser.lastRecordOffset = position.lastRecordOffset
       this.parser.secondLastRecordOffset = position.secondLastRecordOffset
     }
-    this.liveTargets = [this.queues, this.index, this.journal]
+    this.liveTargets = [this.queues, this.index, this.clockSteps, this.journal]
   }
 
   /** The files, or in words why they cannot be believed. */
@@ -71,10 +75,13 @@ export class Views {
     const isDeleted = (name: string, createdAt: number) => this.deletions.covers(name, createdAt) || createdAt > position.logEnd
     const index = { sequence: position.indexSequence, entries: position.indexEntries }
     const wrong =
-      files.queues.load(position, isDeleted) ?? (files.index.load(index) ? undefined : 'a file of the key index is missing or short')
+      files.queues.load(position, isDeleted) ??
+      (files.index.load(index) ? undefined : 'a file of the key index is missing or short') ??
+      files.clockSteps.load({ steps: position.clockSteps, newestTime: position.newestTime })
     if (wrong === undefined) return files
     files.queues.close()
     files.index.close()
+    files.clockSteps.close()
     files.checkpoint.close()
     return wrong
   }
@@ -82,7 +89,7 @@ export class Views {
   /** What the views have seen at this moment: for a checkpoint that begins now. */
   lastSeen(): LastSeen {
     const { lastRecordOffset: recordOffset, secondLastRecordOffset: secondRecordOffset } = this.parser
-    return { recordOffset, secondRecordOffset, index: this.index.position }
+    return { recordOffset, secondRecordOffset, index: this.index.position, clock: this.clockSteps.position }
   }
 
   /**
@@ -106,6 +113,7 @@ export class Views {
     try {
       await this.queues.sync()
       await this.index.sync()
+      await this.clockSteps.sync()
     } catch (error) {
       // The platform may have dropped what it could not sync, and would say "fine" the next time.
       this.syncFailure = error
@@ -122,6 +130,8 @@ export class Views {
       indexEntries: last.index.entries,
       topicsEnd,
       slots: chunkCount,
+      clockSteps: last.clock.steps,
+      newestTime: last.clock.newestTime,
     })
     await this.journal.sync(false)
   }
@@ -130,6 +140,7 @@ export class Views {
   async trimBefore(minPhysicalOffset: number): Promise<void> {
     await this.queues.trimBefore(minPhysicalOffset, () => this.nextTurn())
     this.index.expireBefore(minPhysicalOffset)
+    this.clockSteps.expireBefore(minPhysicalOffset)
     this.journal.expireBefore(minPhysicalOffset)
   }
 
@@ -140,6 +151,7 @@ export class Views {
   close(): void {
     this.queues.close()
     this.index.close()
+    this.clockSteps.close()
     this.journal.close()
     this.checkpoint.close()
   }
@@ -149,11 +161,13 @@ export interface LastSeen {
   readonly recordOffset: number
   readonly secondRecordOffset: number
   readonly index: IndexPosition
+  readonly clock: ClockPosition
 }
 
 interface ViewFiles {
   readonly queues: ConsumeQueues
   readonly index: KeyIndex
+  readonly clockSteps: ClockSteps
   readonly checkpoint: ViewsCheckpoint
 }
 
@@ -162,6 +176,7 @@ function openFiles(disk: Disk, directory: string, segments: Segments, log: Log):
   return {
     queues: new ConsumeQueues(disk, directory),
     index: new KeyIndex(disk, join(directory, 'index'), (physicalOffset) => keysInLog(segments, physicalOffset), onDamage),
+    clockSteps: new ClockSteps(disk, directory),
     checkpoint: new ViewsCheckpoint(disk, directory),
   }
 }

@@ -6,6 +6,7 @@ import type { ConsumeQueues } from '../consume-queue/consume-queues.ts'
 import { describeError } from '../describe-error.ts'
 import { LIMITS } from '../limits.ts'
 import type { StoreReader } from '../store-reader.ts'
+import type { StoreTimes } from '../store-times.ts'
 import type { CompactionRules, ReadRequest, ReadResult } from '../types.ts'
 import type { CompactedFile, FileName } from './compacted-file.ts'
 import { CompactedQueue } from './compacted-queue.ts'
@@ -34,6 +35,7 @@ export interface CompactionParts {
   readonly log: CommitLog
   readonly queues: ConsumeQueues
   readonly reader: StoreReader
+  readonly times: StoreTimes
   /** Makes everything durable that the queues show now; the log position up to which that is, undefined when it could not be. */
   readonly flush: () => Promise<number | undefined>
 }
@@ -169,7 +171,7 @@ export class Compaction {
     if (later !== undefined) return queue.entryBefore(later.queueOffset)?.queueOffset ?? queue.from
     const last = queue.entryBefore(queue.to)?.queueOffset ?? queue.from
     const queueInLog = this.parts.queues.find(topic, queueId)
-    const isInLog = inLog >= queue.to && queueInLog !== undefined && this.parts.reader.storeTimestamp(queueInLog, inLog) <= timestamp
+    const isInLog = inLog >= queue.to && queueInLog !== undefined && this.parts.times.of(queueInLog, inLog) <= timestamp
     return isInLog ? inLog : last
   }
 

@@ -318,13 +318,13 @@ export class ConsumeQueue {
   }
 
   /**
-   * First offset whose entry, given in `scratch`, passes; or `maxOffset`. Passing must be monotonous; `undefined`, and places of lost
+   * First offset in `[from, to)` whose entry, given in `scratch`, passes; or `to`. Passing must be monotonous; `undefined`, and places of lost
    * messages, tell nothing: the next one does.
    */
-  firstThat(scratch: Uint8Array, passes: (at: number) => boolean | undefined): number {
+  firstThat(scratch: Uint8Array, passes: (at: number) => boolean | undefined, from = this.minOffset, to = this.maxOffset): number {
     const view = viewOf(scratch)
-    let low = this.minOffset
-    let high = this.maxOffset
+    let low = from
+    let high = to
     while (low < high) {
       const middle = Math.floor((low + high) / 2)
       let at = middle
