@@ -5,6 +5,7 @@ import { cpus, release, totalmem } from 'node:os'
 import type { Outcome, Spread } from './outcome.ts'
 import { of, ratiosOf, verdicts } from './outcome.ts'
 import type { Scenario } from './scenarios.ts'
+import { sectionsText } from './sections.ts'
 import { APACHE_VERSION, COMMON_CONFIG, JAVA_HEAP } from './servers.ts'
 
 export interface StartUpOutcome {
@@ -159,7 +160,7 @@ export function document(
       ),
     )
   }
-  return `${parts.join('\n')}\n`
+  return `${parts.join('\n')}\n\n${sectionsText()}\n`
 }
 
 const spreadOf = (values: readonly number[]): Spread => {
