@@ -12,10 +12,15 @@ export interface DiskRules {
 
 export const DISK_DEFAULTS: DiskRules = { warnAboveUsedPercent: 75, reserveBytes: LIMITS.diskReserveBytes }
 
+/** So far below the mark a disk must come before it is warned of anew. */
+const CALM_PERCENT = 3
+
 export interface Space {
   readonly totalBytes: number
   readonly freeBytes: number
 }
+
+const usedPercent = ({ totalBytes, freeBytes }: Space): number => (totalBytes > 0 ? ((totalBytes - freeBytes) * 100) / totalBytes : 0)
 
 /**
  * Watches the room on the log's disk: first a warning, then writes are refused while there is still room for what the store itself must
@@ -37,7 +42,7 @@ export class DiskGuard {
 
   /** Is so much used that expired segments should go now, not at their hour? */
   isTight({ totalBytes, freeBytes }: Space): boolean {
-    return (totalBytes - freeBytes) * 100 > totalBytes * this.rules.warnAboveUsedPercent
+    return usedPercent({ totalBytes, freeBytes }) > this.rules.warnAboveUsedPercent
   }
 
   check(space: Space): void {
@@ -70,6 +75,7 @@ export class DiskGuard {
         reserveBytes: this.rules.reserveBytes,
       })
     }
-    this.isWarned = isTight
+    // A disk that is just as full as that would else be warned of again and again.
+    this.isWarned = isTight || (this.isWarned && usedPercent(space) > this.rules.warnAboveUsedPercent - CALM_PERCENT)
   }
 }
