@@ -166,7 +166,7 @@ describe('clients', () => {
     expect(asked).toEqual(['now'])
     expect(await client.invoke(GetConsumerRunningInfo, { consumerGroup: 'cg', clientId: 'm2' })).toMatchObject({
       code: 1,
-      remark: 'The Consumer <cg> <m2> not online',
+      remark: 'The Consumer <cg> <m2> not online; who is: mqadmin consumerConnection -g NAME',
     })
   })
 })

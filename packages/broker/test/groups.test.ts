@@ -88,7 +88,9 @@ describe('members of a group know of each other', () => {
     await a.heartbeat('client-a', [{ ...consumer('bc', subscription('orders')), messageModel: 'BROADCASTING' }])
     expect(await news()).toEqual([])
     expect(await membersOf(a, 'bc')).toEqual(['client-a'])
-    expect(await membersOf(a, 'none')).toEqual(['no consumer for this group, none'])
+    expect(await membersOf(a, 'none')).toEqual([
+      'no consumer for this group, none; no member of it has sent this broker a heartbeat lately',
+    ])
   })
 })
 

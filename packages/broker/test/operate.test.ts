@@ -97,7 +97,7 @@ describe('how far groups are', () => {
     const answer = bodyOf(await client.invoke(QueryConsumeQueue, { topic: 'orders', queueId: 1, index: 0, count: 10 }))
     expect(answer).toMatchObject({ minQueueIndex: 0, maxQueueIndex: 2, queueData: [{ tagsCode: 65 }, { tagsCode: 66 }] })
     const absent = await client.invoke(QueryConsumeQueue, { topic: 'orders', queueId: 9, index: 0 })
-    expect([absent.code, absent.remark]).toEqual([1, '9@orders is not exist!'])
+    expect([absent.code, absent.remark]).toEqual([1, '9@orders is not exist! The queues that there are: mqadmin topicStatus -t NAME'])
   })
 
   test('messages are found by tag', async () => {
@@ -134,7 +134,10 @@ describe('how far groups are', () => {
     expect(bodyOf(await view('TOPIC_PUT_NUMS', 'orders'))).toMatchObject({ statsMinute: { sum: 4 }, statsDay: { sum: 4 } })
     expect(bodyOf(await view('GROUP_GET_NUMS', 'orders@slow'))).toMatchObject({ statsMinute: { sum: 1 } })
     const none = await view('TOPIC_PUT_NUMS', 'TBW102')
-    expect([none.code, none.remark]).toEqual([1, 'The stats <TOPIC_PUT_NUMS> <TBW102> not exist'])
+    expect([none.code, none.remark]).toEqual([
+      1,
+      'The stats <TOPIC_PUT_NUMS> <TBW102> not exist; nothing was counted of it since the broker started',
+    ])
 
     const info = async () => decodeKVTable((await client.invoke(GetBrokerRuntimeInfo, {})).body).table
     expect(await info()).toMatchObject({ msgPutTotalTodayMorning: '0', msgPutTotalTodayNow: '4' })

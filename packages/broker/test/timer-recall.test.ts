@@ -90,7 +90,7 @@ describe('a recall', () => {
     const parsed = parseRecallHandle(handle)
     if (!('uniqKey' in parsed)) throw new Error('the handle is none')
     const remark = async (topic: string, text: string) => (await recall(timers.client(), topic, text)).remark
-    expect(await remark('none', handle)).toBe('recall failed, the topic[none] not exist')
+    expect(await remark('none', handle)).toBe('recall failed, the topic[none] not exist; name the one that the message was sent to')
     expect(await remark('bills', handle)).toMatch(/^recall failed, topic not match: the handle is of topic "orders"/)
     expect(await remark('orders', 'rubbish!')).toMatch(/^recall handle is invalid/)
     expect(await remark('orders', Buffer.from('v2 a b 1 c').toString('base64'))).toMatch(/^recall handle is invalid/)

@@ -63,7 +63,11 @@ export const viewStats =
   ({ counters }: MaintenanceDeps) =>
   ({ statsName, statsKey }: RequestOf<typeof ViewBrokerStatsData>): Reply<never> => {
     const found = counters.view(statsName, statsKey)
-    if (found === undefined) return refuse('SYSTEM_ERROR', `The stats <${plain(statsName)}> <${plain(statsKey)}> not exist`)
+    if (found === undefined)
+      return refuse(
+        'SYSTEM_ERROR',
+        `The stats <${plain(statsName)}> <${plain(statsKey)}> not exist; nothing was counted of it since the broker started`,
+      )
     const item = ({ sum, tps }: { readonly sum: number; readonly tps: number }) => ({ avgpt: 0, sum, tps })
     return { code: 0, body: encodeJson({ statsDay: item(found.day), statsHour: item(found.hour), statsMinute: item(found.minute) }) }
   }

@@ -24,7 +24,8 @@ export function queryConsumeQueue(deps: QueueEntriesDeps) {
     const { store } = deps
     const config = deps.topics.get(topic)
     const isThere = config !== undefined && queueId >= 0 && queueId < Math.max(config.readQueueNums, config.writeQueueNums)
-    if (!isThere) return refuse('SYSTEM_ERROR', `${queueId}@${plain(topic)} is not exist!`)
+    if (!isThere)
+      return refuse('SYSTEM_ERROR', `${queueId}@${plain(topic)} is not exist! The queues that there are: mqadmin topicStatus -t NAME`)
     const count = Math.max(1, Math.min(header.count ?? DEFAULT_ENTRIES, MOST_ENTRIES))
     const found = await store.read({ topic, queueId, offset: index, maxMessages: count, maxBytes: MOST_BYTES })
     const subscription = header.consumerGroup ? deps.consumers.subscription(header.consumerGroup, topic) : undefined

@@ -139,7 +139,11 @@ export function checkClientConfig(deps: ClientDeps) {
 export function getConsumerList({ consumers }: ClientDeps) {
   return ({ consumerGroup }: RequestOf<typeof GetConsumerListByGroup>): Reply<never> => {
     const ids = consumers.clientIds(consumerGroup)
-    if (ids.length === 0) return refuse('SYSTEM_ERROR', `no consumer for this group, ${plain(consumerGroup)}`)
+    if (ids.length === 0)
+      return refuse(
+        'SYSTEM_ERROR',
+        `no consumer for this group, ${plain(consumerGroup)}; no member of it has sent this broker a heartbeat lately`,
+      )
     return { code: 0, body: encodeConsumerIdList(ids) }
   }
 }

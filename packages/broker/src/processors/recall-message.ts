@@ -68,9 +68,16 @@ function accept(deps: RecallDeps, header: RequestOf<typeof RecallMessage>): Reca
   const { refusal } = deps.store
   if (refusal !== undefined) return refuse('SERVICE_NOT_AVAILABLE', `recall failed, broker service not available: ${refusal}`)
   if ((config.brokerPermission & PERM.WRITE) === 0) {
-    return refuse('SERVICE_NOT_AVAILABLE', `recall failed, broker service not available: brokerPermission=${config.brokerPermission}`)
+    return refuse(
+      'SERVICE_NOT_AVAILABLE',
+      `recall failed, broker service not available: brokerPermission=${config.brokerPermission}; an operator can give it back`,
+    )
   }
-  if (topics.get(header.topic) === undefined) return refuse('TOPIC_NOT_EXIST', `recall failed, the topic[${plain(header.topic)}] not exist`)
+  if (topics.get(header.topic) === undefined)
+    return refuse(
+      'TOPIC_NOT_EXIST',
+      `recall failed, the topic[${plain(header.topic)}] not exist; name the one that the message was sent to`,
+    )
   const handle = parseRecallHandle(header.recallHandle)
   if (isRefusal(handle)) return handle
   if (handle.topic !== header.topic) {

@@ -53,7 +53,11 @@ export function consumeDirectly({ consumers, store, brokerName }: RelayDeps) {
 export function getConsumerStatus({ consumers }: RelayDeps) {
   return async (header: RequestOf<typeof InvokeBrokerToGetConsumerStatus>): Promise<Reply<never>> => {
     const group = consumers.get(header.group)
-    if (group === undefined) return refuse('SYSTEM_ERROR', `No Any Consumer online in the consumer group: [${plain(header.group)}]`)
+    if (group === undefined)
+      return refuse(
+        'SYSTEM_ERROR',
+        `No Any Consumer online in the consumer group: [${plain(header.group)}]; start one, or look with: mqadmin consumerConnection -g NAME`,
+      )
     const members = [...group.members.values()].filter((member) => !header.clientAddr || member.clientId === header.clientAddr)
     const { topic, group: name } = header
     const tables = await Promise.all(
@@ -77,7 +81,7 @@ async function offsetsOf(connection: ServerConnection, topic: string, group: str
 }
 
 const notOnline = (group: string, clientId: string): Refusal =>
-  refuse('SYSTEM_ERROR', `The Consumer <${plain(group)}> <${plain(clientId)}> not online`)
+  refuse('SYSTEM_ERROR', `The Consumer <${plain(group)}> <${plain(clientId)}> not online; who is: mqadmin consumerConnection -g NAME`)
 
 type Invocation = ReturnType<ServerConnection['invoke']>
 

@@ -57,7 +57,8 @@ function targetsOf(deps: ResetDeps, header: ResetHeader, config: TopicConfig): T
     }
     if (offset >= 0) {
       const [min, max] = [store.minOffset(topic, queueId), store.maxOffset(topic, queueId)]
-      if (offset < min || offset > max) return refuse('SYSTEM_ERROR', `Target offset ${offset} not in consume queue range [${min}-${max}]`)
+      if (offset < min || offset > max)
+        return refuse('SYSTEM_ERROR', `Target offset ${offset} not in consume queue range [${min}-${max}]; choose one in it`)
       return [[{ topic, brokerName, queueId }, offset]]
     }
   }

@@ -82,7 +82,11 @@ export function resolveTopicForSend(header: SendHeader, { topics, settings }: Se
     const wrong = checkTopicName(topic)
     if (wrong !== undefined) return refuse('INVALID_PARAMETER', wrong)
   }
-  if (isClosedToSends(topic)) return refuse('NO_PERMISSION', `Sending message to topic[${plain(topic)}] is forbidden.`)
+  if (isClosedToSends(topic))
+    return refuse(
+      'NO_PERMISSION',
+      `Sending message to topic[${plain(topic)}] is forbidden. It belongs to the system; send to a topic of your own`,
+    )
   const { current } = settings
   if ((current.brokerPermission & PERM.WRITE) === 0 && (config?.order ?? false)) {
     return refuse(

@@ -99,7 +99,11 @@ const infoOf = (connection: ServerConnection, clientId: string): ClientConnectio
 export function getConsumerConnections({ consumers }: StatsDeps) {
   return ({ consumerGroup }: RequestOf<typeof GetConsumerConnectionList>): Reply<never> => {
     const group = consumers.get(consumerGroup)
-    if (group === undefined) return refuse('CONSUMER_NOT_ONLINE', `the consumer group[${plain(consumerGroup)}] not online`)
+    if (group === undefined)
+      return refuse(
+        'CONSUMER_NOT_ONLINE',
+        `the consumer group[${plain(consumerGroup)}] not online; no member of it has sent this broker a heartbeat lately`,
+      )
     return {
       code: 0,
       body: encodeConsumerConnection({
@@ -116,7 +120,11 @@ export function getConsumerConnections({ consumers }: StatsDeps) {
 export function getProducerConnections({ producers }: StatsDeps) {
   return ({ producerGroup }: RequestOf<typeof GetProducerConnectionList>): Reply<never> => {
     const members = producers.members(producerGroup)
-    if (members.length === 0) return refuse('SYSTEM_ERROR', `the producer group[${plain(producerGroup)}] not exist`)
+    if (members.length === 0)
+      return refuse(
+        'SYSTEM_ERROR',
+        `the producer group[${plain(producerGroup)}] not exist; no producer of it has sent this broker a heartbeat lately`,
+      )
     return { code: 0, body: encodeProducerConnection(members.map((member) => infoOf(member.connection, member.clientId))) }
   }
 }

@@ -58,7 +58,10 @@ export interface TopicChangeAsked {
 /** Why a topic may not become what is asked. */
 export function checkTopicChange(topics: TopicConfigs, asked: TopicChangeAsked): Refusal | undefined {
   if (isSystemTopic(asked.topic) || topics.systemTopics.has(asked.topic))
-    return refuse('INVALID_PARAMETER', `The topic[${plain(asked.topic)}] is conflict with system topic.`)
+    return refuse(
+      'INVALID_PARAMETER',
+      `The topic[${plain(asked.topic)}] is conflict with system topic. It stays as it is; choose another name`,
+    )
   return checkNumbers(asked)
 }
 
@@ -79,9 +82,10 @@ function checkNumbers({ readQueueNums, writeQueueNums, perm }: TopicChangeAsked)
 /** The messages stay in the log until it expires; the topic, its queues and all groups' offsets in it are gone. */
 export function deleteTopic({ topics, store, offsets, heldPulls }: TopicAdminDeps) {
   return ({ topic }: RequestOf<typeof DeleteTopicInBroker>): Reply<never> => {
-    if (topic === '') return refuse('INVALID_PARAMETER', 'The specified topic is blank.')
+    if (topic === '')
+      return refuse('INVALID_PARAMETER', 'The specified topic is blank. Give the name of one: mqadmin topicList shows what there is')
     if (isSystemTopic(topic) || topics.systemTopics.has(topic)) {
-      return refuse('INVALID_PARAMETER', `The topic[${plain(topic)}] is conflict with system topic.`)
+      return refuse('INVALID_PARAMETER', `The topic[${plain(topic)}] is conflict with system topic. It stays as it is; choose another name`)
     }
     topics.delete(topic)
     store.deleteTopic(topic)

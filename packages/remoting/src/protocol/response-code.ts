@@ -95,9 +95,18 @@ export const RESPONSE_CODES = {
     entry(206, 'No consumer of this group is connected.'),
   ),
   CONSUME_MSG_TIMEOUT: entry(207, 'The consumer did not answer in time.'),
-  NO_MESSAGE: entry(208, 'No message at this place.'),
-  POLLING_FULL: entry(209, 'Too many requests wait for messages of this queue.'),
-  POLLING_TIMEOUT: entry(210, 'No message came within the time to wait.'),
+  NO_MESSAGE: mended(
+    'The remark says why: pop again; what was acknowledged or has a newer handle needs nothing. `skylark topic status` shows the offsets.',
+    entry(208, 'No message at this place.'),
+  ),
+  POLLING_FULL: mended(
+    'Fewer consumers, or longer pulls; `skylark broker status`: `pullHeldRequests` counts those that wait.',
+    entry(209, 'Too many requests wait for messages of this queue.'),
+  ),
+  POLLING_TIMEOUT: mended(
+    'Nothing, if no message came; else compare the clocks of client and broker.',
+    entry(210, 'No message came within the time to wait.'),
+  ),
   BROKER_NOT_EXIST: mended('`skylark cluster list` shows the brokers that are registered.', entry(211, 'No such broker.')),
   BROKER_DISPATCH_NOT_COMPLETE: entry(212, 'The broker still derives its queues from the log.'),
   BROADCAST_CONSUMPTION: entry(213, 'The group consumes by broadcast: its offsets are at the clients.'),
@@ -106,8 +115,11 @@ export const RESPONSE_CODES = {
     entry(215, 'Pulling too fast; try again shortly.', true),
   ),
   NOT_LEADER_FOR_QUEUE: entry(501, 'This broker does not lead the queue.'),
-  ILLEGAL_OPERATION: entry(604, 'The operation came too late or is not allowed in this state.'),
-  GO_AWAY: entry(1500, 'The server is closing; connect again.', true),
+  ILLEGAL_OPERATION: mended(
+    'The remark says what the state is; `skylark explain MESSAGE_ID` shows where a message stands.',
+    entry(604, 'The operation came too late or is not allowed in this state.'),
+  ),
+  GO_AWAY: mended('Nothing: clients connect anew, here or elsewhere.', entry(1500, 'The server is closing; connect again.', true)),
   USER_NOT_EXIST: entry(3001, 'No such user.'),
   POLICY_NOT_EXIST: entry(3002, 'No such policy.'),
 } as const satisfies Record<string, ResponseCodeEntry>
