@@ -93,7 +93,7 @@ export async function recover(
     queuesRebuilt: views.trustedTo === undefined ? countQueues(views) : 0,
     rebuiltBecause: segments.minOffset < scan.end ? views.rebuiltBecause : undefined,
     notes,
-    wrong: scan.wrong ?? (lacksEnd ? `records up to ${knownEnd} had been written, and are not there` : undefined),
+    wrong: lacksEnd ? `records up to ${knownEnd} had been written, and are not there` : scan.wrong,
   }
 }
 

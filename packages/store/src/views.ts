@@ -195,6 +195,7 @@ function loadPosition(disk: Disk, directory: string, segments: Segments): ViewsP
   for (const needed of ['checkpoint', 'topics', 'chunks.data', 'chunks.headers']) {
     if (!disk.exists(join(directory, needed))) return `${needed} is missing`
   }
+  if (disk.stat(join(directory, 'checkpoint'))?.sizeBytes === 0) return 'there was no checkpoint yet'
   const checkpoint = new ViewsCheckpoint(disk, directory)
   try {
     const position = checkpoint.load()

@@ -3,21 +3,26 @@ import type { Segments } from './segments.ts'
 
 /**
  * Makes everything from `end` on zeros, so that no stale byte can ever be read as a record. Returns how many bytes of
- * something were there (counted in the first window only: a torn tail is short).
+ * something were there (counted in the first window of each file only: a torn tail is short). What was only reserved is nothing.
  */
 export async function cutLog(segments: Segments, end: number): Promise<number> {
-  const removed = segments.removeFrom(end)
+  const window = new Uint8Array(Math.min(LIMITS.recoveryWindowBytes, segments.segmentBytes))
+  let something = 0
+  for (const segment of segments.all) {
+    if (segment.endOffset <= end) continue
+    const from = Math.max(end, segment.startOffset)
+    const got = await segment.read(window, 0, Math.min(window.length, segment.endOffset - from), from)
+    let last = got
+    while (last > 0 && window[last - 1] === 0) last--
+    something += last
+  }
+  segments.removeFrom(end)
   const segment = segments.find(end)
-  if (segment === undefined) return removed * segments.segmentBytes
-  const length = Math.min(LIMITS.recoveryWindowBytes, segment.endOffset - end)
-  const window = new Uint8Array(length)
-  await segment.read(window, 0, length, end)
-  let last = length
-  while (last > 0 && window[last - 1] === 0) last--
+  if (segment === undefined) return something
   segment.file.truncate(end - segment.startOffset)
   await segment.file.allocate(segments.segmentBytes).catch(() => segment.file.truncate(segments.segmentBytes))
   await segment.file.sync()
-  return last
+  return something
 }
 
 /**
