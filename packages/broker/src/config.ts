@@ -31,7 +31,7 @@ export const BROKER_CONFIG = defineConfig(
       min: 64 * 1024,
       unit: 'bytes',
       fixed: true,
-      meaning: 'The size of one file of the commit log.',
+      meaning: 'The size of one file of the commit log, for a new folder: one that has files keeps their size.',
     }),
     flushDiskType: choice(['ASYNC_FLUSH', 'SYNC_FLUSH'], {
       default: 'ASYNC_FLUSH',

@@ -5,6 +5,9 @@ import type { NamesrvConfig } from '@skylarkmq/namesrv'
 import { joinAddress } from '@skylarkmq/remoting'
 import type { Runtime } from '@skylarkmq/runtime'
 
+/** For laptops and CI; a folder that was begun with another size keeps it. */
+const SEGMENT_BYTES = 64 * 1024 * 1024
+
 export interface LocalOptions {
   /** 0 (the default) picks a free port. */
   readonly namesrvPort?: number
@@ -46,6 +49,7 @@ export async function startLocal(runtime: Runtime, options: LocalOptions): Promi
       namesrvAddr,
       storePathRootDir: storePath,
       enablePropertyFilter: true,
+      mappedFileSizeCommitLog: SEGMENT_BYTES,
       ...options.broker,
     })
     return {

@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path'
 import type { Log, Runtime } from '@skylarkmq/runtime'
 import { HANDOVER_RECORD, hasApacheQueues } from './apache-handover.ts'
 import { CommitLog } from './commit-log/commit-log.ts'
-import { Segments } from './commit-log/segments.ts'
+import { segmentBytesIn, Segments } from './commit-log/segments.ts'
 import { describeError } from './describe-error.ts'
 import { lockDirectory } from './directory-lock.ts'
 import { LastFailure } from './last-failure.ts'
@@ -19,7 +19,9 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
   const startedMs = clock.monotonic()
   disk.makeDirectory(options.rootDirectory)
   const lock = await lockDirectory(disk, options.rootDirectory)
-  const segments = new Segments(disk, options.commitLogDirectory ?? join(options.rootDirectory, 'commitlog'), options.segmentBytes)
+  const directory = options.commitLogDirectory ?? join(options.rootDirectory, 'commitlog')
+  const segmentBytes = segmentBytesIn(disk, directory, options.segmentBytes) ?? options.segmentBytes
+  const segments = new Segments(disk, directory, segmentBytes)
   try {
     const abortPath = join(options.rootDirectory, 'abort')
     const cleanStop = !disk.exists(abortPath)
@@ -28,6 +30,12 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
     disk.syncDirectory(options.rootDirectory)
     disk.syncDirectory(dirname(options.rootDirectory))
     const notes: string[] = []
+    if (segmentBytes !== options.segmentBytes) {
+      notes.push(
+        `The log was begun with segments of ${segmentBytes} bytes and keeps them: mappedFileSizeCommitLog=${options.segmentBytes} counts for new ` +
+          `folders. Apache RocketMQ's broker opens this one with mappedFileSizeCommitLog=${segmentBytes}.`,
+      )
+    }
     unlessFull(log, notes, () => disk.writeTextAtomically(abortPath, String(options.processId ?? processIdOf(disk))))
     const lastFailure = new LastFailure(disk, options.rootDirectory)
     const failure = lastFailure.read()

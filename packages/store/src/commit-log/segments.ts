@@ -43,6 +43,27 @@ export function segmentName(startOffset: number): string {
   return String(startOffset).padStart(20, '0')
 }
 
+/**
+ * The size that the segments of a log were begun with: all must have the same (RocketMQ MappedFileQueue#doLoad), so it stays whatever is
+ * configured later. Undefined where nothing was written yet.
+ */
+export function segmentBytesIn(disk: Disk, directory: string, configured: number): number | undefined {
+  const first = disk.list(directory).find((name) => /^\d{20}$/.test(name))
+  if (first === undefined) return undefined
+  const path = join(directory, first)
+  const size = disk.stat(path)?.sizeBytes ?? 0
+  // A crash may have left the very first one short, with nothing in it.
+  return size > configured || hasBegun(disk, path) ? size : undefined
+}
+
+function hasBegun(disk: Disk, path: string): boolean {
+  const head = new Uint8Array(8)
+  const file = disk.open(path, { readOnly: true })
+  file.readNow(head, 0, head.length, 0)
+  file.close()
+  return head.some((byte) => byte !== 0)
+}
+
 /** The files of the log, oldest first. The folder holds nothing but full-length segments, or Apache's broker would not start on it. */
 export class Segments {
   readonly directory: string
