@@ -1,10 +1,10 @@
 /**
  * What goes on beside the main path costs it: a consumer that is too slow, a backlog, metrics that are scraped, compaction. Each is measured
  * in turns with the same load without it (A B A B). The main path: a closed loop of 64 sends of 1 KiB for the rate and the CPU per message, and
- * 2,000 messages a second end to end for the latency. Build first: npm run build. Some 5 minutes, and the filling of the backlog (a minute
- * per 10 million messages of 100 bytes; 3 GB).
+ * 2,000 messages a second end to end for the latency. Build first: npm run build. Some 6 minutes, and the filling of the backlog (a minute
+ * per 10 million messages of 100 bytes; 4 GB of disk).
  *
- *   node --conditions=source --import tsx benchmarks/isolation.ts [--rounds 3] [--seconds 4] [--backlog 10000000] [--only compaction] [--write]
+ *   node --conditions=source --import tsx benchmarks/isolation.ts [--rounds 3] [--seconds 2] [--backlog 10000000] [--only compaction] [--write]
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -20,13 +20,12 @@ import { startServers } from './src/servers.ts'
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '4' },
+    seconds: { type: 'string', default: '2' },
     backlog: { type: 'string', default: '10000000' },
     only: { type: 'string', default: '' },
     write: { type: 'boolean', default: false },
   },
 })
-const seconds = Number(values.seconds)
 const GAP_MS = 1000
 /** For consumers to find their queues, and for a first compaction to begin. */
 const SETTLE_MS = 3000
@@ -85,7 +84,7 @@ const GUESTS: readonly Guest[] = [
   },
 ]
 
-async function measure({ host, port, brokerPid }: Servers): Promise<Sample> {
+async function measure({ host, port, brokerPid }: Servers, seconds = Number(values.seconds)): Promise<Sample> {
   const load = { addr: `${host}:${port}`, topic: 'Main', warmup: 1, seconds }
   const sends = await runLoadProcess('load.ts', { ...load, depth: 64 }, [brokerPid])
   const latency = await runLoadProcess('load.ts', { ...load, mode: 'end-to-end', topic: 'Latency', rate: END_TO_END_RATE }, [])
@@ -109,7 +108,7 @@ async function compare({
     for (const settings of [{}, config]) running.push(await startServers('ours', settings))
     const [quiet, busy] = running as [Servers, Servers]
     await prepare?.(busy)
-    for (const one of running) await measure(one)
+    for (const one of running) await measure(one, 1)
     for (let round = 0; round < Number(values.rounds); round++) {
       await sleep(GAP_MS)
       alone.push(await measure(quiet))

@@ -3,7 +3,7 @@
  * alike. `write`: acknowledged once the server has written it to the file (the message survives the process, not the loss of power). `fsync`:
  * acknowledged after fsync. Build first: npm run build. Some 5 minutes.
  *
- *   node --conditions=source --import tsx benchmarks/peers.ts [--rounds 3] [--seconds 4] [--only ours,redis] [--write]
+ *   node --conditions=source --import tsx benchmarks/peers.ts [--rounds 3] [--seconds 3] [--only ours,redis] [--write]
  *
  * nats-server: on the PATH or in NATS_SERVER (`go install github.com/nats-io/nats-server/v2@latest`); redis-server: on the PATH or in
  * REDIS_SERVER (`apt-get install redis-server`). What is not there is left out, and said so.
@@ -26,7 +26,7 @@ import { startServers } from './src/servers.ts'
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '4' },
+    seconds: { type: 'string', default: '3' },
     only: { type: 'string', default: '' },
     write: { type: 'boolean', default: false },
   },

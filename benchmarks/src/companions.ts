@@ -98,7 +98,7 @@ export async function compactedKeys(namesrvAddr: string, perSecond: number): Pro
   const producer = client.producer({ group: 'bench-keys' })
   let failed = 0
   let sent = 0
-  const settings = { topic: 'BenchKeys', queueNums: 1, attributes: { '+cleanup.policy': 'COMPACTION' } }
+  const settings = { topic: 'BenchKeys', queueNums: 1, attributes: { 'cleanup.policy': 'COMPACTION' } }
   await client.admin().topics.update(settings, { cluster: 'BenchCluster' })
   const timer = every(() => {
     for (let i = 0; i < (perSecond * TICK_MS) / 1000; i++) {
