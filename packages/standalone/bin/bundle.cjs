@@ -39,9 +39,9 @@ function codeCache() {
   }
 }
 
-/** What the executable runs, as fast as it can be had here. */
+/** What the executable runs, as fast as it can be had here. Only by require does Node apply source maps (--enable-source-maps). */
 function loadFast() {
-  const cachedData = codeCache()
+  const cachedData = process.sourceMapsEnabled ? undefined : codeCache()
   return cachedData === undefined ? require(BUNDLE) : load(cachedData).exports
 }
 
