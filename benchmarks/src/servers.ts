@@ -21,7 +21,8 @@ export interface Servers {
   readonly port: number
   readonly namesrv: string
   readonly brokerPid: number
-  stop(): Promise<void>
+  /** By SIGKILL unless told otherwise: nothing is read from their files again. */
+  stop(signal?: NodeJS.Signals): Promise<void>
 }
 
 const HOST = '127.0.0.1'
@@ -40,7 +41,16 @@ export const COMMON_CONFIG: Readonly<Record<string, string>> = {
 export const JAVA_HEAP = ['-Xms4g', '-Xmx4g', '-XX:MaxDirectMemorySize=4g']
 export const JAVA_NAMESRV_HEAP = ['-Xms256m', '-Xmx256m']
 
-export async function startServers(side: Side, overrides: Readonly<Record<string, string>> = {}): Promise<Servers> {
+export interface StartOptions {
+  /** Our broker runs unbundled under V8's profiler, which writes here when it has stopped. */
+  readonly profileFolder?: string
+}
+
+export async function startServers(
+  side: Side,
+  overrides: Readonly<Record<string, string>> = {},
+  { profileFolder }: StartOptions = {},
+): Promise<Servers> {
   const home = scratch(`bench-${side}`)
   const [namesrvPort, port] = [await freePort(), await freePort()]
   const namesrv = `${HOST}:${namesrvPort}`
@@ -57,10 +67,10 @@ export async function startServers(side: Side, overrides: Readonly<Record<string
   const store = { storePathRootDir: `${home}/store`, ...(side === 'apache' ? { storePathCommitLog: `${home}/store/commitlog` } : {}) }
   writeFileSync(files.broker, properties({ ...COMMON_CONFIG, ...store, namesrvAddr: namesrv, listenPort: `${port}`, ...overrides }))
   const launch = side === 'ours' ? launchOurs : launchApache(home)
-  const children = [launch('namesrv', files.namesrv), launch('broker', files.broker)]
-  const stop = async () => {
-    // Apache's ends by a signal take up to a minute; nothing is read from these files again.
-    await Promise.all(children.map(end))
+  const broker = profileFolder === undefined ? launch('broker', files.broker) : launchProfiled(files.broker, profileFolder)
+  const children = [launch('namesrv', files.namesrv), broker]
+  const stop = async (signal: NodeJS.Signals = 'SIGKILL') => {
+    await Promise.all(children.map((child) => end(child, signal)))
     rmSync(home, { recursive: true, force: true, maxRetries: 3 })
   }
   try {
@@ -77,6 +87,13 @@ function launchOurs(what: 'namesrv' | 'broker', file: string): ChildProcess {
   return spawn(script, ['-c', file], { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, SKYLARK_LOG_LEVEL: 'warn' } })
 }
 
+function launchProfiled(file: string, folder: string): ChildProcess {
+  const main = join(import.meta.dirname, '../../packages/standalone/dist/main.js')
+  const run = `import(${JSON.stringify(main)}).then(({ runSkylark }) => runSkylark(['broker', '-c', ${JSON.stringify(file)}]))`
+  const env = { ...process.env, SKYLARK_LOG_LEVEL: 'warn', UV_THREADPOOL_SIZE: '8' }
+  return spawn('node', ['--cpu-prof', `--cpu-prof-dir=${folder}`, '-e', run], { stdio: ['ignore', 'ignore', 'inherit'], env })
+}
+
 const launchApache = (home: string) => {
   const found = jars(APACHE_VERSION, 'servers')
   if ('missing' in found) throw new Error(found.missing)
@@ -89,9 +106,9 @@ const launchApache = (home: string) => {
   }
 }
 
-async function end(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
-  child.kill('SIGKILL')
+  child.kill(signal)
   await once(child, 'exit')
 }
 
@@ -133,9 +150,14 @@ async function storesOne(port: number, frame: Buffer): Promise<boolean> {
 
 /** User and system CPU seconds of a process so far, all its threads. */
 export function cpuSeconds(pid: number): number {
+  const { user, kernel } = cpuSplit(pid)
+  return user + kernel
+}
+
+export function cpuSplit(pid: number): { readonly user: number; readonly kernel: number } {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND
+  return { user: Number(fields[11]) / CLOCK_TICKS_PER_SECOND, kernel: Number(fields[12]) / CLOCK_TICKS_PER_SECOND }
 }
 
 export const residentMib = (pid: number, field: 'VmRSS' | 'VmHWM' = 'VmRSS'): number =>
