@@ -1,6 +1,7 @@
 /**
  * Does a broker under steady mixed load stay as it was? Sends and pulls, a consumer that is too slow, a backlog that nobody reads, delayed
- * messages; each minute a look at memory, event loop and latency. Says FLAT, or GROWING and exits with 1. Build first: npm run build.
+ * messages; each minute a look at memory, event loop and latency. Says FLAT; or GROWING, or that sends failed,
+ * and exits with 1. Build first: npm run build.
  *
  *   npm run soak -- --minutes 60 [--rate 1000] [--backlog 200000] [--write]
  */
@@ -95,7 +96,7 @@ const judgements = NAMES.map((name) => ({
 }))
 const lost = facts.reduce((sum, one) => sum + (one['refused'] ?? 0) + (one['failed'] ?? 0), 0)
 const growing = judgements.filter(({ isFlat }) => !isFlat)
-const verdict = growing.length === 0 && lost === 0 ? 'FLAT' : 'GROWING'
+const verdict = growing.length > 0 ? 'GROWING' : lost > 0 ? 'SENDS FAILED' : 'FLAT'
 report(
   'soak',
   {
