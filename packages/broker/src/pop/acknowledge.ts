@@ -100,7 +100,10 @@ export function changeInvisibleTime(deps: AckDeps) {
 function ack({ pop }: AckDeps, { group, topic, queueId, offset, popTime }: Named): Logged | undefined {
   const entry = pop.table.entry(group, topic, queueId, offset, popTime)
   // The same acknowledgement may be under way.
-  if (entry === undefined) return pop.table.log.settled()?.then(() => undefined)
+  if (entry === undefined) {
+    pop.apache.acknowledged({ group, topic, queueId, offset, popTime })
+    return pop.table.log.settled()?.then(() => undefined)
+  }
   return new Promise((resolve) => pop.table.ack(entry, resolve))
 }
 

@@ -96,6 +96,26 @@ export class InFlightTable {
     this.#commit(queue)
   }
 
+  /** In flight by the word of the broker that had this folder before: the group has gone on behind it. */
+  adopt(message: {
+    readonly group: string
+    readonly topic: string
+    readonly queueId: number
+    readonly offset: number
+    readonly popTime: number
+    readonly invisibleTimeMs: number
+  }): void {
+    const { group, topic, queueId, offset, popTime, invisibleTimeMs } = message
+    const queue = this.queueFor(group, topic, queueId, () => offset + 1)
+    // What lies ahead of the group comes anyway.
+    if (offset >= queue.position || queue.entries.has(offset)) return
+    const record = this.log.add(['h', group, topic, queueId, offset, popTime, invisibleTimeMs, queue.position])
+    const leftMs = Math.max(0, popTime + invisibleTimeMs - this.#deps.clock.now())
+    this.#put(queue, offset, popTime, invisibleTimeMs, this.#deps.clock.monotonic() + leftMs, record)
+    queue.settle()
+    this.#commit(queue)
+  }
+
   /** Nothing of interest up to here. Not worth an event: it is looked at again after a crash. */
   skipTo(queue: PopQueue, next: number): void {
     if (next <= queue.position) return

@@ -1,6 +1,8 @@
 import type { PoppedQueue } from '@skylarkmq/remoting/protocol'
 import { groupOfRetryTopic, isRetryTopic } from '@skylarkmq/remoting/protocol'
 import type { Timer } from '@skylarkmq/runtime'
+import { ApacheCheckpoints } from './apache-checkpoints.ts'
+import type { ApacheCheckpointDeps } from './apache-checkpoints.ts'
 import { DueHeap } from './due-heap.ts'
 import { HeldPops } from './held-pops.ts'
 import { InFlightTable } from './in-flight-table.ts'
@@ -9,7 +11,7 @@ import type { PopQueue } from './pop-queue.ts'
 import { ReviveService } from './revive-service.ts'
 import type { ReviveDeps } from './revive-service.ts'
 
-export type PopServiceDeps = TableDeps & ReviveDeps
+export type PopServiceDeps = TableDeps & ReviveDeps & ApacheCheckpointDeps
 
 const SAVE_MS = 5000
 
@@ -23,6 +25,8 @@ export class PopService {
   readonly held: HeldPops
   /** Who wants to hear of messages only. */
   readonly notified: HeldPops
+  /** What was popped from the broker that had this folder before. */
+  readonly apache: ApacheCheckpoints
   readonly #deps: PopServiceDeps
   readonly #revive: ReviveService
   /** Queues whose batch in order becomes visible again at a time. */
@@ -35,6 +39,7 @@ export class PopService {
     this.table = new InFlightTable(deps)
     this.held = new HeldPops(deps.clock)
     this.notified = new HeldPops(deps.clock)
+    this.apache = new ApacheCheckpoints(deps, this.table)
     this.#revive = new ReviveService(deps, this.table, (topic, group) => this.wake(topic, group, -1))
   }
 
@@ -54,10 +59,12 @@ export class PopService {
     })
     this.#saveTimer = clock.every(SAVE_MS, () => this.#save())
     this.#revive.start()
+    this.apache.start()
     for (const queue of this.table.queues()) if (queue.order !== undefined) this.#planOrder(queue)
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    await this.apache.close()
     this.held.close()
     this.notified.close()
     this.#revive.close()
