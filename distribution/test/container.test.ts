@@ -43,7 +43,7 @@ describe('the image', () => {
   it('starts what is there, as a user that is not root, and keeps nothing outside its volume', () => {
     const start = /ln -s \/skylark\/(\S+)/.exec(dockerfile)?.[1] ?? 'nothing'
     expect(existsSync(join(DISTRIBUTION, '..', start))).toBe(true)
-    expect(dockerfile).toMatch(/\nUSER node\n[^]*\nVOLUME \/data\n/)
+    expect(dockerfile).toMatch(/\nUSER 1000:1000\n[^]*\nVOLUME \/data\n/)
     for (const path of compose.matchAll(/STORE_PATH_ROOT_DIR: (\S+)/g)) expect(path[1]).toMatch(/^\/data\//)
   })
 
@@ -74,6 +74,14 @@ describe('the image', () => {
   it('warns of a setting in the environment that nobody knows', async () => {
     const { stderr, code } = await home.finish('mqbroker', ['-p'], { SKYLARK_LISTEN_PROT: '1' })
     expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('did you mean SKYLARK_LISTEN_PORT?') })
+  })
+})
+
+describe('the Dockerfile', () => {
+  const missing = spawnSync('hadolint', ['--version']).status === 0 ? undefined : 'no hadolint on this machine'
+  it.skipIf(missing !== undefined)(`has nothing that hadolint warns of${missing ? ` (skipped: ${missing})` : ''}`, () => {
+    const { stdout } = spawnSync('hadolint', ['--no-color', join(DISTRIBUTION, 'Dockerfile')])
+    expect(stdout.toString()).toBe('')
   })
 })
 

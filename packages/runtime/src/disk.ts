@@ -20,7 +20,7 @@ export interface Disk {
   syncDirectory(path: string): void
   /** As `syncDirectory`, off the main thread. */
   settleDirectory(path: string): Promise<void>
-  /** Room on the file system that holds `path`. */
+  /** Room on the file system that holds `path`: what this process may use, in all and now. */
   space(path: string): { readonly totalBytes: number; readonly freeBytes: number }
   readText(path: string): string | undefined
   /** Whole-file replacement: temporary file, sync, rename, directory sync. A reader sees the old text or the new. */

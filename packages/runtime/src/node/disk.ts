@@ -59,7 +59,9 @@ const space = (path: string): { totalBytes: number; freeBytes: number } => {
   for (let at = path; ; at = dirname(at)) {
     try {
       const found = fs.statfsSync(at)
-      return { totalBytes: found.blocks * found.bsize, freeBytes: found.bavail * found.bsize }
+      const { blocks, bfree, bavail, bsize } = found
+      // What is kept back for root, or by a quota, is neither used nor ours: a share of use without it is the one that df tells.
+      return { totalBytes: (blocks - bfree + bavail) * bsize, freeBytes: bavail * bsize }
     } catch (error) {
       if (codeOf(error) !== 'ENOENT' || dirname(at) === at) throw withPath(error, path)
     }
