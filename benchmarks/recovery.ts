@@ -1,11 +1,12 @@
 /**
  * How long a store takes to open: of some gigabytes after a clean stop, after kill -9 under load, and with its views gone; and what
- * 10,000 queues cost in memory and at a start. Each line is a process of its own. Prints a Markdown table.
+ * 10,000 queues cost in memory and at a start. Each line is a process of its own. Prints a Markdown table; with --write it goes into
+ * docs/store.md.
  *
- *   node --conditions=source --import tsx benchmarks/recovery.ts [gigabytes, 10] [folder]
+ *   node --conditions=source --import tsx benchmarks/recovery.ts [gigabytes, 10] [folder] [--write]
  */
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,6 +14,7 @@ import { silentLog } from '@skylarkmq/runtime'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { openMessageStore } from '@skylarkmq/store'
 import type { MessageStore, MessageToStore, StoreOptions } from '@skylarkmq/store'
+import { machine } from './src/sections.ts'
 
 const runtime = nodeRuntime({ log: silentLog })
 const GIGA = 1024 ** 3
@@ -122,12 +124,26 @@ function run(part: string, directory: string, argument = 0): Promise<Figures> {
   })
 }
 
-const [first = '10', second = tmpdir(), third = '0'] = process.argv.slice(2)
+const words = process.argv.slice(2).filter((word) => word !== '--write')
+const [first = '10', second = tmpdir(), third = '0'] = words
 const part = PARTS[first]
 if (part !== undefined) await part(second, Number(third))
-else await main(Number(first), second)
+else await main(Number(first), second, process.argv.includes('--write'))
 
-async function main(gigabytes: number, parent: string): Promise<void> {
+const PAGE = join(fileURLToPath(import.meta.url), '../../docs/store.md')
+const BEGIN = '<!-- by benchmarks/recovery.ts -->'
+const END = '<!-- until here -->'
+
+/** Puts the figures in the place of the last ones. */
+function write(text: string): void {
+  const page = readFileSync(PAGE, 'utf8')
+  const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)]
+  if (begin < 0 || end < begin) throw new Error(`${PAGE} has no place between "${BEGIN}" and "${END}"`)
+  writeFileSync(PAGE, `${page.slice(0, begin + BEGIN.length)}\n\n${text}\n${page.slice(end)}`)
+  process.stderr.write(`Written: ${PAGE}\n`)
+}
+
+async function main(gigabytes: number, parent: string, writes: boolean): Promise<void> {
   const folder = mkdtempSync(join(parent, 'skylark-recovery-'))
   const rows: string[] = []
   const row = (what: string, { ms = 0, cpuMs = 0, recordsChecked = 0, bytesChecked = 0, rss = 0 }: Figures): void => {
@@ -151,8 +167,19 @@ async function main(gigabytes: number, parent: string): Promise<void> {
     const many = join(folder, 'many')
     const { before = 0, rss = 0 } = await run('queues', many, 20)
     row(`${QUEUES} queues of 20 messages, clean stop`, await run('open', many))
-    process.stdout.write(`| store | opens in | of it CPU | records read | memory (RSS) |\n|---|---|---|---|---|\n${rows.join('\n')}\n`)
-    process.stdout.write(`\nWriting to ${QUEUES} queues takes the process from ${before} to ${rss} MiB.\n`)
+    const text = `Messages of 1 KiB with two keys; each crash wrote 256 MiB more. The line "derived anew" is what a start costs that must read everything.
+
+| store | opens in | of it CPU | records read | memory (RSS) |
+|---|---|---|---|---|
+${rows.join('\n')}
+
+Writing to ${QUEUES} queues takes the process from ${before} to ${rss} MiB.
+
+- Taken ${new Date().toISOString().slice(0, 16).replace('T', ' ')} by \`node --conditions=source --import tsx benchmarks/recovery.ts ${gigabytes}\`.
+- ${machine()}
+`
+    process.stdout.write(text)
+    if (writes) write(text)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -56,6 +56,6 @@ test('entries keep their places across jumps of the offset, in memory and on fil
   const headers = chunks.load(0)
   if (typeof headers === 'string') throw new Error(headers)
   for (const header of headers.sort((a, b) => a.chunkNo - b.chunkNo)) again.adopt(header)
-  again.settle(Number.MAX_SAFE_INTEGER)
+  again.settle(Number.MAX_SAFE_INTEGER, new Uint8Array(CHUNK_BYTES))
   check(again)
 })

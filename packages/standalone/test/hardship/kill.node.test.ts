@@ -24,12 +24,13 @@ import { freePort } from '../../../../scripts/free-ports.ts'
 import { Home } from './processes.node.ts'
 import type { Server } from './processes.node.ts'
 
-/** As the requirement has it; more for a long night: KILL_CYCLES=1000. */
+/** As the requirement has it; `npm run kill-test -- --cycles 1000` does more, and says how far it is. */
 const CYCLES = Number(process.env['KILL_CYCLES'] ?? 50)
 const SYNC_CYCLES = Math.ceil(CYCLES / 10)
 /** Every so many cycles the broker is killed again while it starts. */
 const KILLED_AT_START_EVERY = 5
 const QUEUES = 4
+const PROGRESS_EVERY = 50
 const SEGMENT_BYTES = 4 * 1024 * 1024
 /** Delayed and retried messages come a second after the last kill; whoever is not there after so long is lost. */
 const DRAIN_MS = 120_000
@@ -172,7 +173,7 @@ async function skippedBy(scene: Scene, load: Load): Promise<string[]> {
   return wrong
 }
 
-async function audit(scene: Scene, load: Load): Promise<void> {
+async function audit(scene: Scene, load: Load, cycles: number): Promise<void> {
   const delivered = new Map(load.delivered)
   const queues: QueueRange[] = []
   for (const topic of [...TOPICS, retryTopic(GROUP), ...load.newTopics]) queues.push(...(await queuesOf(scene.address, topic)))
@@ -183,7 +184,7 @@ async function audit(scene: Scene, load: Load): Promise<void> {
   expect(brokenPromises({ acknowledged, found, queues, consumed, delivered })).toEqual([])
   const median = scene.startMs.sort((a, b) => a - b)[scene.startMs.length >> 1] ?? 0
   console.log(
-    `${acknowledged.length} acknowledged, ${found.length} found, ${load.consumed.size} consumed; ${scene.startMs.length} restarts, median ${Math.round(median)} ms, longest ${Math.round(scene.startMs.at(-1) ?? 0)} ms`,
+    `${cycles} kills, every promise kept: ${acknowledged.length} acknowledged, ${found.length} found, ${load.consumed.size} consumed; ${scene.startMs.length} restarts, median ${Math.round(median)} ms, longest ${Math.round(scene.startMs.at(-1) ?? 0)} ms`,
     load.refusals,
   )
 }
@@ -199,11 +200,14 @@ test.each([
       for (let cycle = 0; cycle < cycles; cycle++) {
         await liveAndDie(scene, load, cycle)
         expect(await skippedBy(scene, load)).toEqual([])
+        if ((cycle + 1) % PROGRESS_EVERY === 0 && cycles > PROGRESS_EVERY) {
+          console.log(`${flushDiskType}: ${cycle + 1} of ${cycles} kills, ${load.acknowledged.length} messages acknowledged`)
+        }
       }
       await load.stopSending()
       for (const endMs = clock.monotonic() + DRAIN_MS; load.missing().length > 0 && clock.monotonic() < endMs; ) await clock.sleep(50)
       expect(await skippedBy(scene, load)).toEqual([])
-      await audit(scene, load)
+      await audit(scene, load, cycles)
     } finally {
       await load.close()
     }

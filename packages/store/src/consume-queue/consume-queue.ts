@@ -252,9 +252,9 @@ export class ConsumeQueue {
   /**
    * Ends adoption: drops entries of log positions ≥ `logEnd`, which the checkpoint does not vouch for, and loads the tail. Where the
    * header says that all entries are older, they count, also damaged ones: those are found again in the log when somebody reads them.
+   * `entry`: room for a chunk.
    */
-  settle(logEnd: number): void {
-    const entry = new Uint8Array(CHUNK_BYTES)
+  settle(logEnd: number, entry: Uint8Array): void {
     const view = viewOf(entry)
     let isVouchedFor = this.logEnd <= logEnd
     while (this.maxOffset > this.minOffset) {

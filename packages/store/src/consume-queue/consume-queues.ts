@@ -54,7 +54,9 @@ export class ConsumeQueues implements DispatchTarget {
       chunkNo = header.chunkNo
       queue.adopt(header)
     }
-    for (const loaded of queues) loaded.settle(vouched.logEnd)
+    // One for all: ten thousand queues would make 70 MB of garbage.
+    const scratch = new Uint8Array(CHUNK_BYTES)
+    for (const loaded of queues) loaded.settle(vouched.logEnd, scratch)
     return undefined
   }
 
@@ -132,6 +134,7 @@ export class ConsumeQueues implements DispatchTarget {
 
   /** Corrects the first offsets after the log has lost its beginning; a few queues a turn. */
   async trimBefore(minPhysicalOffset: number, pause: () => Promise<void>): Promise<void> {
+    if (minPhysicalOffset === 0) return
     const scratch = new Uint8Array(CHUNK_BYTES)
     let count = 0
     for (const topic of Array.from(this.topics.values())) {
