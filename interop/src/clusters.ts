@@ -52,7 +52,7 @@ export async function brokerAddress(namesrv: string): Promise<string> {
   }
 }
 
-function start(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
+export function start(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
   let output = ''
   const keep = (chunk: Buffer) => {
@@ -64,7 +64,7 @@ function start(command: string, args: readonly string[], env: NodeJS.ProcessEnv 
   return { child, dead: () => (ending() === null ? undefined : `${command} ended with ${ending()}: ${output}`) }
 }
 
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+export async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const exited = new Promise((resolve) => child.once('exit', resolve))
   child.kill(signal)

@@ -31,7 +31,7 @@ export async function runCli(argv: readonly string[], world: CliWorld): Promise<
       const all = command.argument && typeof word === 'string' ? { ...options, [command.argument.option]: word } : options
       exitCode = await runOne(command, all, world)
     }
-  for (const command of COMMANDS) {
+  for (const command of commandsFor(argv[0])) {
     let noun = nouns.get(command.noun)
     if (!noun) nouns.set(command.noun, (noun = inherit(program.command(command.noun).description(`${command.noun} commands`), program)))
     declare(inherit(noun.command(command.verb), program), command).action(run(command))
@@ -49,6 +49,12 @@ export async function runCli(argv: readonly string[], world: CliWorld): Promise<
     return error.exitCode === 0 ? EXIT.done : EXIT.usage
   }
   return exitCode
+}
+
+/** A line that names a noun or an alias needs nothing of the others: to declare all costs more than to run one. Help shows them all. */
+function commandsFor(word: string | undefined): readonly CliCommand[] {
+  const named = COMMANDS.filter(({ noun, alias }) => noun === word || alias === word)
+  return named.length === 0 ? COMMANDS : named
 }
 
 const inherit = (command: Command, from: Command): Command => command.copyInheritedSettings(from)

@@ -116,7 +116,7 @@ export const RESPONSE_CODES = {
   ),
   NOT_LEADER_FOR_QUEUE: entry(501, 'This broker does not lead the queue.'),
   ILLEGAL_OPERATION: mended(
-    'The remark says what the state is; `skylark explain MESSAGE_ID` shows where a message stands.',
+    'The remark says what the state is; `skylark explain` and the message id show where a message stands.',
     entry(604, 'The operation came too late or is not allowed in this state.'),
   ),
   GO_AWAY: mended('Nothing: clients connect anew, here or elsewhere.', entry(1500, 'The server is closing; connect again.', true)),
