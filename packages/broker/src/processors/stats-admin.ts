@@ -99,11 +99,7 @@ const infoOf = (connection: ServerConnection, clientId: string): ClientConnectio
 export function getConsumerConnections({ consumers }: StatsDeps) {
   return ({ consumerGroup }: RequestOf<typeof GetConsumerConnectionList>): Reply<never> => {
     const group = consumers.get(consumerGroup)
-    if (group === undefined)
-      return refuse(
-        'CONSUMER_NOT_ONLINE',
-        `the consumer group[${plain(consumerGroup)}] not online; no member of it has sent this broker a heartbeat lately`,
-      )
+    if (group === undefined) return refuse('CONSUMER_NOT_ONLINE', `the consumer group[${plain(consumerGroup)}] not online`)
     return {
       code: 0,
       body: encodeConsumerConnection({
