@@ -6,6 +6,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -44,12 +45,12 @@ if ('missing' in found) {
   process.exit(0)
 }
 const { folder } = found
-const classes = scratch('bench-classes')
+const [classes, home] = [scratch('bench-classes'), scratch('bench-java')]
 compileJava(folder, join(import.meta.dirname, 'java/ClientLoad.java'), classes)
 const servers = await startServers('ours')
 
 async function run(side: Side, args: readonly string[]): Promise<Sample> {
-  const java = ['-Xms1g', '-Xmx1g', `-Duser.home=${scratch('bench-java')}`, '-Drocketmq.client.logUseSlf4j=true']
+  const java = ['-Xms1g', '-Xmx1g', `-Duser.home=${home}`, '-Drocketmq.client.logUseSlf4j=true']
   const child =
     side === 'ours'
       ? spawn(process.execPath, ['--conditions=source', '--import', 'tsx', OURS, servers.namesrv, ...args], {
@@ -92,6 +93,7 @@ try {
   }
 } finally {
   await servers.stop()
+  for (const folder of [classes, home]) rmSync(folder, { recursive: true, force: true })
 }
 const of = (taken: readonly Sample[], field: keyof Sample) => taken.map((sample) => sample[field])
 report(
