@@ -55,6 +55,13 @@ const replyTo = (
 const stored = async () => messagesIn(await responder.pull(REPLY_TOPIC))
 
 describe('a reply', () => {
+  test('without a body reaches the client that asked, too: Go clients (2.1) lose it on their side', async () => {
+    await asker('asker')
+    expect((await replyTo('asker', '')).code).toBe(0)
+    expect(pushed.map(({ body }) => body)).toEqual([''])
+    expect((await stored()).map(textOf)).toEqual([''])
+  })
+
   test.each([SendReplyMessage, SendReplyMessageV2])('reaches the client that asked, and is kept ($name)', async (command) => {
     await asker('asker')
     await asker('another')

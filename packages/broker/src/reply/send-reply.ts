@@ -32,7 +32,7 @@ export function sendReply(deps: ReplyDeps) {
     const topic = resolveTopicForSend(header, deps)
     if (isRefusal(topic)) return topic
     const { current } = deps.settings
-    const wrong = checkSend(header.topic, context.body.length, Buffer.byteLength(header.properties ?? ''), current.maxMessageSize)
+    const wrong = checkSend(header.topic, context.body.length, Buffer.byteLength(header.properties ?? ''), current.maxMessageSize, true)
     if (wrong !== undefined) return wrong
     const properties = parseProperties(header.properties ?? '')
     for (const name of STRIPPED_PROPERTIES) properties.delete(name)
