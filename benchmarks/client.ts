@@ -64,6 +64,7 @@ async function run(side: Side, args: readonly string[]): Promise<Sample> {
   await once(child, 'close')
   const line = output.split('\n').find((text) => text.startsWith('{"messages"'))
   if (line === undefined) throw new Error(`the ${side} client said no result: ${output.slice(-500)}`)
+  if (line.includes('"messages":0,')) throw new Error(`the ${side} client did nothing in ${values.seconds} s; give it more --warm-up`)
   return JSON.parse(line) as Sample
 }
 
