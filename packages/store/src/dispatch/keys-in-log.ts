@@ -3,7 +3,7 @@ import { plausibleSize } from '../commit-log/record-check.ts'
 import { MAGIC_BLANK } from '../commit-log/record.ts'
 import type { Segments } from '../commit-log/segments.ts'
 import { Topic } from '../consume-queue/topic.ts'
-import type { StoredKey } from '../index/key-index.ts'
+import type { StoredKey } from '../index/index-mender.ts'
 import { forEachKey } from '../index/key-index.ts'
 import { RecordParser } from './record-parser.ts'
 

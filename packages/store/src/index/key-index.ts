@@ -1,31 +1,22 @@
 import { join } from 'node:path'
 import type { Disk } from '@skylarkmq/runtime'
-import { javaHashOfUtf8, viewOf } from '../bytes.ts'
+import { javaHashOfUtf8 } from '../bytes.ts'
 import { isRollback } from '../commit-log/record.ts'
 import type { DispatchRecord, DispatchTarget } from '../dispatch/dispatch-target.ts'
 import type { IndexEntry } from './index-file.ts'
-import { INDEX_ENTRY_BYTES, IndexFile } from './index-file.ts'
+import { IndexFile } from './index-file.ts'
+import type { KeysInLog } from './index-mender.ts'
+import { rederive, WALK_ENTRIES } from './index-mender.ts'
 
 const SPACE = 32
 /** The first file is small, since most stores are; each next one is larger, up to 4 MiB of slots. */
 const FIRST_SLOTS = 65_536
 const LARGEST_SLOTS = 1_048_576
 const ENTRIES_PER_SLOT = 4
-/** Read at once where a damaged entry breaks the chain and the entries are walked one by one. */
-const WALK_ENTRIES = 4_096
-/** Keys looked at in the log to find a damaged entry's. */
-const REDERIVED_KEYS = 65_536
 
 export interface IndexPosition {
   readonly sequence: number
   readonly entries: number
-}
-
-/** One key of a stored message, as it enters the index. */
-export interface StoredKey {
-  readonly hash: number
-  readonly physicalOffset: number
-  readonly storeTime: number
 }
 
 /** An entry and where it is; undefined when it is damaged. */
@@ -34,9 +25,6 @@ export interface NumberedEntry {
   readonly number: number
   readonly entry: IndexEntry | undefined
 }
-
-/** The keys of the messages from a position of the log on, in the order in which they entered the index. */
-export type KeysInLog = (physicalOffset: number) => Iterable<StoredKey>
 
 /** Finds messages by KEYS and UNIQ_KEY: a view of the log in hash files. */
 export class KeyIndex implements DispatchTarget {
@@ -182,61 +170,12 @@ export class KeyIndex implements DispatchTarget {
     }
   }
 
-  /**
-   * A damaged entry, from the log: it belongs to the keys behind those of the entries before it. Written back, so that this happens
-   * once. Undefined when the log does not tell: its message has expired, or is damaged itself.
-   */
+  /** A damaged entry, from the log. */
   private rederive(file: IndexFile, number: number): IndexEntry | undefined {
     this.onDamage(`entry ${number} in ${file.path}`)
-    // The sound entries before it, back to the beginning of a message's keys.
-    const known: IndexEntry[] = []
-    for (let n = number - 1; n > 0 && known.length < REDERIVED_KEYS; n--) {
-      const entry = file.entry(n, WALK_ENTRIES)
-      if (entry === undefined) return undefined
-      if (known.length > 0 && entry.physicalOffset !== known[0]?.physicalOffset) break
-      known.unshift(entry)
-    }
-    const from = known[0]?.physicalOffset ?? this.beginOf(file)
-    const next = number < file.entryCount ? file.entry(number + 1) : undefined
-    const window: StoredKey[] = []
-    let count = 0
-    for (const key of this.keysInLog(from)) {
-      window.push(key)
-      // The keys before, the wanted one, the one behind it.
-      if (window.length > known.length + 2) window.shift()
-      const wanted = window[known.length]
-      const behind = window[known.length + 1]
-      const isPlaced = known.every((entry, i) => isSame(entry, window[i])) && (known.length > 0 || next !== undefined || from === 0)
-      if (isPlaced && wanted !== undefined && (next === undefined || isSame(next, behind))) return this.writeBack(file, number, wanted)
-      if (++count > REDERIVED_KEYS) break
-    }
-    return undefined
-  }
-
-  private writeBack(file: IndexFile, number: number, key: StoredKey): IndexEntry {
-    const { hash, physicalOffset, storeTime } = key
-    const entry = { hash, physicalOffset, storeTime, previous: this.newestBefore(file, number, hash % file.slotCount) }
-    const bytes = new Uint8Array(INDEX_ENTRY_BYTES)
-    file.encode(viewOf(bytes), 0, number, entry)
-    try {
-      file.writeEntries(bytes, 1, number)
-    } catch {
-      // It is found again the next time.
-    }
-    return entry
-  }
-
-  /** Where the keys of a file's first entry may lie: in the newest message of the file before, or behind it. */
-  private beginOf(file: IndexFile): number {
-    return this.files[this.files.indexOf(file) - 1]?.endOffset ?? 0
-  }
-
-  private newestBefore(file: IndexFile, number: number, slot: number): number {
-    for (let n = number - 1; n > 0; n--) {
-      const entry = file.entry(n, WALK_ENTRIES)
-      if (entry !== undefined && entry.hash % file.slotCount === slot) return n
-    }
-    return 0
+    // The first keys of a file lie in the newest message of the file before, or behind it.
+    const from = this.files[this.files.indexOf(file) - 1]?.endOffset ?? 0
+    return rederive(file, number, { from, keysInLog: this.keysInLog })
   }
 
   /** How much there is; on disk after `write` and `sync`. */
@@ -291,10 +230,6 @@ export class KeyIndex implements DispatchTarget {
   close(): void {
     for (const file of this.files) file.close()
   }
-}
-
-function isSame(entry: IndexEntry, key: StoredKey | undefined): boolean {
-  return entry.hash === key?.hash && entry.physicalOffset === key.physicalOffset
 }
 
 /** RocketMQ IndexService#buildIndex: the unique key, and each of the words in KEYS; rolled back messages have none. */
