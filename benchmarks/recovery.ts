@@ -18,6 +18,9 @@ import { machine } from './src/sections.ts'
 
 const runtime = nodeRuntime({ log: silentLog })
 const GIGA = 1024 ** 3
+const PAGE = join(fileURLToPath(import.meta.url), '../../docs/store.md')
+const BEGIN = '<!-- by benchmarks/recovery.ts -->'
+const END = '<!-- until here -->'
 const QUEUES = 10_000
 const KILL_AFTER_BYTES = GIGA / 4
 const body = Buffer.alloc(1024, 'x')
@@ -129,10 +132,6 @@ const [first = '10', second = tmpdir(), third = '0'] = words
 const part = PARTS[first]
 if (part !== undefined) await part(second, Number(third))
 else await main(Number(first), second, process.argv.includes('--write'))
-
-const PAGE = join(fileURLToPath(import.meta.url), '../../docs/store.md')
-const BEGIN = '<!-- by benchmarks/recovery.ts -->'
-const END = '<!-- until here -->'
 
 /** Puts the figures in the place of the last ones. */
 function write(text: string): void {

@@ -113,7 +113,7 @@ describe.skipIf('missing' in found)('a folder of Apache RocketMQ 5.5', () => {
     expect(await served(store)).toEqual(third)
     expect(store.recovery.queuesRebuilt).toBe(0)
     await store.close()
-  }, 120_000)
+  }, 300_000)
 
   test('opens here after its process was killed', async () => {
     const directory = join(folder, 'killed-there')
