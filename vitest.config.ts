@@ -44,7 +44,8 @@ export default defineConfig({
           maxConcurrency: 10,
           sequence: { groupOrder: 2 },
           testTimeout: 180_000,
-          hookTimeout: 120_000,
+          // A JVM may take minutes to start, and gets a second chance.
+          hookTimeout: 400_000,
         },
       },
     ],

@@ -188,7 +188,7 @@ async function startApaches(version: string, brokerConf: Record<string, string>)
   const broker = java('org.apache.rocketmq.broker.BrokerStartup', join(home, 'broker.conf'), '512m')
   const cluster = await orEnd(
     [ns, broker],
-    waitForBroker(namesrv, 90, () => ns.dead() ?? broker.dead()),
+    waitForBroker(namesrv, 180, () => ns.dead() ?? broker.dead()),
   )
   return {
     name: `apache-${version}`,
