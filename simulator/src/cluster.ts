@@ -1,19 +1,20 @@
 import { startBroker } from '@skylarkmq/broker'
 import type { Broker, BrokerConfig } from '@skylarkmq/broker'
 import { createClient } from '@skylarkmq/client'
-import type { AllocationStrategy, Client } from '@skylarkmq/client'
+import type { AllocationStrategy, Client, Outcome } from '@skylarkmq/client'
 import { startNamesrv } from '@skylarkmq/namesrv'
 import type { StoredMessage } from '@skylarkmq/remoting/protocol'
 import type { Disk, Runtime } from '@skylarkmq/runtime'
 import { World } from '@skylarkmq/runtime/sim'
 import type { SimNode } from '@skylarkmq/runtime/sim'
-import type { StoreOptions } from '@skylarkmq/store'
+import type { StoreOptions, TimerIndex } from '@skylarkmq/store'
 import { storedOf } from './evidence.ts'
 import { History } from './history.ts'
 import type { LostRecord } from './history.ts'
 import { changedRecords, logFiles, recordWith } from './lost-records.ts'
 import { COMMIT_LOG, STORE_PATH } from './paths.ts'
 import { SimMetadata } from './sim-metadata.ts'
+import { SimTimerIndex } from './sim-timer-index.ts'
 import { trappedDisk } from './trapped-disk.ts'
 
 export interface ClusterPlan {
@@ -22,6 +23,8 @@ export interface ClusterPlan {
   readonly brokers: number
   readonly flush: 'sync' | 'async'
   readonly segmentBytes: number
+  /** Above so many bytes the log loses its oldest files. */
+  readonly retentionBytes?: number
   readonly plants?: Plants
 }
 
@@ -37,12 +40,22 @@ export interface Plants {
   readonly forgetsOrder?: boolean
   /** How members share the queues. */
   readonly allocation?: AllocationStrategy
+  /** The list of scheduled messages as the broker gets it. */
+  readonly timerIndex?: (index: TimerIndex) => TimerIndex
+  /** What the application says of a transaction, instead of how it has ended. */
+  readonly tells?: (outcome: 'commit' | 'rollback') => Outcome
+  /** Whoever has done a job believes to have said so. */
+  readonly forgetsAcks?: boolean
+  /** All prices are of one article. */
+  readonly oneArticle?: boolean
 }
 
 const DELAY_LEVELS = '1s 2s 3s 5s 10s 20s'
 const DELAY_LEVELS_MS = [1000, 2000, 3000, 5000, 10_000, 20_000]
+/** How long the deletion of a key stays visible. */
+export const TOMBSTONES_MS = 20_000
 const NAMESRV_PORT = 9876
-const BROKER_PORT = 10911
+export const BROKER_PORT = 10911
 /** Whoever looks after the servers starts one again that does not come up. */
 const RESTART_MS = 2000
 const STARTS_MAX = 200
@@ -51,6 +64,7 @@ const STARTS_MAX = 200
 export interface BrokerNode {
   readonly name: string
   readonly metadata: SimMetadata
+  readonly timers: SimTimerIndex
   broker: Broker | undefined
   isUp: boolean
   life: number
@@ -154,7 +168,10 @@ export class Cluster {
       if (table === 'offsets') this.#noteOffsets(name, life, key, value, false)
     })
     const planted = plantRow === undefined ? rows : ({ ...rows, set: (t, k, v) => rows.set(t, k, plantRow(t, k, v)) } satisfies typeof rows)
-    return startBroker(this.#runtimeOf(target, node), this.#configOf(name, node), { metadata: planted })
+    return startBroker(this.#runtimeOf(target, node), this.#configOf(name, node), {
+      metadata: planted,
+      timerIndex: this.plan.plants?.timerIndex?.(target.timers.open()) ?? target.timers.open(),
+    })
   }
 
   #configOf(name: string, node: SimNode): Partial<BrokerConfig> {
@@ -167,6 +184,12 @@ export class Cluster {
       mappedFileSizeCommitLog: this.plan.segmentBytes,
       flushDiskType: this.plan.flush === 'sync' ? 'SYNC_FLUSH' : 'ASYNC_FLUSH',
       messageDelayLevel: DELAY_LEVELS,
+      transactionTimeOut: 3000,
+      transactionCheckInterval: 4000,
+      transactionCheckMax: 1000,
+      compactionScheduleInternal: 3000,
+      compactionTombstoneRetention: TOMBSTONES_MS,
+      retentionBytes: this.plan.retentionBytes ?? 0,
     }
   }
 
@@ -225,6 +248,7 @@ export class Cluster {
     const disk = this.world.diskOf(target.name)
     const before = logFiles(disk)
     this.world.crash(target.name)
+    if (target.life % 2 === 0) target.timers.lose()
     for (const message of changedRecords(before, logFiles(disk))) this.#loses(target, message, 'power-loss')
   }
 
@@ -275,6 +299,7 @@ export class Cluster {
 const newBrokerNode = (name: string): BrokerNode => ({
   name,
   metadata: new SimMetadata(),
+  timers: new SimTimerIndex(),
   broker: undefined,
   isUp: false,
   life: 0,

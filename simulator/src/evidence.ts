@@ -1,9 +1,29 @@
-import { SCHEDULE_TOPIC, decodeRecords, groupOfRetryTopic, PROPERTY } from '@skylarkmq/remoting/protocol'
+import {
+  decodeRecords,
+  groupOfRetryTopic,
+  HALF_TOPIC,
+  OP_HALF_TOPIC,
+  popRetryTopicV1,
+  popRetryTopicV2,
+  PROPERTY,
+  SCHEDULE_TOPIC,
+  TRANS_CHECK_MAX_TIME_TOPIC,
+} from '@skylarkmq/remoting/protocol'
 import type { StoredMessage } from '@skylarkmq/remoting/protocol'
 import type { MessageStore } from '@skylarkmq/store'
 import type { Cluster, ClusterPlan } from './cluster.ts'
 import type { History } from './history.ts'
 import { differenceFrom, idIn } from './payload.ts'
+
+export const TIMER_TOPIC = 'rmq_sys_wheel_timer'
+/** Where messages wait before they come to their own topic. */
+export const WAITING_TOPICS: ReadonlySet<string> = new Set([SCHEDULE_TOPIC, TIMER_TOPIC, HALF_TOPIC, TRANS_CHECK_MAX_TIME_TOPIC])
+/** What the broker keeps there for itself are no messages. */
+const SILENT_TOPICS: ReadonlySet<string> = new Set([OP_HALF_TOPIC, 'rmq_sys_pop_in_flight', 'RMQ_SYS_SKYLARK_HANDOVER'])
+/** Taken by whoever comes, for a time. */
+export const JOBS = 'jobs'
+export const POPPERS = 'poppers'
+const POP_RETRY: readonly string[] = [popRetryTopicV1(POPPERS, JOBS), popRetryTopicV2(POPPERS, JOBS)]
 
 /** A record as a store serves it. */
 export interface Stored {
@@ -16,6 +36,10 @@ export interface Stored {
   readonly retryOf: string | undefined
   readonly queueId: number
   readonly queueOffset: number
+  readonly position: number
+  readonly storeTimestamp: number
+  /** Log position of the record that it was made from, for one that had waited. */
+  readonly origin: number
   readonly id: string | undefined
   /** How it differs from what was sent. */
   readonly difference: string | undefined
@@ -32,7 +56,7 @@ export interface Ownership {
 
 /** All that checkers judge by. */
 export interface Evidence {
-  readonly plan: Pick<ClusterPlan, 'flush'>
+  readonly plan: Pick<ClusterPlan, 'flush' | 'retentionBytes'>
   readonly history: History
   readonly stored: readonly Stored[]
   readonly members: readonly { readonly name: string; readonly group: string }[]
@@ -42,6 +66,8 @@ export interface Evidence {
   readonly groups: readonly string[]
   readonly topics: readonly string[]
   readonly orderlyGroups: readonly string[]
+  /** Where each broker's log begins and ends. */
+  readonly logs: ReadonlyMap<string, { readonly from: number; readonly to: number }>
   readonly viewDifferences: readonly string[]
   /** Servers that did not come back, calls that never ended. */
   readonly stuck: readonly string[]
@@ -62,8 +88,11 @@ export async function readStores(cluster: Cluster): Promise<Stored[]> {
   for (const { name, broker } of cluster.brokers.values()) {
     if (broker === undefined) continue
     for (const [topic, queueIds] of broker.store.queues()) {
+      if (SILENT_TOPICS.has(topic)) continue
       for (const queueId of queueIds) {
-        for (const message of await readQueue(cluster, broker.store, topic, queueId)) all.push(storedOf(name, topic, message))
+        for (const message of await readQueue(cluster, broker.store, topic, queueId)) {
+          if (!message.properties.has(PROPERTY.TIMER_DEL_UNIQKEY)) all.push(storedOf(name, topic, message))
+        }
       }
     }
   }
@@ -91,7 +120,8 @@ export function storedOf(brokerName: string, topic: string, message: StoredMessa
   const { properties, body, queueId, queueOffset } = message
   const id = idIn(body)
   const original = properties.get(PROPERTY.RETRY_TOPIC)
-  const realTopic = (topic === SCHEDULE_TOPIC ? properties.get(PROPERTY.REAL_TOPIC) : undefined) ?? topic
+  const realTopic = (WAITING_TOPICS.has(topic) ? properties.get(PROPERTY.REAL_TOPIC) : undefined) ?? topic
+  const isPopRetry = POP_RETRY.includes(realTopic)
   const difference =
     id === undefined
       ? 'the body is none that was sent'
@@ -99,10 +129,13 @@ export function storedOf(brokerName: string, topic: string, message: StoredMessa
   return {
     brokerName,
     topic,
-    retryOf: groupOfRetryTopic(realTopic),
-    realTopic: realTopic.startsWith('%') ? (original ?? realTopic) : realTopic,
+    retryOf: isPopRetry ? POPPERS : groupOfRetryTopic(realTopic),
+    realTopic: isPopRetry ? JOBS : realTopic.startsWith('%') ? (original ?? realTopic) : realTopic,
     queueId,
     queueOffset,
+    position: message.physicalOffset,
+    storeTimestamp: message.storeTimestamp,
+    origin: message.preparedTransactionOffset,
     id,
     difference,
   }

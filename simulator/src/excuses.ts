@@ -2,6 +2,7 @@ import { dlqTopic, SCHEDULE_TOPIC } from '@skylarkmq/remoting/protocol'
 import type { ClusterPlan } from './cluster.ts'
 import type { Evidence, Stored } from './evidence.ts'
 import { handledKey } from './history.ts'
+import { MAX_RECONSUMES } from './workload.ts'
 import type { Fault, History, LostRecord, Sent } from './history.ts'
 
 type Flush = ClusterPlan['flush']
@@ -22,9 +23,7 @@ export function excuseFor(sent: Sent, history: History, flush: Flush): string | 
   const isIt = (lost: LostRecord): boolean =>
     lost.atMs >= ack.atMs &&
     lost.brokerName === ack.brokerName &&
-    (sent.isDelayed
-      ? lost.topic === SCHEDULE_TOPIC
-      : lost.topic === topic && lost.queueId === ack.queueId && lost.queueOffset === ack.queueOffset)
+    (lost.topic === sent.waitsIn || (lost.topic === topic && lost.queueId === ack.queueId && lost.queueOffset === ack.queueOffset))
   return excuseIn(history.lostOf(id).filter(isIt), history, flush, ack.atMs)
 }
 
@@ -85,8 +84,10 @@ export function excuseForLeavingOut(
   const lost = history.lostOf(id)
   const isOfGroup = ({ retryOf, topic }: LostRecord): boolean => topic === dlqTopic(group) || retryOf === undefined || retryOf === group
   if (lost.some((each) => each.cause === 'bit-flip' && isOfGroup(each))) return 'a bit of a copy of it was flipped'
-  if (wasPlaceTaken({ history, stored }, id, group)) return 'the group had consumed another message at its place, which was lost'
+  if (plan.retentionBytes !== undefined && history.handledMs(group, id).length > MAX_RECONSUMES)
+    return 'its dead letter went with the oldest files of the log'
   if (plan.flush !== 'async') return undefined
+  if (wasPlaceTaken({ history, stored }, id, group)) return 'the group had consumed another message at its place, which power took'
   // A copy that waited for its time and came is another matter: it waits until the copy that came is safe.
   const isCopy = (each: LostRecord): boolean =>
     each.cause === 'power-loss' &&

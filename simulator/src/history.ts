@@ -6,6 +6,8 @@ export interface Acknowledgement {
   readonly brokerName: string
   readonly queueId: number
   readonly queueOffset: number
+  /** In the log. */
+  readonly position: number
 }
 
 export interface Sent {
@@ -14,8 +16,14 @@ export interface Sent {
   readonly atMs: number
   readonly orderKey: string | undefined
   readonly tags: string
-  /** Its place in the log is the schedule topic's at first. */
-  readonly isDelayed: boolean
+  /** The topic where its place in the log is at first, when it is another one. */
+  readonly waitsIn: string | undefined
+  /** Wall time before which nobody may have it. */
+  readonly dueMs: number | undefined
+  /** Counted from when the broker got it, by the broker's clock. */
+  readonly isDelay: boolean
+  /** How the transaction ends that it belongs to. */
+  readonly outcome: 'commit' | 'rollback' | undefined
   /** The topic is deleted and made again during the run. */
   readonly isShortLived: boolean
   ack: Acknowledgement | undefined
@@ -42,6 +50,30 @@ export interface Alteration {
   readonly id: string
   readonly member: string
   readonly what: string
+}
+
+/** Somebody asked to take a scheduled message back. */
+export interface Recall {
+  readonly atMs: number
+  readonly id: string
+  readonly brokerName: string
+  /** The broker has said that it will not come. */
+  isSure: boolean
+}
+
+/** A message taken for a time. */
+export interface Pop {
+  readonly id: string
+  readonly member: string
+  readonly brokerName: string
+  /** Topic, queue and offset of the copy: another one each time that it comes again. */
+  readonly place: string
+  readonly askedMs: number
+  readonly gotMs: number
+  /** Nobody else may have it before, as far as its holder knows. */
+  holdsUntilMs: number
+  /** The broker has said that it is done with it. */
+  ackedMs: number | undefined
 }
 
 export type FaultKind =
@@ -166,9 +198,14 @@ export class History {
   readonly deletions: Deletion[] = []
   readonly overlaps: Overlap[] = []
   readonly lost: LostRecord[] = []
+  readonly recalls = new Map<string, Recall>()
+  readonly pops: Pop[] = []
+  /** Popped messages whose acknowledgement may have been carried out, though nobody said so. */
+  readonly doneUnsaid = new Set<string>()
   readonly #lostById = new Map<string, LostRecord[]>()
   readonly #lostPlaces = new Map<string, LostRecord[]>()
   readonly #working = new Map<string, { readonly member: string; readonly id: string }[]>()
+  readonly #handlers = new Map<string, Set<string>>()
   readonly #tries = new Map<string, number[]>()
   readonly #nowMs: () => number
   #fingerprint = 0x811c9dc5
@@ -219,7 +256,11 @@ export class History {
     ])
   }
 
-  handle(place: Place, id: string): void {
+  handle(place: Place, id: string, member: string): void {
+    const queue = `${place.group} ${queueKey(place)}`
+    const members = this.#handlers.get(queue)
+    if (members === undefined) this.#handlers.set(queue, new Set([member]))
+    else members.add(member)
     const tries = this.#tries.get(`${place.group} ${id}`)
     if (tries === undefined) this.#tries.set(`${place.group} ${id}`, [this.nowMs])
     else tries.push(this.nowMs)
@@ -252,6 +293,11 @@ export class History {
     }
   }
 
+  /** How many members of a group have ever worked on a queue. */
+  membersAt(queue: Omit<Place, 'queueOffset'>): number {
+    return this.#handlers.get(`${queue.group} ${queueKey(queue)}`)?.size ?? 0
+  }
+
   /** When handlers of a group have had a message. */
   handledMs(group: string, id: string): readonly number[] {
     return this.#tries.get(`${group} ${id}`) ?? []
@@ -265,6 +311,29 @@ export class History {
   fault(kind: FaultKind, node: string, detail = ''): void {
     this.faults.push({ atMs: this.nowMs, kind, node, detail })
     this.note(`${kind} at ${node}${detail === '' ? '' : `: ${detail}`}`, [node])
+  }
+
+  recalling(id: string, brokerName: string): Recall {
+    const recall = { atMs: this.nowMs, id, brokerName, isSure: false }
+    this.recalls.set(id, recall)
+    return recall
+  }
+
+  recalled(recall: Recall): void {
+    recall.isSure = true
+    this.note(`${recall.id} is taken back at ${recall.brokerName}`, [recall.id])
+  }
+
+  popped(pop: Omit<Pop, 'gotMs' | 'ackedMs'>): Pop {
+    const popped: Pop = { ...pop, gotMs: this.nowMs, ackedMs: undefined }
+    this.pops.push(popped)
+    this.note(`${pop.id} is popped by ${pop.member} from ${pop.brokerName}, for ${pop.holdsUntilMs - pop.askedMs} ms`, [pop.id])
+    return popped
+  }
+
+  popAcknowledged(pop: Pop): void {
+    pop.ackedMs = this.nowMs
+    this.note(`${pop.id} is acknowledged by ${pop.member} at ${pop.brokerName}`, [pop.id])
   }
 
   loses(record: Omit<LostRecord, 'atMs'>): void {

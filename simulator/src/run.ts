@@ -1,6 +1,8 @@
 import { seededRandom } from '@skylarkmq/runtime/sim'
 import { CHECKERS } from './checkers/index.ts'
 import { rebalance } from './checkers/rebalance.ts'
+import { unfinishedJobs } from './checkers/pops.ts'
+import { FAR_MS } from './workloads/timers.ts'
 import { unfinished } from './checkers/every-message-ends.ts'
 import { Cluster } from './cluster.ts'
 import { readStores } from './evidence.ts'
@@ -56,12 +58,13 @@ export async function simulate(scenario: Scenario, trouble?: Trouble): Promise<O
     }
     workload.end()
     faults.repairAll()
-    await rest(cluster, workload, stuck)
+    await rest(cluster, workload, scenario.workload.extras?.includes('timers') ?? false, stuck)
   } catch (error) {
     stuck.push(`everything stopped: ${error instanceof Error ? error.message : String(error)}`)
   }
   const stored = await readStores(cluster)
   const shares = atRest(cluster, workload)
+  const logs = logsOf(cluster)
   const viewDifferences = await allViews(cluster, stuck)
   const evidence: Evidence = {
     plan: scenario.cluster,
@@ -71,6 +74,7 @@ export async function simulate(scenario: Scenario, trouble?: Trouble): Promise<O
     groups: GROUPS,
     topics: TOPICS,
     orderlyGroups: GROUPS.filter(isOrderly),
+    logs,
     viewDifferences,
     stuck,
   }
@@ -85,18 +89,25 @@ export async function simulate(scenario: Scenario, trouble?: Trouble): Promise<O
 }
 
 /** Waits until every server is up, every call over, every message consumed, and the queues have their owners. */
-async function rest(cluster: Cluster, workload: Workload, stuck: string[]): Promise<void> {
+async function rest(cluster: Cluster, workload: Workload, hasTimers: boolean, stuck: string[]): Promise<void> {
   const { world, history } = cluster
   const limitMs = world.nowMs + REST_LIMIT_MS
   const healedMs = world.nowMs
   let left: string[] = []
+  let areDaysOver = false
   while (world.nowMs < limitMs) {
     await world.run(LOOK_EVERY_MS)
     left = whatIsLeft(cluster, workload)
     if (left.length > 0) continue
+    if (!areDaysOver && hasTimers) {
+      areDaysOver = true
+      skipDays(cluster)
+      continue
+    }
     const stored = await readStores(cluster)
     const evidence = { history, stored, groups: GROUPS, topics: TOPICS, plan: cluster.plan }
     if ([...unfinished(evidence)].some(({ id, group }) => excuseForLeavingOut(evidence, id, group) === undefined)) continue
+    if ([...unfinishedJobs(evidence)].length > 0) continue
     const isShared = rebalance({ ...atRest(cluster, workload), groups: GROUPS }).length === 0
     if (isShared || world.nowMs > healedMs + REBALANCE_LIMIT_MS) return
   }
@@ -139,6 +150,22 @@ async function allViews(cluster: Cluster, stuck: string[]): Promise<string[]> {
     }
   }
   return all
+}
+
+const logsOf = (cluster: Cluster): Evidence['logs'] =>
+  new Map(
+    [...cluster.brokers.values()].map(({ name, broker }) => [
+      name,
+      { from: broker?.store.minPhysicalOffset ?? 0, to: broker?.store.maxPhysicalOffset ?? 0 },
+    ]),
+  )
+
+/** Whatever waits for a far day is due now. */
+function skipDays(cluster: Cluster): void {
+  for (const name of cluster.brokers.keys()) {
+    cluster.world.node(name).clock.jump(FAR_MS)
+    cluster.history.fault('clock-jump', name, `${FAR_MS} ms`)
+  }
 }
 
 const hex = (value: number): string => value.toString(16).padStart(8, '0')

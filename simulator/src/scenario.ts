@@ -3,6 +3,8 @@ import type { LinkOptions } from '@skylarkmq/runtime/sim'
 import type { ClusterPlan, Plants } from './cluster.ts'
 import type { FaultWeights } from './faults.ts'
 import type { WorkloadPlan } from './workload.ts'
+import { EXTRAS } from './workloads/index.ts'
+import type { Extra } from './workloads/index.ts'
 
 /** All that a seed decides before anything happens. */
 export interface Scenario {
@@ -48,12 +50,19 @@ export interface ScenarioOptions {
   readonly plants?: Plants
 }
 
+/** Drawn by themselves: what a seed decides otherwise stays as it is. */
+function extrasOf(seed: number): Extra[] {
+  const random = seededRandom(seed).fork('extras')
+  return EXTRAS.filter(() => random.chance(0.35))
+}
+
 export function scenarioOf(seed: number, { profile, plants }: ScenarioOptions = {}): Scenario {
   const random = seededRandom(seed).fork('scenario')
   const drawn = random.pick(NAMES)
   const name = profile ?? drawn
   const faults = PROFILES[name]
   if (faults === undefined) throw new Error(`there is no profile '${name}'; there are ${NAMES.join(', ')}`)
+  const extras = extrasOf(seed)
   return {
     name,
     cluster: {
@@ -62,6 +71,7 @@ export function scenarioOf(seed: number, { profile, plants }: ScenarioOptions = 
       brokers: 1 + random.integer(3),
       flush: random.chance(0.6) ? 'sync' : 'async',
       segmentBytes: random.pick([32, 64, 256]) * 1024,
+      ...(extras.includes('retention') ? { retentionBytes: 320 * 1024 } : {}),
       ...(plants === undefined ? {} : { plants }),
     },
     workload: {
@@ -69,6 +79,7 @@ export function scenarioOf(seed: number, { profile, plants }: ScenarioOptions = 
       membersPerGroup: 1 + random.integer(3),
       pauseMs: random.pick([100, 300, 1000]),
       hasAdmin: random.chance(0.5),
+      extras,
     },
     faults,
     faultPauseMs: random.pick([800, 2000, 5000]),

@@ -1,12 +1,18 @@
+import { HALF_TOPIC, parseOffsetMessageId, SCHEDULE_TOPIC } from '@skylarkmq/remoting/protocol'
 import { SendAllError } from '@skylarkmq/client'
 import type { Client, ConsumedMessage, Message, Producer, PushConsumer, SendReceipt } from '@skylarkmq/client'
 import type { SeededRandom, SimNode } from '@skylarkmq/runtime/sim'
 import type { Cluster } from './cluster.ts'
-import { bodyOf, differenceFrom, hashOf, idIn, tagsOf } from './payload.ts'
+import { TIMER_TOPIC } from './evidence.ts'
+import { bodyOf, differenceFrom, hashOf, idIn, keysOf, tagsOf } from './payload.ts'
+import { startExtras } from './workloads/index.ts'
+import type { Extra } from './workloads/index.ts'
 
 export const TOPICS = ['orders', 'payments'] as const
 export const QUEUES = 3
 export const GROUPS = ['ledger', 'ledger-in-order'] as const
+/** After so many more attempts a message is a dead letter. */
+export const MAX_RECONSUMES = 3
 export type Group = (typeof GROUPS)[number]
 
 export const isOrderly = (group: string): boolean => group === 'ledger-in-order'
@@ -20,6 +26,24 @@ export interface WorkloadPlan {
   /** Mean pause of a producer between two calls. */
   readonly pauseMs: number
   readonly hasAdmin: boolean
+  /** What goes on beside. */
+  readonly extras?: readonly Extra[]
+}
+
+/** What is sent. */
+export interface What {
+  readonly id: string
+  readonly topic: string
+  readonly orderKey?: string
+  readonly keys?: string
+  readonly delayLevel?: number
+  readonly delayMs?: number
+  readonly deliverAt?: number
+  /** For a delay: when it is over by the sender's clock. */
+  readonly dueMs?: number
+  readonly outcome?: 'commit' | 'rollback'
+  readonly isShortLived?: boolean
+  readonly properties?: Readonly<Record<string, string>>
 }
 
 interface Member {
@@ -65,6 +89,13 @@ export class Workload {
     for (const group of GROUPS) for (let i = 0; i < this.#plan.membersPerGroup; i++) await this.join(group)
     for (let i = 1; i <= this.#plan.producers; i++) await this.#addProducer(`producer-${i}`)
     if (this.#plan.hasAdmin) await this.#addAdmin()
+    await startExtras(this, this.#cluster, this.#plan.extras ?? [], (name) => this.#random.fork(name))
+  }
+
+  /** A computer of its own for a part of the workload; faults meet it as well. */
+  async clientOf(name: string): Promise<Client> {
+    this.#producerNodes.push(name)
+    return this.#cluster.client(name)
   }
 
   /** No further calls begin. */
@@ -85,7 +116,7 @@ export class Workload {
       consumeFrom: 'first',
       orderly: isOrderly(group) && plants?.forgetsOrder !== true,
       ...(plants?.allocation === undefined ? {} : { allocation: plants.allocation }),
-      maxReconsumeTimes: 3,
+      maxReconsumeTimes: MAX_RECONSUMES,
       suspendMs: 200,
       concurrency: 4,
       handler: (message, { queue }) => this.#handle(message, queue.topic, { name, group, node, random }),
@@ -130,7 +161,7 @@ export class Workload {
     const finished = history.working({ group, brokerName, topic: queueTopic, queueId }, name, id)
     await node.clock.sleep(random.integer(60))
     finished()
-    history.handle({ group, brokerName, topic: queueTopic, queueId, queueOffset }, id)
+    history.handle({ group, brokerName, topic: queueTopic, queueId, queueOffset }, id, name)
     if (isPoison(id) || random.chance(0.03)) throw new Error('by chance')
     history.consume({ id, group, member: name, topic, brokerName, queueTopic, queueId, queueOffset })
   }
@@ -189,34 +220,38 @@ export class Workload {
     }
   }
 
-  async send(
-    producer: Producer,
-    what: { id: string; topic: string; orderKey?: string; delayLevel?: number; isShortLived?: boolean },
-  ): Promise<void> {
+  async send(producer: Producer, what: What): Promise<SendReceipt | undefined> {
     const { history } = this.#cluster
     this.announce(what)
     try {
       const receipt = await this.call(() => producer.send(messageOf(what)))
       this.received(what.id, receipt)
+      return receipt
     } catch (error) {
       history.failed(what.id, textOf(error))
+      return undefined
     }
   }
 
-  announce(what: { id: string; topic: string; orderKey?: string; delayLevel?: number; isShortLived?: boolean }): void {
+  announce(what: What): void {
+    const isTimed = what.deliverAt !== undefined || what.delayMs !== undefined
     this.#cluster.history.sending({
       id: what.id,
       topic: what.topic,
       orderKey: what.orderKey,
       tags: tagsOf(what.id),
-      isDelayed: what.delayLevel !== undefined,
+      waitsIn: isTimed ? TIMER_TOPIC : what.outcome !== undefined ? HALF_TOPIC : what.delayLevel !== undefined ? SCHEDULE_TOPIC : undefined,
+      dueMs: what.deliverAt ?? what.dueMs,
+      isDelay: what.delayMs !== undefined,
+      outcome: what.outcome,
       isShortLived: what.isShortLived ?? false,
     })
   }
 
   received(id: string, receipt: SendReceipt): void {
     const { brokerName, queueId } = receipt.queue
-    if (receipt.status === 'OK') this.#cluster.history.acknowledged(id, { brokerName, queueId, queueOffset: receipt.queueOffset })
+    const position = parseOffsetMessageId(receipt.offsetMessageId)?.physicalOffset ?? 0
+    if (receipt.status === 'OK') this.#cluster.history.acknowledged(id, { brokerName, queueId, queueOffset: receipt.queueOffset, position })
     else this.#cluster.history.failed(id, receipt.status)
   }
 }
@@ -275,13 +310,16 @@ class ProducerLoop {
   }
 }
 
-const messageOf = (what: { id: string; topic: string; orderKey?: string; delayLevel?: number }): Message => ({
+export const messageOf = (what: What): Message => ({
   topic: what.topic,
   body: bodyOf(what.id),
   tags: tagsOf(what.id),
-  keys: what.id,
+  keys: what.keys ?? keysOf(what.id),
   orderKey: what.orderKey,
   delayLevel: what.delayLevel,
+  delayMs: what.delayMs,
+  deliverAt: what.deliverAt,
+  ...(what.properties === undefined ? {} : { properties: what.properties }),
 })
 
 export const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).split('\n')[0] as string

@@ -1,15 +1,22 @@
+import type { Outcome } from '@skylarkmq/client'
 import type { Disk } from '@skylarkmq/runtime'
+import type { TimerIndex } from '@skylarkmq/store'
 import { overlay } from '../src/trapped-disk.ts'
 import { describe, expect, it } from 'vitest'
 import type { Plants } from '../src/cluster.ts'
 import { bodyOf, idIn } from '../src/payload.ts'
-import type { Outcome } from '../src/run.ts'
+import type { Outcome as RunOutcome } from '../src/run.ts'
 import { simulate } from '../src/run.ts'
 import type { Scenario } from '../src/scenario.ts'
 import { scenarioOf } from '../src/scenario.ts'
+import type { WorkloadPlan } from '../src/workload.ts'
+import type { Extra } from '../src/workloads/index.ts'
 
 /** A small cluster without faults of its own, in which only what is planted goes wrong. */
-function run(plants: Plants, changes: Partial<Omit<Scenario, 'cluster'>> & { readonly flush?: 'sync' | 'async' } = {}): Promise<Outcome> {
+function run(
+  plants: Plants,
+  changes: Partial<Omit<Scenario, 'cluster'>> & { readonly flush?: 'sync' | 'async' } = {},
+): Promise<RunOutcome> {
   const { cluster, ...scenario } = scenarioOf(7, { profile: 'calm', plants })
   const { flush = 'sync', ...others } = changes
   return simulate({
@@ -23,7 +30,9 @@ function run(plants: Plants, changes: Partial<Omit<Scenario, 'cluster'>> & { rea
   })
 }
 
-const found = ({ violations }: Outcome): string[] => [...new Set(violations.map(({ checker }) => checker))]
+const beside = (extra: Extra): WorkloadPlan => ({ producers: 1, membersPerGroup: 1, pauseMs: 1000, hasAdmin: false, extras: [extra] })
+
+const found = ({ violations }: RunOutcome): string[] => [...new Set(violations.map(({ checker }) => checker))]
 
 describe('each checker sees what it is there for', { timeout: 300_000 }, () => {
   it('none of them complains when nothing is planted', async () => {
@@ -75,6 +84,40 @@ describe('each checker sees what it is there for', { timeout: 300_000 }, () => {
     const outcome = await run({ metadata: goBack }, { troubleMs: 100_000, faultPauseMs: 5000 })
     expect(outcome.violations.filter(({ sentence }) => sentence.includes('went back')).length).toBeGreaterThan(0)
     expect(found(outcome)).toEqual(['offsets'])
+  })
+
+  it('timers: scheduled messages come ten seconds early, and recalls find nothing', async () => {
+    const early = (index: TimerIndex): TimerIndex =>
+      overlay(index, {
+        range: (afterMs, afterOrigin, toMs, limit) => index.range(afterMs, afterOrigin, toMs + 10_000, limit),
+        nextDueMs: (afterMs, afterOrigin) => (index.nextDueMs(afterMs, afterOrigin) ?? Number.POSITIVE_INFINITY) - 10_000,
+        find: () => [],
+      })
+    const outcome = await run({ timerIndex: early }, { workload: beside('timers'), faults: { consumer: 1 } })
+    expect(found(outcome)).toEqual(['timers'])
+    const sentences = outcome.violations.map(({ sentence }) => sentence).join()
+    expect(sentences).toMatch(/ms before its time/)
+    expect(sentences).toMatch(/came although broker-a had said that it was taken back/)
+  })
+
+  it('transactions: what was rolled back is committed, and what was committed is never said to be', async () => {
+    const twist = (outcome: Outcome): Outcome => (outcome === 'rollback' ? 'commit' : 'unknown')
+    const outcome = await run({ tells: twist }, { workload: beside('transactions') })
+    expect(found(outcome)).toEqual(['every-message-ends', 'transactions'])
+    const sentences = outcome.violations.map(({ sentence }) => sentence).join()
+    expect(sentences).toMatch(/came, and its transaction had been rolled back/)
+    expect(sentences).toMatch(/never came, and its transaction had been committed; it still waits/)
+  })
+
+  it('pops: a message is handed out again after it was acknowledged', async () => {
+    const outcome = await run({ forgetsAcks: true }, { workload: beside('pops'), faults: { consumer: 1 } })
+    expect(found(outcome)).toEqual(['pops'])
+    expect(outcome.violations[0]?.sentence).toMatch(/^popper-\d got job-\d+ from broker-a at \d+ ms, and popper-\d had acknowledged it/)
+  })
+
+  it('compaction: the last message of a key goes', async () => {
+    const outcome = await run({ oneArticle: true }, { workload: beside('compaction') })
+    expect(found(outcome)).toContain('compaction')
   })
 
   it('rebalance: two members each take all queues', async () => {

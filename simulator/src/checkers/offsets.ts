@@ -37,10 +37,12 @@ const hasShrunkTo = (history: History, saved: SavedOffset): boolean =>
 
 /**
  * A member that loses a queue says its own progress once more, whatever the next one has done since; one that was cut off says so when
- * it is back. That repeats messages and loses none. Where nobody came, went or was cut off, no offset goes back.
+ * it is back. That repeats messages and loses none. Where nobody came, went or was cut off, or one member has
+ * had the queue all the time, no offset goes back.
  */
-const mayHaveChangedHands = ({ faults }: History, { atMs, brokerName }: SavedOffset): boolean =>
-  faults.some(
+const mayHaveChangedHands = (history: History, { atMs, brokerName, ...queue }: SavedOffset): boolean =>
+  history.membersAt({ brokerName, ...queue }) > 1 &&
+  history.faults.some(
     ({ kind, node, atMs: faultMs }) =>
       faultMs <= atMs && faultMs >= atMs - HANDOVER_MS && (MOVES_QUEUES.has(kind) || (node === brokerName && STOPS.has(kind))),
   )

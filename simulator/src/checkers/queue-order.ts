@@ -45,7 +45,7 @@ const consumedInOrder: Checker = ({ history, orderlyGroups, topics }) => {
     const { highest } = queue
     // What was lost together with its queue's end gives its offsets to others.
     const isLater = highest === undefined || queueOffset > highest.queueOffset
-    if (isLater || wasLostAt(history, { ...highest, topic: queueTopic }, highest.atMs, atMs)) queue.highest = consumption
+    if (isLater || wasLostAt(history, { ...highest, topic: queueTopic }, 0, atMs)) queue.highest = consumption
     else {
       violations.push({
         checker: 'queue-order',

@@ -110,6 +110,11 @@ export class World {
     this.#die(name, false)
   }
 
+  /** A node's address, also while the node is off. */
+  hostOf(name: string): string {
+    return this.#machine(name).host
+  }
+
   /** A node's disk as it stands, to look at, also while the node is off. */
   diskOf(name: string): SimDisk {
     return new SimDisk(this.#machine(name).disk, () => this.nowMs)

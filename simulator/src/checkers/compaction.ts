@@ -1,0 +1,53 @@
+import { TOMBSTONES_MS } from '../cluster.ts'
+import type { Checker, Stored, Violation } from '../evidence.ts'
+import { excuseFor } from '../excuses.ts'
+import type { History, Sent } from '../history.ts'
+import { keysOf } from '../payload.ts'
+import { isTombstone, PRICES } from '../workloads/compaction.ts'
+
+interface Last {
+  readonly sent: Sent
+  readonly queueOffset: number
+}
+
+/** Of each key the last message stays, at its offset; a deletion for its time, and then nothing older than it. */
+export const compaction: Checker = ({ history, stored, plan }) => {
+  const violations: Violation[] = []
+  const present = new Map<string, Stored[]>()
+  for (const each of stored) {
+    if (each.topic !== PRICES || each.id === undefined) continue
+    const key = laneOf(each, each.id)
+    present.set(key, [...(present.get(key) ?? []), each])
+  }
+  const last = new Map<string, Last>()
+  for (const sent of history.sent.values()) {
+    if (sent.topic !== PRICES || sent.ack === undefined || excuseFor(sent, history, plan.flush) !== undefined) continue
+    const lane = laneOf(sent.ack, sent.id)
+    if ((last.get(lane)?.queueOffset ?? -1) < sent.ack.queueOffset) last.set(lane, { sent, queueOffset: sent.ack.queueOffset })
+  }
+  for (const [lane, { sent, queueOffset }] of last) {
+    const here = present.get(lane) ?? []
+    if (here.some((each) => each.queueOffset > queueOffset || (each.queueOffset === queueOffset && each.id === sent.id))) continue
+    if (isTombstone(sent.id) && here.length === 0 && isOld(sent, history)) continue
+    const older = here.map(({ id }) => id).join(', ')
+    const what = older === '' ? 'nothing of its key is there' : `only what it replaced is there: ${older}`
+    const sentence = `${sent.id} was the last message of ${lane} (offset ${queueOffset}), and ${what}`
+    violations.push({ checker: 'compaction', sentence, about: [sent.id] })
+  }
+  for (const here of present.values()) {
+    for (const { id = '', queueOffset, brokerName } of here) {
+      const { ack } = history.sent.get(id) ?? {}
+      if (ack === undefined || ack.queueOffset === queueOffset || ack.brokerName !== brokerName) continue
+      const sentence = `${id} is at offset ${queueOffset}, and was acknowledged for offset ${ack.queueOffset}`
+      violations.push({ checker: 'compaction', sentence, about: [id, brokerName] })
+    }
+  }
+  return violations
+}
+
+/** By the wall clock of its broker. */
+const isOld = ({ ack }: Sent, { nowMs, faults }: History): boolean =>
+  nowMs - (ack?.atMs ?? 0) > TOMBSTONES_MS || faults.some(({ kind, node }) => kind === 'clock-jump' && node === ack?.brokerName)
+
+const laneOf = ({ brokerName, queueId }: Pick<Stored, 'brokerName' | 'queueId'>, id: string): string =>
+  `${keysOf(id)} in queue ${queueId} at ${brokerName}`
