@@ -102,7 +102,7 @@ function ack({ pop }: AckDeps, { group, topic, queueId, offset, popTime }: Named
   // The same acknowledgement may be under way.
   if (entry === undefined) {
     pop.apache.acknowledged({ group, topic, queueId, offset, popTime })
-    return pop.table.log.settled()?.then(() => undefined)
+    return pop.table.log.settled()
   }
   return new Promise((resolve) => pop.table.ack(entry, resolve))
 }
@@ -112,7 +112,7 @@ function ackInOrder({ pop, clock }: AckDeps, { group, topic, queueId, offset, po
   const queue = pop.table.find(group, topic, queueId)
   const order = queue?.order
   const freeAtBefore = order?.freeAt
-  if (queue === undefined || order?.ack(offset, popTime) !== true) return pop.table.log.settled()?.then(() => undefined)
+  if (queue === undefined || order?.ack(offset, popTime) !== true) return pop.table.log.settled()
   return new Promise((resolve) => {
     pop.table.setOrder(queue, order, resolve)
     if (!order.isBlocked(undefined, clock.now())) clock.afterTurn(() => pop.wake(topic, group, queueId))

@@ -129,19 +129,37 @@ export class InFlightTable {
     return entry !== undefined && !entry.isMoved && entry.popTime === popTime ? entry : undefined
   }
 
+  /** When it cannot be stored it is not done: the message is in flight as before, and another acknowledgement is welcome. */
   ack(entry: InFlight, onLogged: (refused: string | undefined) => void): void {
     const { group, topic, queueId } = entry.queue
-    this.log.add(['d', group, topic, queueId, entry.popTime, [entry.offset]], onLogged)
-    this.#remove(entry)
-    this.#commit(entry.queue)
+    entry.isMoved = true
+    this.log.add(['d', group, topic, queueId, entry.popTime, [entry.offset]], (refused) => {
+      if (refused === undefined) {
+        this.#remove(entry)
+        this.#commit(entry.queue)
+      } else if (entry.queue.entries.get(entry.offset) === entry) {
+        entry.isMoved = false
+        this.#planAgain(entry, entry.dueAt)
+      }
+      onLogged(refused)
+    })
   }
 
-  /** The new handle's pop time is later than the old one's. */
+  /** The new handle's pop time is later than the old one's. When it cannot be stored the old handle goes on to be the one that counts. */
   change(entry: InFlight, invisibleTimeMs: number, onLogged: (refused: string | undefined) => void): void {
-    entry.popTime = Math.max(this.#deps.clock.now(), entry.popTime + 1)
+    const { popTime, invisibleTimeMs: oldTimeMs, dueAt } = entry
+    const newPopTime = Math.max(this.#deps.clock.now(), popTime + 1)
+    entry.popTime = newPopTime
     entry.invisibleTimeMs = invisibleTimeMs
     entry.dueAt = this.#deps.clock.monotonic() + invisibleTimeMs
-    this.#hold(entry, onLogged)
+    this.#hold(entry, (refused) => {
+      if (refused !== undefined && entry.popTime === newPopTime) {
+        entry.popTime = popTime
+        entry.invisibleTimeMs = oldTimeMs
+        this.#planAgain(entry, dueAt)
+      }
+      onLogged(refused)
+    })
     this.#plan(entry)
   }
 
@@ -338,6 +356,12 @@ export class InFlightTable {
     if (queue.committed !== undefined && offsets.get(group, topic, queueId) === undefined) return
     queue.committed = cursor
     offsets.commit(group, topic, queueId, cursor)
+  }
+
+  /** It may be in the heap with this time already: another one makes that void. */
+  #planAgain(entry: InFlight, dueAt: number): void {
+    entry.dueAt = dueAt + 1
+    this.#plan(entry)
   }
 
   #plan(entry: InFlight): void {

@@ -94,10 +94,10 @@ export class PopLog {
     return this.#record
   }
 
-  /** Resolves when everything so far is stored. */
-  settled(): Promise<void> | undefined {
+  /** Resolves when everything so far is stored, or with the reason why it cannot be. */
+  settled(): Promise<string | undefined> | undefined {
     if (this.#events.length === 0) return undefined
-    return new Promise((resolve) => this.#waiting.push(() => resolve()))
+    return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
   /** Hands this turn's events to the store; it writes them with the messages of the turn. */

@@ -12,7 +12,7 @@ export interface InFlight {
   dueAt: number
   /** Who has its last word. */
   record: EventRecord
-  /** Stored in a retry or dead-letter topic: nothing more can happen to it here. */
+  /** Acknowledged, or stored in a retry or dead-letter topic: nothing more can happen to it here. */
   isMoved: boolean
 }
 
