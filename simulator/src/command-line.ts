@@ -3,13 +3,14 @@ import type { Outcome } from './run.ts'
 import { simulate } from './run.ts'
 import { scenarioOf } from './scenario.ts'
 
-export const USAGE = `npm run simulate -- [--seed N] [--runs K | --minutes M] [--profile NAME] [--keep-going] [--log]
+export const USAGE = `npm run simulate -- [--seed N] [--runs K | --minutes M] [--profile NAME] [--keep-going] [--plain] [--log]
 
   --seed N       the first run's seed; the runs after it have N + 1, N + 2, … By default one that the clock gives.
   --runs K       that many runs (1)
   --minutes M    runs until M minutes are over
   --profile NAME only this kind of trouble: calm, crashes, network, disks, rot, clocks, everything. By default the seed picks it.
   --keep-going   go on after a failure
+  --plain        sending and consuming alone, nothing beside
   --log          print every line that the servers and clients logged
 `
 
@@ -19,16 +20,21 @@ export interface Wish {
   readonly minutes: number | undefined
   readonly profile: string | undefined
   readonly keepsGoing: boolean
+  readonly isPlain: boolean
   readonly isLogged: boolean
 }
 
 /** What stands on the command line; a sentence when it is wrong. */
 export function parseArguments(args: readonly string[]): Wish | string {
-  let wish: Wish = { seed: undefined, runs: 1, minutes: undefined, profile: undefined, keepsGoing: false, isLogged: false }
+  let wish: Wish = { seed: undefined, runs: 1, minutes: undefined, profile: undefined, keepsGoing: false, isPlain: false, isLogged: false }
   for (let i = 0; i < args.length; i++) {
     const name = args[i] as string
     if (name === '--log') {
       wish = { ...wish, isLogged: true }
+      continue
+    }
+    if (name === '--plain') {
+      wish = { ...wish, isPlain: true }
       continue
     }
     if (name === '--keep-going') {
@@ -59,7 +65,12 @@ export async function simulateMany(wish: Wish, { nowMs, print }: Outside): Promi
   const endMs = wish.minutes === undefined ? undefined : nowMs() + wish.minutes * 60_000
   let areKept = true
   for (let i = 0; endMs === undefined ? i < wish.runs : nowMs() < endMs; i++) {
-    const outcome: Outcome = await simulate(scenarioOf(first + i, wish.profile === undefined ? {} : { profile: wish.profile }))
+    const outcome: Outcome = await simulate(
+      scenarioOf(first + i, {
+        ...(wish.profile === undefined ? {} : { profile: wish.profile }),
+        ...(wish.isPlain ? { extras: [] } : {}),
+      }),
+    )
     if (wish.isLogged) print(outcome.log())
     if (outcome.violations.length > 0) {
       print(failureReport(outcome, wish.profile !== undefined))

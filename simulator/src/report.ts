@@ -6,7 +6,7 @@ const VIOLATIONS_SHOWN = 10
 
 /** The command that makes the same things happen again. */
 export const replayCommand = ({ scenario }: Outcome, isProfileGiven: boolean): string =>
-  `npm run simulate -- --seed ${scenario.cluster.seed}${isProfileGiven ? ` --profile ${scenario.name}` : ''}`
+  `npm run simulate -- --seed ${scenario.cluster.seed}${isProfileGiven ? ` --profile ${scenario.name}` : ''}${(scenario.workload.extras ?? []).length === 0 ? ' --plain' : ''}`
 
 /** One line for a run that went well. */
 export function summary({ scenario, history, hash, virtualMs, violations }: Outcome): string {

@@ -47,6 +47,8 @@ const NAMES = Object.keys(PROFILES)
 export interface ScenarioOptions {
   /** One of the profiles; by default the seed picks it. */
   readonly profile?: string
+  /** What goes on beside sending and consuming; by default the seed picks it. */
+  readonly extras?: readonly Extra[]
   readonly plants?: Plants
 }
 
@@ -56,13 +58,13 @@ function extrasOf(seed: number): Extra[] {
   return EXTRAS.filter(() => random.chance(0.35))
 }
 
-export function scenarioOf(seed: number, { profile, plants }: ScenarioOptions = {}): Scenario {
+export function scenarioOf(seed: number, { profile, extras: given, plants }: ScenarioOptions = {}): Scenario {
   const random = seededRandom(seed).fork('scenario')
   const drawn = random.pick(NAMES)
   const name = profile ?? drawn
   const faults = PROFILES[name]
   if (faults === undefined) throw new Error(`there is no profile '${name}'; there are ${NAMES.join(', ')}`)
-  const extras = extrasOf(seed)
+  const extras = given ?? extrasOf(seed)
   return {
     name,
     cluster: {

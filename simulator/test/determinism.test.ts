@@ -36,6 +36,7 @@ describe('the command line', { timeout: 300_000 }, () => {
       minutes: 0.5,
       profile: undefined,
       keepsGoing: true,
+      isPlain: false,
       isLogged: false,
     })
     expect(parseArguments(['--sed', '5'])).toBe('there is no option --sed')
@@ -45,7 +46,7 @@ describe('the command line', { timeout: 300_000 }, () => {
 
   it('prints a line a run', async () => {
     const printed: string[] = []
-    const wish = { seed: 4, runs: 2, minutes: undefined, profile: 'calm', keepsGoing: false, isLogged: false }
+    const wish = { seed: 4, runs: 2, minutes: undefined, profile: 'calm', keepsGoing: false, isPlain: false, isLogged: false }
     expect(await simulateMany(wish, { nowMs: () => 0, print: (text) => printed.push(text) })).toBe(true)
     expect(printed.map((line) => line.split(':')[0])).toEqual(['seed 4', 'seed 5'])
   })

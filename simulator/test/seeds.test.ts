@@ -13,9 +13,15 @@ const REMEMBERED: readonly (readonly [seed: number, profile: string, what: strin
   [33, 'network', 'NameServers away, brokers parted'],
   [1, 'rot', 'bits flip in the log, and what is not hit is served'],
   [11, 'rot', 'the newest message of a queue was damaged, and its place was given to another'],
+  [17, 'rot', 'a record damaged outside of its body kept no place, and the group that had had it left out the next one there'],
+  [1012, 'disks', 'a full disk refused to keep a popped message longer, and its acknowledgement was forgotten'],
   [2, 'clocks', 'wall clocks that jump by half an hour'],
 ]
 
+/**
+ * The new seeds are of sending and consuming alone, under every kind of trouble. What goes on beside (`--plain` leaves it out) is young: its
+ * judges have seen some hundred seeds, not yet the thousands that a test needs which must not fail by itself.
+ */
 /** Seconds of random seeds; SKYLARK_SIMULATE_SECONDS makes it more, SKYLARK_SIMULATE_SEED begins elsewhere. */
 const SECONDS = Number(process.env.SKYLARK_SIMULATE_SECONDS ?? 60)
 
@@ -33,7 +39,7 @@ describe('seeds', () => {
     console.log(`simulator: random seeds from ${seed}`)
     let runs = 0
     for (; Date.now() < endMs; seed++) {
-      const scenario = scenarioOf(seed)
+      const scenario = scenarioOf(seed, { extras: [] })
       runs++
       const outcome = await simulate(scenario)
       if (outcome.violations.length > 0) console.log(summary(outcome))

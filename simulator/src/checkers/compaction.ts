@@ -28,7 +28,7 @@ export const compaction: Checker = ({ history, stored, plan }) => {
   for (const [lane, { sent, queueOffset }] of last) {
     const here = present.get(lane) ?? []
     if (here.some((each) => each.queueOffset > queueOffset || (each.queueOffset === queueOffset && each.id === sent.id))) continue
-    if (isTombstone(sent.id) && here.length === 0 && isOld(sent, history)) continue
+    if (here.length === 0 && wasDeleted(sent, history)) continue
     const older = here.map(({ id }) => id).join(', ')
     const what = older === '' ? 'nothing of its key is there' : `only what it replaced is there: ${older}`
     const sentence = `${sent.id} was the last message of ${lane} (offset ${queueOffset}), and ${what}`
@@ -45,9 +45,15 @@ export const compaction: Checker = ({ history, stored, plan }) => {
   return violations
 }
 
-/** By the wall clock of its broker. */
-const isOld = ({ ack }: Sent, { nowMs, faults }: History): boolean =>
-  nowMs - (ack?.atMs ?? 0) > TOMBSTONES_MS || faults.some(({ kind, node }) => kind === 'clock-jump' && node === ack?.brokerName)
+/** By itself, or by one after it that was stored though nobody said so; the deletion has had its time, by the wall clock of its broker. */
+function wasDeleted(last: Sent, { nowMs, faults, sent }: History): boolean {
+  const haveJumped = faults.some(({ kind, node }) => kind === 'clock-jump' && node === last.ack?.brokerName)
+  const isOld = ({ atMs }: Sent): boolean => haveJumped || nowMs - atMs > TOMBSTONES_MS
+  const unsaid = [...sent.values()].filter(
+    (each) => each.topic === PRICES && each.ack === undefined && each.atMs > last.atMs && keysOf(each.id) === keysOf(last.id),
+  )
+  return [last, ...unsaid].some((each) => isTombstone(each.id) && isOld(each))
+}
 
 const laneOf = ({ brokerName, queueId }: Pick<Stored, 'brokerName' | 'queueId'>, id: string): string =>
   `${keysOf(id)} in queue ${queueId} at ${brokerName}`

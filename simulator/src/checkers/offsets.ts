@@ -19,8 +19,8 @@ const neverBack: Checker = ({ history }) => {
     const key = queueOf(saved)
     const before = last.get(key)
     last.set(key, saved)
-    // A new life begins with what the last one had made durable.
-    if (before === undefined || saved.isLoaded || saved.offset >= before.offset) continue
+    // A new life begins with what the last one had made durable, which may be nothing.
+    if (before === undefined || before.life !== saved.life || saved.offset >= before.offset) continue
     if (hasShrunkTo(history, saved) || mayHaveChangedHands(history, saved)) continue
     violations.push({
       checker: 'offsets',
