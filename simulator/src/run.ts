@@ -2,6 +2,7 @@ import { seededRandom } from '@skylarkmq/runtime/sim'
 import { CHECKERS } from './checkers/index.ts'
 import { rebalance } from './checkers/rebalance.ts'
 import { unfinishedJobs } from './checkers/pops.ts'
+import { startExtras } from './workloads/index.ts'
 import { FAR_MS } from './workloads/timers.ts'
 import { unfinished } from './checkers/every-message-ends.ts'
 import { Cluster } from './cluster.ts'
@@ -48,6 +49,7 @@ export async function simulate(scenario: Scenario, trouble?: Trouble): Promise<O
   try {
     await cluster.start()
     await workload.start()
+    await startExtras(workload, cluster, scenario.workload.extras ?? [], (name) => random.fork(name))
     if (trouble !== undefined) await trouble({ cluster, workload, faults })
     else {
       const endMs = world.nowMs + scenario.troubleMs

@@ -3,8 +3,8 @@ import type { LinkOptions } from '@skylarkmq/runtime/sim'
 import type { ClusterPlan, Plants } from './cluster.ts'
 import type { FaultWeights } from './faults.ts'
 import type { WorkloadPlan } from './workload.ts'
-import { EXTRAS } from './workloads/index.ts'
-import type { Extra } from './workloads/index.ts'
+import { EXTRAS } from './workloads/extras.ts'
+import type { Extra } from './workloads/extras.ts'
 
 /** All that a seed decides before anything happens. */
 export interface Scenario {

@@ -5,8 +5,7 @@ import type { SeededRandom, SimNode } from '@skylarkmq/runtime/sim'
 import type { Cluster } from './cluster.ts'
 import { TIMER_TOPIC } from './evidence.ts'
 import { bodyOf, differenceFrom, hashOf, idIn, keysOf, tagsOf } from './payload.ts'
-import { startExtras } from './workloads/index.ts'
-import type { Extra } from './workloads/index.ts'
+import type { Extra } from './workloads/extras.ts'
 
 export const TOPICS = ['orders', 'payments'] as const
 export const QUEUES = 3
@@ -89,7 +88,6 @@ export class Workload {
     for (const group of GROUPS) for (let i = 0; i < this.#plan.membersPerGroup; i++) await this.join(group)
     for (let i = 1; i <= this.#plan.producers; i++) await this.#addProducer(`producer-${i}`)
     if (this.#plan.hasAdmin) await this.#addAdmin()
-    await startExtras(this, this.#cluster, this.#plan.extras ?? [], (name) => this.#random.fork(name))
   }
 
   /** A computer of its own for a part of the workload; faults meet it as well. */

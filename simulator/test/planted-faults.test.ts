@@ -10,7 +10,7 @@ import { simulate } from '../src/run.ts'
 import type { Scenario } from '../src/scenario.ts'
 import { scenarioOf } from '../src/scenario.ts'
 import type { WorkloadPlan } from '../src/workload.ts'
-import type { Extra } from '../src/workloads/index.ts'
+import type { Extra } from '../src/workloads/extras.ts'
 
 /** A small cluster without faults of its own, in which only what is planted goes wrong. */
 function run(

@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { failureReport, summary } from '../src/report.ts'
 import { simulate } from '../src/run.ts'
 import { scenarioOf } from '../src/scenario.ts'
+import type { Extra } from '../src/workloads/extras.ts'
 
-/** Each found something once, or shows a kind of trouble well: [seed, profile, what it was]. */
-const REMEMBERED: readonly (readonly [seed: number, profile: string, what: string])[] = [
+/** Each found something once, or shows a kind of trouble well: [seed, profile, what it was, what went on beside]. */
+const REMEMBERED: readonly (readonly [seed: number, profile: string, what: string, extras?: readonly Extra[]])[] = [
   [1, 'calm', 'members come and go'],
   [1, 'disks', 'a checkpoint that failed for want of room forgot which queues it had not written'],
   [57, 'disks', 'the file of topics lost its end by a failed sync, unnoticed until power was lost'],
@@ -14,7 +15,7 @@ const REMEMBERED: readonly (readonly [seed: number, profile: string, what: strin
   [1, 'rot', 'bits flip in the log, and what is not hit is served'],
   [11, 'rot', 'the newest message of a queue was damaged, and its place was given to another'],
   [17, 'rot', 'a record damaged outside of its body kept no place, and the group that had had it left out the next one there'],
-  [1012, 'disks', 'a full disk refused to keep a popped message longer, and its acknowledgement was forgotten'],
+  [1012, 'disks', 'a full disk refused to keep a popped message longer, and its acknowledgement was forgotten', ['pops', 'compaction']],
   [2, 'clocks', 'wall clocks that jump by half an hour'],
 ]
 
@@ -26,9 +27,9 @@ const REMEMBERED: readonly (readonly [seed: number, profile: string, what: strin
 const SECONDS = Number(process.env.SKYLARK_SIMULATE_SECONDS ?? 60)
 
 describe('seeds', () => {
-  for (const [seed, profile, what] of REMEMBERED) {
+  for (const [seed, profile, what, extras = []] of REMEMBERED) {
     it(`${seed} ${profile}: ${what}`, { timeout: 300_000 }, async () => {
-      const outcome = await simulate(scenarioOf(seed, { profile }))
+      const outcome = await simulate(scenarioOf(seed, { profile, extras }))
       expect(outcome.violations.length, failureReport(outcome, true)).toBe(0)
     })
   }

@@ -2,13 +2,10 @@ import type { SeededRandom } from '@skylarkmq/runtime/sim'
 import type { Cluster } from '../cluster.ts'
 import type { Workload } from '../workload.ts'
 import { startCompaction } from './compaction.ts'
+import type { Extra } from './extras.ts'
 import { startPops } from './pops.ts'
 import { startTimers } from './timers.ts'
 import { startTransactions } from './transactions.ts'
-
-/** What goes on beside sending and consuming. `retention`: the log loses its oldest files. */
-export type Extra = 'timers' | 'transactions' | 'pops' | 'compaction' | 'retention'
-export const EXTRAS: readonly Extra[] = ['timers', 'transactions', 'pops', 'compaction', 'retention']
 
 export interface ExtraParts {
   readonly workload: Workload
