@@ -320,10 +320,18 @@ export class InFlightTable {
   }
 
   #hold(entry: InFlight, onLogged?: (refused: string | undefined) => void): void {
-    const { queue, offset, popTime, invisibleTimeMs } = entry
-    entry.record.live--
-    entry.record = this.log.add(['h', queue.group, queue.topic, queue.queueId, offset, popTime, invisibleTimeMs, queue.position], onLogged)
-    entry.record.live++
+    const { queue, offset, popTime, invisibleTimeMs, record: before } = entry
+    const event: PopEvent = ['h', queue.group, queue.topic, queue.queueId, offset, popTime, invisibleTimeMs, queue.position]
+    // Until it is stored, and when it cannot be, the record before has the last word: the next start must read it.
+    const record = this.log.add(event, (refused) => {
+      if (refused !== undefined && entry.record === record && queue.entries.get(offset) === entry) {
+        entry.record = before
+        record.live--
+      } else before.live--
+      onLogged?.(refused)
+    })
+    entry.record = record
+    record.live++
   }
 
   #remove(entry: InFlight): void {

@@ -51,4 +51,17 @@ describe('a full disk, on which the broker can note nothing', () => {
     await scene.world.run(20_000)
     expect(bodiesOf(await pop(client))).toEqual(['job'])
   })
+
+  test('that it cannot move to its next attempt, and then dies: the message is not lost', async () => {
+    await scene.world.run(29_000)
+    await whileFull(() => scene.world.run(1500))
+    await client.send('orders', 'next', { queueId: 0 })
+    const seen = bodiesOf(await pop(client))
+    scene.world.kill('broker')
+    await scene.revive()
+    client = scene.client('other')
+    await scene.world.run(60_000)
+    seen.push(...bodiesOf(await pop(client)))
+    expect(new Set(seen)).toEqual(new Set(['job', 'next']))
+  })
 })
