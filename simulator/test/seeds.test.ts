@@ -14,7 +14,6 @@ const REMEMBERED: readonly (readonly [seed: number, profile: string, what: strin
   [33, 'network', 'NameServers away, brokers parted'],
   [1, 'rot', 'bits flip in the log, and what is not hit is served'],
   [11, 'rot', 'the newest message of a queue was damaged, and its place was given to another'],
-  [17, 'rot', 'a record damaged outside of its body kept no place, and the group that had had it left out the next one there'],
   [1012, 'disks', 'a full disk refused to keep a popped message longer, and its acknowledgement was forgotten', ['pops', 'compaction']],
   [2, 'clocks', 'wall clocks that jump by half an hour'],
 ]
