@@ -16,6 +16,7 @@ const REMEMBERED: readonly (readonly [seed: number, profile: string, what: strin
   [1, 'rot', 'bits flip in the log, and what is not hit is served'],
   [11, 'rot', 'the newest message of a queue was damaged, and its place was given to another'],
   [1012, 'disks', 'a full disk refused to keep a popped message longer, and its acknowledgement was forgotten', ['pops', 'compaction']],
+  [820072, 'disks', 'power went as the log rolled: whole records behind the lost beginning of a file were cut', ['pops']],
   [2, 'clocks', 'wall clocks that jump by half an hour'],
 ]
 

@@ -113,6 +113,30 @@ test('a stale record of a reused file, whole but of another position, is not tak
   await bench.close()
 })
 
+test.each([
+  ['zeros', 0],
+  ['something else', 0xa5],
+])(
+  'the power goes as the log rolls: the end of one file and the first record of the next are %s, and what follows is served',
+  async (_what, filler) => {
+    const bench = new Bench(1, { segmentBytes: 448 })
+    await bench.open()
+    const texts = ['0', '1', '2', '3', '4', '5', '6']
+    const starts = (await bench.append(...texts.map((text) => message({ text })))).map((result) => result.physicalOffset)
+    const first = starts.findIndex((start) => start >= 448)
+    const rolledAt = (starts[first - 1] as number) + (starts[1] as number)
+    bench.kill()
+    damage(bench, rolledAt, new Uint8Array(448 - rolledAt))
+    damage(bench, 0, new Uint8Array(60).fill(filler), `${ROOT}/commitlog/00000000000000000448`)
+    await bench.open()
+    const served = await bench.readPlaces()
+    expect([...served]).toEqual(texts.map((text, at) => [at, text]).filter(([at]) => at !== first))
+    const [next] = await bench.append(message({ text: 'next' }))
+    expect(next).toMatchObject({ status: 'ok', queueOffset: texts.length })
+    await bench.close()
+  },
+)
+
 describe('views', () => {
   async function filled(): Promise<Bench> {
     const bench = new Bench(5, { segmentBytes: 16 * 1024 })

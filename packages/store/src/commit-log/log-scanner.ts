@@ -158,7 +158,7 @@ export class LogScanner {
       const claimed = await this.claimedEnd(segment, offset)
       if (claimed !== undefined) return claimed
     } else if (this.options.looksBehindZeros !== true && offset >= (this.options.knownEnd?.() ?? 0)) return undefined
-    const following = await this.followingSegment(segment)
+    const following = await this.followingSegment(segment, offset + LIMITS.resumeBytes)
     // In a file that others follow any place may hold the next record; else not far behind what can have been under way.
     const end = following === undefined ? Math.min(segment.endOffset, offset + LIMITS.resumeBytes) : segment.endOffset
     return (await this.search(segment, offset + 1, end)) ?? following?.startOffset
@@ -173,9 +173,12 @@ export class LogScanner {
     return next < segment.endOffset && 'next' in (await this.judge(segment, next)) ? next : undefined
   }
 
-  private async followingSegment(segment: Segment): Promise<Segment | undefined> {
+  /** The next segment that holds something good: at its beginning, or, as far as `to`, anywhere. */
+  private async followingSegment(segment: Segment, to: number): Promise<Segment | undefined> {
     for (let next = this.segments.find(segment.endOffset); next !== undefined; next = this.segments.find(next.endOffset)) {
       if ('next' in (await this.judge(next, next.startOffset))) return next
+      // The end of one file and the beginning of the next go together when power is lost as the log rolls.
+      if ((await this.search(next, next.startOffset + 1, Math.min(next.endOffset, to))) !== undefined) return next
       if (next.endOffset > (this.options.until ?? next.startOffset + LIMITS.resumeBytes)) return undefined
     }
     return undefined
@@ -183,6 +186,7 @@ export class LogScanner {
 
   /** The first record, or end-of-file marker, in `[from, to)` that says itself that it belongs there. */
   private async search(segment: Segment, from: number, to: number): Promise<number | undefined> {
+    if (from >= to) return undefined
     const step = LIMITS.recoveryWindowBytes
     const piece = Buffer.alloc(Math.min(step + 8, segment.endOffset - from))
     for (let start = from; start < to; start += step) {
