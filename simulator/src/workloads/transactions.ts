@@ -1,4 +1,4 @@
-import type { Outcome } from '@skylarkmq/client'
+import type { Outcome, SendReceipt } from '@skylarkmq/client'
 import { hashOf, idIn } from '../payload.ts'
 import { messageOf, textOf, TOPICS } from '../workload.ts'
 import type { ExtraParts } from './index.ts'
@@ -27,15 +27,19 @@ export async function startTransactions({ workload, cluster, random }: ExtraPart
       const id = `transfer-${count}`
       const what = { id, topic: random.pick(TOPICS), outcome: outcomeOf(id) }
       workload.announce(what)
-      const work = async (): Promise<Outcome> => {
+      const work = async (half: SendReceipt): Promise<Outcome> => {
+        // The half message is acknowledged now, however long the rest takes: power that goes meanwhile may take it.
+        workload.received(id, half)
         await clock.sleep(random.integer(300))
         if (random.chance(0.1)) throw new Error('the application forgot to say')
         return random.chance(0.3) ? 'unknown' : tell(what.outcome)
       }
       try {
-        workload.received(id, await workload.call(() => producer.sendInTransaction(messageOf(what), work)))
+        const receipt = await workload.call(() => producer.sendInTransaction(messageOf(what), work))
+        if (receipt.status !== 'OK') workload.received(id, receipt)
       } catch (error) {
-        history.failed(id, textOf(error))
+        if (history.sent.get(id)?.ack === undefined) history.failed(id, textOf(error))
+        else history.note(`nobody said how the transaction of ${id} ended: ${textOf(error)}`, [id])
       }
     }
   }
