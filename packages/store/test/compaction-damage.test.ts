@@ -137,3 +137,27 @@ test('readers and writers go on while compaction runs', async () => {
   expect(await bench.texts()).toHaveLength(1000)
   await bench.close()
 })
+
+test('power that is lost while a merge goes to the disk takes no value, whichever sectors of it are there', async () => {
+  const filler = 'x'.repeat(400)
+  for (let seed = 1; seed <= 80; seed++) {
+    const bench = new CompactionBench(seed, { flush: 'sync' })
+    await bench.start()
+    await bench.put(...Array.from({ length: 8 }, (_, i) => `k${i}=1${filler}`))
+    await bench.compact()
+    await bench.put(`k0=2${filler}`)
+    await bench.sim.world.run(INTERVAL_MS - (bench.sim.world.nowMs % INTERVAL_MS) - 1)
+    const { disk } = bench.node
+    disk.setLatency({ min: 20, max: 20 })
+    const merged = `${FOLDER}/${'0'.repeat(20)}-${'9'.padStart(20, '0')}-0000000003`
+    const isGoing = () => disk.exists(merged) && disk.unsyncedWrites(merged) > 0
+    for (let i = 0; i < 100 && !isGoing(); i++) await bench.sim.world.run(5)
+    expect(isGoing()).toBe(true)
+    await bench.sim.world.run((seed % 3) * 20)
+    bench.crash()
+    await bench.open()
+    const values = new Map((await bench.texts()).map((text) => [text.slice(0, 2), text.slice(3, 4)]))
+    expect([...values].sort().join(' '), `seed ${seed}`).toBe('k0,2 k1,1 k2,1 k3,1 k4,1 k5,1 k6,1 k7,1')
+    await bench.close()
+  }
+})

@@ -88,6 +88,9 @@ export class CompactedWriter {
     footerView.setUint32(64, crc32OfRange(directory, 0, directory.length))
     footerView.setUint32(4, crc32OfRange(footer, 8, FOOTER_BYTES))
     this.put(directory)
+    await this.flush()
+    // The footer vouches for all before it. A disk that loses power may keep a later write without an earlier one.
+    await this.file.sync()
     this.put(footer)
     await this.flush()
     await this.file.sync()
