@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 const conditions = ['source', 'node', 'import', 'module', 'default']
 
-// `unit` is in memory and fast; `system` has real sockets, files and processes, one file at a time; `interop` has foreign clients and
+// `unit` is in memory and fast; `system` has real sockets, files and processes; `interop` has foreign clients and
 // servers, which mostly wait for each other.
 export default defineConfig({
   resolve: { conditions },
@@ -29,7 +29,7 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['packages/*/test/**/*.node.test.ts', 'examples/**/*.test.ts', 'distribution/**/*.test.ts'],
-          fileParallelism: false,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 120_000,
@@ -40,7 +40,7 @@ export default defineConfig({
         test: {
           name: 'interop',
           include: ['interop/**/*.test.ts'],
-          maxWorkers: 2,
+          maxWorkers: 3,
           maxConcurrency: 10,
           sequence: { groupOrder: 2 },
           testTimeout: 180_000,
