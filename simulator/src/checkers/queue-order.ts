@@ -1,6 +1,6 @@
 import type { Checker, Violation } from '../evidence.ts'
 import { wasLostAt } from '../excuses.ts'
-import type { Consumption, Sent } from '../history.ts'
+import type { Consumption, LostRecord, Sent } from '../history.ts'
 
 const producerOf = (id: string): string => id.slice(0, id.lastIndexOf('-'))
 
@@ -30,6 +30,9 @@ const storedInOrder: Checker = ({ history }) => {
   return violations
 }
 
+const isAt = (lost: LostRecord, { brokerName, queueTopic, queueId, queueOffset }: Consumption): boolean =>
+  lost.brokerName === brokerName && lost.topic === queueTopic && lost.queueId === queueId && lost.queueOffset === queueOffset
+
 const consumedInOrder: Checker = ({ history, orderlyGroups, topics }) => {
   const violations: Violation[] = []
   const queues = new Map<string, { highest: Consumption | undefined; seen: Set<string> }>()
@@ -46,7 +49,8 @@ const consumedInOrder: Checker = ({ history, orderlyGroups, topics }) => {
     // What was lost together with its queue's end gives its offsets to others.
     const isLater = highest === undefined || queueOffset > highest.queueOffset
     if (isLater || wasLostAt(history, { ...highest, topic: queueTopic }, 0, atMs)) queue.highest = consumption
-    else {
+    // Who had it from before its record was spoilt may still handle it, when the queue's next owner had to go on without it.
+    else if (!history.lostOf(id).some((lost) => isAt(lost, consumption) && lost.atMs < highest.atMs)) {
       violations.push({
         checker: 'queue-order',
         sentence: `${group} consumed offset ${queueOffset} of queue ${queueId} of ${queueTopic} at ${brokerName} (${id}) after offset ${highest.queueOffset} (${highest.id})`,
