@@ -3,6 +3,7 @@ import type { Broker, BrokerConfig } from '@skylarkmq/broker'
 import { createClient } from '@skylarkmq/client'
 import type { AllocationStrategy, Client, Outcome } from '@skylarkmq/client'
 import { startNamesrv } from '@skylarkmq/namesrv'
+import { PROPERTY } from '@skylarkmq/remoting/protocol'
 import type { StoredMessage } from '@skylarkmq/remoting/protocol'
 import type { Disk, Runtime } from '@skylarkmq/runtime'
 import { World } from '@skylarkmq/runtime/sim'
@@ -265,7 +266,9 @@ export class Cluster {
   #loses({ name, syncedTo }: BrokerNode, message: StoredMessage, cause: LostRecord['cause']): void {
     const { topic, queueId, queueOffset, id, retryOf } = storedOf(name, message.topic, message)
     const position = message.physicalOffset
-    this.history.loses({ cause, brokerName: name, topic, queueId, queueOffset, position, id, retryOf, wasSynced: position < syncedTo })
+    const recalls = message.properties.get(PROPERTY.TIMER_DEL_UNIQKEY)
+    const wasSynced = position < syncedTo
+    this.history.loses({ cause, brokerName: name, topic, queueId, queueOffset, position, id, retryOf, recalls, wasSynced })
   }
 
   /** Stops it as an operator would. */

@@ -57,6 +57,8 @@ export interface Recall {
   readonly atMs: number
   readonly id: string
   readonly brokerName: string
+  /** By which the recall's record names the message. */
+  readonly uniqKey: string
   /** The broker has said that it will not come. */
   isSure: boolean
 }
@@ -154,6 +156,8 @@ export interface LostRecord {
   readonly id: string | undefined
   /** The group that was to try the message again. */
   readonly retryOf: string | undefined
+  /** The unique key of the message that it takes back. */
+  readonly recalls: string | undefined
   /** The broker had been told by its disk that it was safe. */
   readonly wasSynced: boolean
 }
@@ -313,8 +317,8 @@ export class History {
     this.note(`${kind} at ${node}${detail === '' ? '' : `: ${detail}`}`, [node])
   }
 
-  recalling(id: string, brokerName: string): Recall {
-    const recall = { atMs: this.nowMs, id, brokerName, isSure: false }
+  recalling(id: string, brokerName: string, uniqKey: string): Recall {
+    const recall = { atMs: this.nowMs, id, brokerName, uniqKey, isSure: false }
     this.recalls.set(id, recall)
     return recall
   }

@@ -1,4 +1,4 @@
-import { TIMER_TOPIC, WAITING_TOPICS } from '../evidence.ts'
+import { WAITING_TOPICS } from '../evidence.ts'
 import type { Checker, Stored, Violation } from '../evidence.ts'
 import type { History, Recall } from '../history.ts'
 import { FAR_MS } from '../workloads/timers.ts'
@@ -46,6 +46,6 @@ const neverRecalled: Checker = ({ history, stored }) => {
     }))
 }
 
-/** The recall itself is a record, which the disk may have lost. */
-const wasLost = ({ brokerName }: Recall, { lost }: History): boolean =>
-  lost.some((each) => each.brokerName === brokerName && each.topic === TIMER_TOPIC && each.id === undefined && !each.wasSynced)
+/** The recall itself is a record, which the disk may have lost: before it was synced, or by rot. */
+const wasLost = ({ brokerName, uniqKey }: Recall, { lost }: History): boolean =>
+  lost.some((each) => each.brokerName === brokerName && each.recalls === uniqKey && (each.cause === 'bit-flip' || !each.wasSynced))

@@ -28,7 +28,7 @@ export async function startTimers({ workload, cluster, random }: ExtraParts): Pr
   }
   const recall = async (by: Producer, id: string, receipt: SendReceipt): Promise<void> => {
     const { history } = cluster
-    const asked = history.recalling(id, receipt.queue.brokerName)
+    const asked = history.recalling(id, receipt.queue.brokerName, receipt.messageId)
     try {
       await workload.call(() => by.recall(receipt))
       history.recalled(asked)
