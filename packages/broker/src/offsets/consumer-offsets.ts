@@ -10,6 +10,15 @@ interface TopicGroup {
   readonly resets: Map<number, number>
 }
 
+/** An offset that was behind the end of its queue. */
+export interface Clamped {
+  readonly group: string
+  readonly topic: string
+  readonly queueId: number
+  readonly offset: number
+  readonly end: number
+}
+
 /** Resets that no consumer has been told yet survive a restart: else the next commit of a consumer that was not told would undo them. */
 const RESETS_KEY_PREFIX = 'pendingResets/'
 
@@ -85,6 +94,34 @@ export class ConsumerOffsets {
     const offset = entry.resets.get(queueId)
     if (entry.resets.delete(queueId)) this.#saveResets(entry)
     return offset
+  }
+
+  /**
+   * Brings offsets behind the end of their queue down to it: a loss of power took messages that were not flushed yet, and those that get
+   * their places would be passed over. `endOf` is the end that the start has found.
+   */
+  clampTo(endOf: (topic: string, queueId: number) => number): Clamped[] {
+    const clamped: Clamped[] = []
+    for (const topics of this.#table.values()) {
+      for (const entry of topics.values()) {
+        for (const [queueId, offset] of entry.committed) {
+          const end = endOf(entry.topic, queueId)
+          if (offset <= end) continue
+          entry.committed.set(queueId, end)
+          this.#dirty.add(entry)
+          clamped.push({ group: entry.group, topic: entry.topic, queueId, offset, end })
+        }
+        let isChanged = false
+        for (const [queueId, offset] of entry.resets) {
+          const end = endOf(entry.topic, queueId)
+          if (offset <= end) continue
+          entry.resets.set(queueId, end)
+          isChanged = true
+        }
+        if (isChanged) this.#saveResets(entry)
+      }
+    }
+    return clamped
   }
 
   topicsOf(group: string): string[] {
