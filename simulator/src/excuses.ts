@@ -86,7 +86,8 @@ export function excuseForLeavingOut(
   if (lost.some((each) => each.cause === 'bit-flip' && isOfGroup(each))) return 'a bit of a copy of it was flipped'
   if (plan.retentionBytes !== undefined && history.handledMs(group, id).length > MAX_RECONSUMES)
     return 'its dead letter went with the oldest files of the log'
-  // Also in sync: a record behind the checkpoint that is damaged outside of its body does not always keep its place (seed 17 of rot, plain).
+  // Also in sync: a record behind the checkpoint does not keep its place when it was its queue's first and is damaged outside its body, or is
+  // damaged in what names the place; the journal of records does not know that.
   if (wasPlaceTaken({ history, stored }, id, group)) return 'the group had consumed another message at its place, which was lost'
   if (plan.flush !== 'async') return undefined
   // A copy that waited for its time and came is another matter: it waits until the copy that came is safe.

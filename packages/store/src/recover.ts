@@ -2,8 +2,8 @@ import { join } from 'node:path'
 import type { Runtime } from '@skylarkmq/runtime'
 import { hasApacheQueues } from './apache-handover.ts'
 import { viewOf } from './bytes.ts'
-import type { ContainedDamage } from './commit-log/damage.ts'
-import { containDamage, damagedInBody, keepsPlace } from './commit-log/damage.ts'
+import type { ClaimedPlace, ContainedDamage } from './commit-log/damage.ts'
+import { claimedPlace, containDamage, damagedInBody, keepsPlace } from './commit-log/damage.ts'
 import type { DamagedRange } from './commit-log/log-scanner.ts'
 import { LogScanner } from './commit-log/log-scanner.ts'
 import { cutLog, rewriteLog } from './commit-log/recovery.ts'
@@ -32,6 +32,7 @@ export async function recover(
   let knownEnd = journal.knownEnd()
   const ranges: DamagedRange[] = []
   const lost = new Map<number, Uint8Array>()
+  const doubtful = new Map<number, ClaimedPlace>()
   const guard = new JumpGuard(views.queues)
   const targets = [guard, views.index, views.clockSteps]
   const scan = await new LogScanner(segments, {
@@ -59,12 +60,17 @@ export async function recover(
       ranges.push(range)
       // The place of a message that is lost stays taken: who has consumed it would leave out another one there.
       const bytes = damagedInBody(segments, range, journal.find(range.offset))
-      if (bytes === undefined) return
+      if (bytes === undefined) {
+        const place = claimedPlace(segments, range)
+        if (place !== undefined) doubtful.set(range.offset, place)
+        return
+      }
       lost.set(range.offset, bytes)
       dispatchRecord(parser, [guard], bytes, viewOf(bytes), 0)
     },
   }).run()
   guard.end()
+  for (const [offset, place] of doubtful) if (keepsEnd(views, offset, place)) lost.set(offset, place.record)
   ranges.push(...guard.misplaced)
   ranges.sort((a, b) => a.offset - b.offset)
   const place = { folder: join(rootDirectory, 'skylark', 'damaged'), storeTimestamp: parser.record.storeTimestamp }
@@ -95,6 +101,17 @@ export async function recover(
     notes,
     wrong: lacksEnd ? `records up to ${knownEnd} had been written, and are not there` : scan.wrong,
   }
+}
+
+/**
+ * A record that is damaged outside its body may name a wrong place, and no other may lose its own to it. But when its queue ends just there,
+ * nothing contradicts it: the place is taken, for if it is right, and goes to another message, who has consumed the lost one leaves that out.
+ */
+function keepsEnd({ queues, parser }: Views, offset: number, { topic: name, queueId, queueOffset }: ClaimedPlace): boolean {
+  const topic = queues.topics.find(name, 0, name.length)
+  if (topic === undefined || offset < topic.createdAt || topic.queues.get(queueId)?.maxOffset !== queueOffset) return false
+  queues.dispatch({ ...parser.record, topic, queueId, queueOffset, physicalOffset: offset, sysFlag: 0, sizeBytes: 0 })
+  return true
 }
 
 function repetitions({ repetitions, firstRepetition }: JumpGuard): string {

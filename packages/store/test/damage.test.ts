@@ -306,6 +306,51 @@ test.each([
   },
 )
 
+test.each([
+  ['its time of birth', 45, 'closed'],
+  ['its time of birth', 45, 'killed'],
+  ['its time of birth', 45, 'lost'],
+  ['its own position', 35, 'closed'],
+])('a queue whose newest message is damaged in %s (byte %i; %s) does not give the place to another', async (_where, at, then) => {
+  const bench = new Bench(1, SMALL)
+  await bench.open()
+  const [, newest] = await bench.append(message({ text: 'first' }), message({ text: 'consumed' }), message({ queueId: 1 }))
+  bench.kill()
+  write(bench.node.disk, LOG, Uint8Array.of(1), (newest?.physicalOffset ?? 0) + at)
+  await bench.open()
+  expect(bench.store.recovery.damaged).toMatchObject([{ offset: newest?.physicalOffset }])
+  expect(bench.store.maxOffset('orders', 0)).toBe(2)
+  if (then === 'killed') bench.kill()
+  else await bench.close()
+  if (then === 'lost') removeViews(bench)
+  await bench.open()
+  expect(bench.store.recovery.damaged).toEqual([])
+  expect((await bench.append(message({ text: 'next' })))[0]?.queueOffset).toBe(2)
+  expect([...(await bench.readPlaces())]).toEqual([
+    [0, 'first'],
+    [2, 'next'],
+  ])
+  await bench.close()
+})
+
+test('a message that is damaged in its queue takes no place from another there', async () => {
+  const bench = new Bench(1, SMALL)
+  await bench.open()
+  const here = message({ text: 'here' })
+  const there = message({ queueId: 1, text: 'there' })
+  const results = await bench.append(here, there, here, there)
+  bench.kill()
+  // The third says that it is the second of the other queue, and so does the fourth.
+  write(bench.node.disk, LOG, Uint8Array.of(1), (results[2]?.physicalOffset ?? 0) + 15)
+  await bench.open()
+  expect([...(await bench.readPlaces('orders', 1))]).toEqual([
+    [0, 'there'],
+    [1, 'there'],
+  ])
+  expect(bench.store.maxOffset('orders', 1)).toBe(2)
+  await bench.close()
+})
+
 describe("Apache's broker has cut the log and gone on", () => {
   const texts = (from: number, to: number, word: string) => Array.from({ length: to - from }, (_, n) => `${word} ${from + n}`)
 

@@ -65,6 +65,24 @@ export function damagedInBody(
   return bytes
 }
 
+export interface ClaimedPlace {
+  readonly record: Uint8Array
+  readonly topic: Uint8Array
+  readonly queueId: number
+  readonly queueOffset: number
+}
+
+/** The place in a queue that a damaged record names, for what that is worth: these fields may be what is damaged. */
+export function claimedPlace(segments: Segments, { offset, bytes: size }: DamagedRange): ClaimedPlace | undefined {
+  const segment = segments.find(offset)
+  if (segment === undefined || size > segment.endOffset - offset || size < BLANK_MARKER_BYTES) return undefined
+  const head = new Uint8Array(BLANK_MARKER_BYTES)
+  if (segment.readNow(head, 0, head.length, offset) < head.length || plausibleSize(viewOf(head), 0, size) !== size) return undefined
+  const record = new Uint8Array(size)
+  const place = segment.readNow(record, 0, size, offset) < size ? undefined : placeOf(record)
+  return place === undefined ? undefined : { record, ...place }
+}
+
 /** How much of `rest` one record fills: what remains must have room for another. */
 function pieceOf(rest: number): number {
   return rest <= PIECE_BYTES + OVERHEAD_BYTES + TOPIC.length ? rest : PIECE_BYTES
