@@ -40,7 +40,7 @@ export default defineConfig({
         test: {
           name: 'interop',
           include: ['interop/**/*.test.ts'],
-          maxWorkers: 3,
+          maxWorkers: 2,
           maxConcurrency: 10,
           sequence: { groupOrder: 2 },
           testTimeout: 180_000,

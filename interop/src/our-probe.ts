@@ -37,7 +37,7 @@ export class OurProbe implements Probe {
       }
     } else if (mode === 'request') {
       for (const message of messages) {
-        const { text } = await producer.request(message, { timeoutMs: 30_000 })
+        const { text } = await producer.request(message, { timeoutMs: 90_000 })
         if (text !== `reply to ${message.body}`) throw new Error(`${text} instead of reply to ${message.body}`)
       }
     } else if (mode === 'batch') await producer.sendAll(messages)
