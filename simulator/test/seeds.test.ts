@@ -17,6 +17,7 @@ const REMEMBERED: readonly (readonly [seed: number, profile: string, what: strin
   [11, 'rot', 'the newest message of a queue was damaged, and its place was given to another'],
   [1012, 'disks', 'a full disk refused to keep a popped message longer, and its acknowledgement was forgotten', ['pops', 'compaction']],
   [820072, 'disks', 'power went as the log rolled: whole records behind the lost beginning of a file were cut', ['pops']],
+  [2144007731, 'everything', 'a full disk left the very first segment short, and its length was taken for the size of segments'],
   [2, 'clocks', 'wall clocks that jump by half an hour'],
 ]
 
@@ -26,9 +27,11 @@ const REMEMBERED: readonly (readonly [seed: number, profile: string, what: strin
  */
 /**
  * Left out of the new seeds: asynchronous flush with power loss, where finds are open (`--plain --seed` 810005: committed offsets beyond the
- * end that power left, 810122: a message that the views have and the log does not give again, 810130).
+ * end that power left, 810122: a message that the views have and the log does not give again, 810130). For a while also `rot` and
+ * `everything`, until thousands of their seeds have been seen with today's judges; `npm run simulate` has them.
  */
-const isOpen = ({ cluster, faults }: Scenario): boolean => cluster.flush === 'async' && (faults['power-loss'] ?? 0) > 0
+const isOpen = ({ name, cluster, faults }: Scenario): boolean =>
+  name === 'everything' || name === 'rot' || (cluster.flush === 'async' && (faults['power-loss'] ?? 0) > 0)
 
 /** Seconds of random seeds; SKYLARK_SIMULATE_SECONDS makes it more, SKYLARK_SIMULATE_SEED begins elsewhere. */
 const SECONDS = Number(process.env.SKYLARK_SIMULATE_SECONDS ?? 60)

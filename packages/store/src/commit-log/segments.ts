@@ -48,13 +48,16 @@ export function segmentName(startOffset: number): string {
  * configured later. Undefined where nothing was written yet.
  */
 export function segmentBytesIn(disk: Disk, directory: string, configured: number): number | undefined {
-  const first = disk.list(directory).find((name) => /^\d{20}$/.test(name))
+  const [first, second] = disk.list(directory).filter((name) => /^\d{20}$/.test(name))
   if (first === undefined) return undefined
   const path = join(directory, first)
   const size = disk.stat(path)?.sizeBytes ?? 0
-  // A crash may have left the very first one short, with nothing in it.
-  return size > configured || hasBegun(disk, path) ? size : undefined
+  if (second !== undefined) return size > 0 && (Number(second) - Number(first)) % size === 0 ? size : undefined
+  // A crash or a full disk may have left the very first one short, with something in it or not: that is no size that somebody chose.
+  return size > configured || (isPowerOfTwo(size) && hasBegun(disk, path)) ? size : undefined
 }
+
+const isPowerOfTwo = (size: number): boolean => size > 0 && Number.isInteger(Math.log2(size))
 
 function hasBegun(disk: Disk, path: string): boolean {
   const head = new Uint8Array(8)
