@@ -5,7 +5,7 @@ import { cpus, release, totalmem } from 'node:os'
 import type { Outcome, Spread } from './outcome.ts'
 import { of, ratiosOf, verdicts } from './outcome.ts'
 import type { Scenario } from './scenarios.ts'
-import { sectionsText } from './sections.ts'
+import { sectionsText, table } from './sections.ts'
 import { APACHE_VERSION, COMMON_CONFIG, JAVA_HEAP } from './servers.ts'
 
 export interface StartUpOutcome {
@@ -52,9 +52,6 @@ export function row(scenario: Scenario, outcome: Outcome): string[] {
     [...goals, ...(scenario.target.text ? [scenario.target.text] : [])].join('; '),
   ]
 }
-
-export const table = (headings: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [headings, headings.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 
 export interface Bar {
   readonly label: string

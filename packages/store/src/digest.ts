@@ -30,7 +30,7 @@ export function digestOfWords(first: number, second: number, third: number): num
 
 /**
  * Of all of a record but its body: lengths, offsets, times, hosts, topic, properties, and the body's CRC, which covers the rest. Apache's
- * layout has no room for it; we keep it beside the log, in the queue entries and in the tail journal.
+ * layout has no room for it; we keep it beside the log, in the queue entries and in the record journal.
  */
 export function recordDigest(view: DataView, at: number): number {
   const sysFlag = view.getInt32(at + AT.sysFlag)

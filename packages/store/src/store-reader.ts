@@ -262,11 +262,8 @@ export class StoreReader {
         j++
       }
       if (end - start >= LIMITS.directReadBytes) {
-        for (; i < j; i++) {
-          const size = sizes[i] as number
-          yield* this.fromBlocks(segment, offsets[i] as number, body.subarray(at, at + size))
-          at += size
-        }
+        at = yield* this.fromBlocks(segment, found, i, j, body, at)
+        i = j
         continue
       }
       const window = new Uint8Array(end - start)
@@ -279,26 +276,45 @@ export class StoreReader {
     }
   }
 
-  /** A record, which may lie across two blocks. */
-  private *fromBlocks(segment: Segment, logOffset: number, target: Uint8Array): Generator<Want, void, void> {
+  /** Puts the records `[from, to)` of one segment to `at` of `body`, each of which may lie across two blocks; returns where they end. */
+  private *fromBlocks(
+    segment: Segment,
+    { offsets, sizes }: Found,
+    from: number,
+    to: number,
+    body: Uint8Array,
+    at: number,
+  ): Generator<Want, number, void> {
     const { blocks } = this
-    for (let done = 0; done < target.length; ) {
-      const from = logOffset + done
-      const start = blocks.startOf(segment, from)
-      let bytes = start < 0 ? undefined : blocks.peek(start)
-      if (start >= 0 && bytes === undefined) {
-        yield new BlockWant(blocks, segment, start)
-        bytes = blocks.peek(start)
+    let blockStart = 0
+    let blockEnd = 0
+    let bytes: Uint8Array | undefined
+    for (let i = from; i < to; i++) {
+      let next = offsets[i] as number
+      const end = next + (sizes[i] as number)
+      while (next < end) {
+        if (next < blockStart || next >= blockEnd) {
+          blockStart = blocks.startOf(segment, next)
+          bytes = blockStart < 0 ? undefined : blocks.peek(blockStart)
+          if (blockStart >= 0 && bytes === undefined) {
+            yield new BlockWant(blocks, segment, blockStart)
+            bytes = blocks.peek(blockStart)
+          }
+          blockEnd = bytes === undefined ? 0 : blocks.endOf(segment, blockStart)
+        }
+        if (bytes === undefined) {
+          // The block is not complete yet, or had to make room at once.
+          yield new FileWant(segment, body.subarray(at, at + end - next), next)
+          at += end - next
+          break
+        }
+        const length = Math.min(end, blockEnd) - next
+        body.set(bytes.subarray(next - blockStart, next - blockStart + length), at)
+        at += length
+        next += length
       }
-      if (bytes === undefined) {
-        // The block is not complete yet, or had to make room at once.
-        yield new FileWant(segment, target.subarray(done), from)
-        return
-      }
-      const length = Math.min(target.length - done, blocks.endOf(segment, start) - from)
-      target.set(bytes.subarray(from - start, from - start + length), done)
-      done += length
     }
+    return at
   }
 
   /** Drops what is not the record that the queue meant, and what the filter does not want. */
