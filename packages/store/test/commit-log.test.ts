@@ -62,6 +62,25 @@ describe('the log in the layout of Apache RocketMQ', () => {
     await bench.close()
   })
 
+  test('a first segment that a full disk left short is completed: its length is no size that somebody chose', async () => {
+    const bench = new Bench(1, { segmentBytes: SEGMENT })
+    await bench.open()
+    await bench.append(message({ text: 'early' }))
+    bench.kill()
+    const file = bench.node.disk.open(name(0))
+    file.truncate(1000)
+    file.close()
+    for (const round of [1, 2]) {
+      await bench.open()
+      expect(bench.node.disk.stat(name(0))?.sizeBytes).toBe(SEGMENT)
+      await bench.append(message({ body: Buffer.alloc(SEGMENT / 2, `${round}`) }), message({ body: Buffer.alloc(SEGMENT / 2, `${round}`) }))
+      await bench.close()
+    }
+    await bench.open()
+    expect((await bench.readAll()).map((text) => text.slice(0, 5))).toEqual(['early', '11111', '11111', '22222', '22222'])
+    await bench.close()
+  })
+
   test('the folder has what Apache expects while the store runs, and no abort file after a clean stop', async () => {
     const bench = new Bench(1, { segmentBytes: SEGMENT, processId: 4711 })
     await bench.open()

@@ -6,6 +6,7 @@ import {
   decodeRecords,
   formatExtraInfo,
   parseExtraInfo,
+  parseStartOffsets,
   popRetryTopicV1,
   popRetryTopicV2,
   PopMessage,
@@ -105,16 +106,11 @@ class Popper {
     )
     if (answer.code !== 0) return []
     const header = answer.header()
-    const starts = new Map(
-      (header.startOffsetInfo ?? '')
-        .split(';')
-        .map((entry) => entry.split(' '))
-        .map(([flag, id, at]) => [`${flag} ${id}`, Number(at)]),
-    )
+    const starts = parseStartOffsets(header.startOffsetInfo)
     return decodeRecords(answer.body).map((stored) => {
       const retryFlag = retryFlagOf(stored.topic)
       const made = formatExtraInfo({
-        startOffset: starts.get(`${retryFlag} ${stored.queueId}`) ?? stored.queueOffset,
+        startOffset: starts.get(`${retryFlag}@${stored.queueId}`) ?? stored.queueOffset,
         popTime: header.popTime,
         invisibleTimeMs: header.invisibleTime,
         reviveQueueId: header.reviveQid,

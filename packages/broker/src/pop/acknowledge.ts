@@ -7,6 +7,7 @@ import { SUCCESS, plain, refuse, shown, topicMissing } from '../answers.ts'
 import type { Refusal } from '../answers.ts'
 import { LIMITS } from '../limits.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
+import type { Named } from './apache-checkpoints.ts'
 import { isRefusal } from './pop-checks.ts'
 import type { PopService } from './pop-service.ts'
 
@@ -15,15 +16,6 @@ export interface AckDeps {
   readonly topics: TopicConfigs
   readonly clock: Clock
   readonly pop: PopService
-}
-
-/** A message by its handle. */
-interface Named {
-  readonly group: string
-  readonly topic: string
-  readonly queueId: number
-  readonly offset: number
-  readonly popTime: number
 }
 
 type Logged = Promise<string | undefined>

@@ -40,8 +40,8 @@ interface ReviveQueue {
   readonly pending: Map<string, Pending>
 }
 
-/** A message by its handle, which a consumer has acknowledged and that is in no table. */
-interface Named {
+/** A message by its handle. */
+export interface Named {
   readonly group: string
   readonly topic: string
   readonly queueId: number

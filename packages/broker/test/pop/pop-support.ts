@@ -5,6 +5,7 @@ import {
   decodeRecords,
   formatExtraInfo,
   parseExtraInfo,
+  parseStartOffsets,
   retryFlagOf,
 } from '@skylarkmq/remoting/protocol'
 import type { PeekMessage, RequestOf, ResponseOf, StoredMessage } from '@skylarkmq/remoting/protocol'
@@ -38,12 +39,7 @@ export interface PoppedMessage {
 export function messagesOf(answer: PopAnswer | Answer<typeof PeekMessage>, brokerName = 'broker-a'): PoppedMessage[] {
   if (answer.code !== 0) return []
   const header: ResponseOf<typeof PopMessage> = answer.header()
-  const starts = new Map(
-    (header.startOffsetInfo ?? '').split(';').map((entry) => {
-      const [flag, queueId, start] = entry.split(' ')
-      return [`${flag}@${queueId}`, Number(start)]
-    }),
-  )
+  const starts = parseStartOffsets(header.startOffsetInfo)
   return decodeRecords(answer.body).map((stored) => {
     const retryFlag = retryFlagOf(stored.topic)
     const made = formatExtraInfo({

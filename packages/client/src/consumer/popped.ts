@@ -1,6 +1,6 @@
 import type { Answer } from '@skylarkmq/remoting'
 import type { PopExtraInfo, PopMessage, StoredMessage } from '@skylarkmq/remoting/protocol'
-import { decodeRecords, formatExtraInfo, parseExtraInfo, realTopicOf, retryFlagOf } from '@skylarkmq/remoting/protocol'
+import { decodeRecords, formatExtraInfo, parseExtraInfo, parseStartOffsets, realTopicOf, retryFlagOf } from '@skylarkmq/remoting/protocol'
 import { unwrapBatch } from './inner-batch.ts'
 import type { CacheEntry } from './process-queue.ts'
 import { ConsumedMessage } from './received-message.ts'
@@ -66,11 +66,7 @@ export interface PopOrigin {
  */
 export function poppedEntries(answer: Answer<typeof PopMessage>, origin: PopOrigin): PopEntry[] {
   const { popTime, invisibleTime, reviveQid, startOffsetInfo } = answer.header()
-  const starts = new Map<string, number>()
-  for (const entry of (startOffsetInfo ?? '').split(';')) {
-    const [flag, queueId, start] = entry.split(' ')
-    if (start !== undefined) starts.set(`${flag}@${queueId}`, Number(start))
-  }
+  const starts = parseStartOffsets(startOffsetInfo)
   const made = (stored: StoredMessage): PopExtraInfo => {
     const retryFlag = retryFlagOf(stored.topic)
     const key = `${retryFlag}@${stored.queueId}`

@@ -237,6 +237,7 @@ export {
   originOfPopRetryTopic,
   parseExtraInfo,
   parseMessageOffsets,
+  parseStartOffsets,
   POP_ORDER_REVIVE_QUEUE,
   popRetryTopicV1,
   popRetryTopicV2,

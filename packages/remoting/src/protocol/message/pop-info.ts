@@ -83,6 +83,16 @@ export const formatStartOffsets = (queues: readonly PoppedQueue[]): string =>
 export const formatMessageOffsets = (queues: readonly PoppedQueue[]): string =>
   queues.map(({ topic, queueId, offsets }) => `${retryFlagOf(topic)} ${queueId} ${offsets.join(',')}`).join(';')
 
+/** `retryFlag@queueId` to where its pop began. */
+export function parseStartOffsets(text: string | undefined): Map<string, number> {
+  const found = new Map<string, number>()
+  for (const entry of (text ?? '').split(';')) {
+    const [flag, queueId, start] = entry.split(' ')
+    if (start !== undefined) found.set(`${flag}@${queueId}`, Number(start))
+  }
+  return found
+}
+
 /** `retryFlag@queueId` to its offsets. */
 export function parseMessageOffsets(text: string | undefined): Map<string, number[]> {
   const found = new Map<string, number[]>()
