@@ -38,7 +38,8 @@ async function test() {
   let failed = 0
   for (const run of steps) {
     // Without a build nothing else can be judged; after that, one run shows all that is wrong.
-    failed ||= await run()
+    const code = await run()
+    failed ||= code
     if (failed !== 0 && run === steps[0]) break
   }
   console.log(failed === 0 ? `All passed in ${seconds(began)}.` : `FAILED after ${seconds(began)}; the first failing step is above.`)
