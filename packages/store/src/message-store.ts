@@ -409,6 +409,7 @@ export class LogMessageStore implements MessageStore {
     this.compaction.remove(name)
     const topic = this.views.queues.topics.get(name)
     if (topic === undefined) return
+    this.views.queueEnds.forget(name)
     this.views.deletions.add(name, this.log.endOffset, this.minPhysicalOffset)
     this.views.queues.delete(topic)
   }

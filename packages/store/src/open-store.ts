@@ -13,6 +13,9 @@ import { describeRecovery } from './recovery-report.ts'
 import type { MessageStore, StoreOptions } from './types.ts'
 import { Views } from './views.ts'
 
+const DAMAGED_ENDS =
+  'queue-ends.json was damaged: of queues without a message left, how far they had come is taken from their own files. It is written anew.'
+
 /** Opens (or makes) the store in a folder, alone: recovers the log, brings the views up to it, reports what was done. */
 export async function openMessageStore(runtime: Runtime, options: StoreOptions): Promise<MessageStore> {
   const { disk, clock, log } = runtime
@@ -43,6 +46,8 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
       notes.push(`The last process had stopped acknowledging: ${failure} What it left of the log was written again and synced.`)
     const views = new Views(runtime, options.rootDirectory, segments, options.delayLevelsMs)
     const found = await recover(runtime, options, { segments, views, cleanStop })
+    views.queueEnds.resume(views.queues, found.checkedTo)
+    if (views.queueEnds.isDamaged) notes.push(DAMAGED_ENDS)
     await views.trimBefore(segments.minOffset)
     const ringBytes = Math.max(options.memoryBytes ?? LIMITS.ringBytes, 2 * (options.maxMessageBytes + 65_536))
     const commitLog = await CommitLog.open(segments, found.checkedTo, ringBytes)

@@ -96,6 +96,7 @@ export class Upkeep {
     await this.expiring
     if (withCheckpoint) {
       await this.views.index.finish()
+      this.saveQueueEnds()
       this.checkpointEnd = -1
       await this.checkpoint()
     }
@@ -126,9 +127,20 @@ export class Upkeep {
       const safeEnd = Math.min(this.checkpointEnd, this.log.flushedOffset, ...this.retainers.map((position) => position()))
       const inHurry = this.disk.isTight(this.log.space(this.runtime.disk))
       if (this.retention.expire(safeEnd, this.log.writtenOffset, inHurry) > 0) await this.views.trimBefore(this.log.segments.minOffset)
+      this.saveQueueEnds()
       if (this.topicHours !== undefined) this.expireTopics(this.topicHours)
     } catch (error) {
       this.runtime.log.warn('removing expired segments failed; it is tried again', { error: describeError(error) })
+    }
+  }
+
+  private saveQueueEnds(): void {
+    try {
+      this.views.queueEnds.save(this.views.queues, this.log.segments.minOffset)
+    } catch (error) {
+      this.runtime.log.warn('how far queues without messages had come could not be written; it is tried again', {
+        error: describeError(error),
+      })
     }
   }
 

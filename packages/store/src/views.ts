@@ -8,6 +8,7 @@ import { plausibleSize } from './commit-log/record-check.ts'
 import type { Segments } from './commit-log/segments.ts'
 import { journalDirectory, RecordJournal } from './commit-log/record-journal.ts'
 import { ConsumeQueues } from './consume-queue/consume-queues.ts'
+import { QueueEnds } from './consume-queue/queue-ends.ts'
 import { Deletions } from './dispatch/deletions.ts'
 import type { DispatchTarget } from './dispatch/dispatch-target.ts'
 import { keysInLog } from './dispatch/keys-in-log.ts'
@@ -27,6 +28,8 @@ export class Views {
   readonly journal: RecordJournal
   readonly parser: RecordParser
   readonly deletions: Deletions
+  /** Nor this one. */
+  readonly queueEnds: QueueEnds
   /** While the log is written. */
   readonly liveTargets: readonly DispatchTarget[]
   /** Position up to which the views were taken from their files; undefined when they are built from the whole log. */
@@ -47,6 +50,7 @@ export class Views {
     const directory = join(rootDirectory, 'skylark', 'views')
     this.clock = clock
     this.deletions = new Deletions(disk, join(rootDirectory, 'skylark', 'deleted-topics.json'))
+    this.queueEnds = new QueueEnds(disk, join(rootDirectory, 'skylark', 'queue-ends.json'))
     const open = (): ViewFiles => openFiles(disk, directory, segments, log)
     const position = loadPosition(disk, directory, segments)
     const taken = typeof position === 'string' ? position : this.takeOver(open, position)

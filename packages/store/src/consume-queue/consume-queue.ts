@@ -118,6 +118,11 @@ export class ConsumeQueue {
     this.nextOffset = Math.max(this.nextOffset, this.maxOffset)
   }
 
+  /** End of the newest message's record in the log; 0 when none was seen. */
+  get newestEnd(): number {
+    return this.logEnd
+  }
+
   private tailEntries(): number {
     return this.maxOffset % CHUNK_ENTRIES
   }
