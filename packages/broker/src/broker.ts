@@ -188,10 +188,14 @@ class RunningBroker implements Broker {
     addSystemTopics(topics, config, config.brokerName, delayLevelsMs.length)
     const recovered = topics.recover(store.queues(), CLIENT_QUEUES)
     followCompaction(topics, store)
-    for (const each of offsets.clampTo((topic, queueId) => store.maxOffset(topic, queueId))) {
+    const endOf = (topic: string, queueId: number): number => store.maxOffset(topic, queueId)
+    for (const each of offsets.clampTo(endOf)) {
       log.warn('a committed offset was behind the end of its queue, of which a crash has taken messages; the group goes on at the end', {
         ...each,
       })
+    }
+    for (const each of this.#parts.startPins.clampTo(endOf)) {
+      log.warn('a new group was to begin behind the end of a queue, of which a crash has taken messages; it begins at the end', { ...each })
     }
     store.keepTopicsFor((topic) => retentionHours(topics.get(topic)))
     if (recovered > 0) log.warn('topics whose settings a crash had lost were made again from their messages', { count: recovered })

@@ -10,7 +10,7 @@ import type { Clock } from '@skylarkmq/runtime'
 import type { MessageStore, MetadataStore } from '@skylarkmq/store'
 import { LIMITS } from '../limits.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
-import type { ConsumerOffsets } from './consumer-offsets.ts'
+import type { Clamped, ConsumerOffsets } from './consumer-offsets.ts'
 
 const KEY_PREFIX = 'startOffsets/'
 
@@ -51,6 +51,23 @@ export class StartPins {
     deps.topics.onChange((topic, config) => {
       if (config === undefined) this.#deleteTopic(topic)
     })
+  }
+
+  /** As `ConsumerOffsets.clampTo`: a place behind the end would pass over what gets the offsets that a loss of power has freed. */
+  clampTo(endOf: (topic: string, queueId: number) => number): Clamped[] {
+    const clamped: Clamped[] = []
+    for (const [group, topics] of this.#groups) {
+      for (const [topic, pins] of topics) {
+        if (pins === 'client') continue
+        const behind = [...pins].filter(([queueId, offset]) => offset > endOf(topic, queueId))
+        if (behind.length === 0) continue
+        const ends = behind.map(([queueId, offset]) => ({ group, topic, queueId, offset, end: endOf(topic, queueId) }))
+        topics.set(topic, new Map([...pins, ...ends.map(({ queueId, end }): [number, number] => [queueId, end])]))
+        this.#save(group, topic)
+        clamped.push(...ends)
+      }
+    }
+    return clamped
   }
 
   /** A consumer's part of a heartbeat. Only the group's first for a topic counts. */

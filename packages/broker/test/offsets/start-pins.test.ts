@@ -50,6 +50,21 @@ describe('a new group begins where its first heartbeat found the end, however la
     expect(await place('orders', 0, again)).toBe(5)
   })
 
+  test('behind the end that a loss of power has left, it begins at that end: what comes after is not passed over', async () => {
+    await client.heartbeat('c1', [member()])
+    await scene.world.until(scene.broker.close())
+    // As it was when two more messages had come, that were not flushed yet.
+    scene.metadata.set('kv', 'startOffsets/orders@cg', JSON.stringify({ 0: 5, 1: 0 }))
+    await scene.revive()
+    expect(scene.world.report(20)).toContain('a new group was to begin behind the end of a queue')
+    const again = scene.client('again')
+    for (const body of ['new-0', 'new-1', 'new-2']) await scene.client('sender').send('orders', body)
+    expect(await place('orders', 0, again)).toBe(3)
+    expect(await place('orders', 1, again)).toBe(0)
+    await scene.restart()
+    expect(await place('orders', 0, scene.client('last'))).toBe(3)
+  })
+
   test('queues that come later are read from their beginning: all that is in them was sent after the start', async () => {
     await client.heartbeat('c1', [consumer('cg', subscription('orders'), subscription('unborn'))])
     const header = { topic: 'orders', defaultTopic: 'TBW102', readQueueNums: 8, writeQueueNums: 8, perm: 6, topicFilterType: 'SINGLE_TAG' }
