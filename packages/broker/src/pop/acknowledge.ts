@@ -102,9 +102,9 @@ function ack({ pop }: AckDeps, { group, topic, queueId, offset, popTime }: Named
 /** RocketMQ 5.3 `ConsumerOrderInfoManager#commitAndNext`. */
 function ackInOrder({ pop, clock }: AckDeps, { group, topic, queueId, offset, popTime }: Named): Logged | undefined {
   const queue = pop.table.find(group, topic, queueId)
-  const order = queue?.order
-  const freeAtBefore = order?.freeAt
-  if (queue === undefined || order?.ack(offset, popTime) !== true) return pop.table.log.settled()
+  const freeAtBefore = queue?.order?.freeAt
+  const order = queue?.order?.acked(offset, popTime)
+  if (queue === undefined || order === undefined) return pop.table.log.settled()
   return new Promise((resolve) => {
     pop.table.setOrder(queue, order, resolve)
     if (!order.isBlocked(undefined, clock.now())) clock.afterTurn(() => pop.wake(topic, group, queueId))
@@ -118,8 +118,8 @@ function changeInOrder({ pop, clock }: AckDeps, { group, topic, queueId, offset,
   type ChangeReply = Reply<ResponseOf<typeof ChangeMessageInvisibletime>>
   const header = { popTime, invisibleTime: clock.now() + invisibleTime - popTime, reviveQid: POP_ORDER_REVIVE_QUEUE }
   const queue = pop.table.find(group, topic, queueId)
-  const order = queue?.order
-  if (queue === undefined || order?.setVisibleAt(offset, popTime, clock.now() + invisibleTime) !== true) {
+  const order = queue?.order?.visibleAt(offset, popTime, clock.now() + invisibleTime)
+  if (queue === undefined || order === undefined) {
     return refuse(
       'NO_MESSAGE',
       `message ${offset} of queue ${queueId} of ${shown(topic)} is not being consumed in order by this handle: it was acknowledged or popped again`,

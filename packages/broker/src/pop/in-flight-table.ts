@@ -196,17 +196,42 @@ export class InFlightTable {
   /** The group goes on here, whatever was in flight from here on. */
   moveTo(queue: PopQueue, next: number): void {
     this.log.add(['m', queue.group, queue.topic, queue.queueId, next])
+    if (queue.unstored !== undefined && queue.order?.next !== next) this.#setOrder(queue, undefined, undefined)
     this.#moveTo(queue, next)
     this.#commit(queue)
   }
 
+  /** Counts at once. When it cannot be stored the batch is as it was, and so is the group's place. */
   setOrder(queue: PopQueue, order: OrderBatch, onLogged: (refused: string | undefined) => void): void {
     const { group, topic, queueId } = queue
-    const isDone = order.freeAt === 0
-    const record = this.log.add(['o', group, topic, queueId, order.saved()], onLogged)
-    this.#setOrder(queue, isDone ? undefined : order, record)
+    const unstored = (queue.unstored ??= { count: 0, newest: order, stored: queue.order, cursor: queue.cursor })
+    unstored.count++
+    unstored.newest = order
+    queue.order = order.freeAt === 0 ? undefined : order
     // In order, what is in flight is known by the batch alone.
     this.#moveTo(queue, order.next)
+    // Until it is stored, and when it cannot be, the record before has the last word: the next start must read it.
+    const record = this.log.add(['o', group, topic, queueId, order.saved()], (refused) => {
+      if (queue.unstored === unstored) this.#orderSettled(queue, unstored, order, refused === undefined ? record : undefined)
+      record.live--
+      onLogged(refused)
+    })
+    record.live++
+  }
+
+  /** A change of the batch is stored in `record`, or refused. */
+  #orderSettled(queue: PopQueue, unstored: NonNullable<PopQueue['unstored']>, changed: OrderBatch, record: EventRecord | undefined): void {
+    if (record !== undefined) {
+      unstored.stored = changed
+      unstored.cursor = changed.next
+      this.#haveLastWord(queue, changed.freeAt === 0 ? undefined : record)
+    }
+    if (--unstored.count > 0) return
+    queue.unstored = undefined
+    if (unstored.stored !== unstored.newest) {
+      queue.order = unstored.stored?.freeAt === 0 ? undefined : unstored.stored
+      this.#moveTo(queue, unstored.cursor)
+    }
     this.#commit(queue)
   }
 
@@ -349,10 +374,15 @@ export class InFlightTable {
   }
 
   #setOrder(queue: PopQueue, order: OrderBatch | undefined, record: EventRecord | undefined): void {
-    if (queue.orderRecord !== undefined) queue.orderRecord.live--
+    queue.unstored = undefined
     queue.order = order
-    queue.orderRecord = order === undefined ? undefined : record
-    if (queue.orderRecord !== undefined) queue.orderRecord.live++
+    this.#haveLastWord(queue, order === undefined ? undefined : record)
+  }
+
+  #haveLastWord(queue: PopQueue, record: EventRecord | undefined): void {
+    if (queue.orderRecord !== undefined) queue.orderRecord.live--
+    queue.orderRecord = record
+    if (record !== undefined) record.live++
   }
 
   #commit(queue: PopQueue): void {
@@ -401,8 +431,7 @@ export class InFlightTable {
         left--
       }
       if (queue.order === undefined || queue.orderRecord === undefined || !isOld(queue.orderRecord)) continue
-      const record = this.log.add(['o', queue.group, queue.topic, queue.queueId, queue.order.saved()])
-      this.#setOrder(queue, queue.order, record)
+      this.setOrder(queue, queue.order, () => {})
     }
   }
 }

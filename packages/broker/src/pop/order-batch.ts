@@ -12,7 +12,7 @@ export interface SavedOrder {
 /**
  * The messages of a queue that a group consumes in order now (RocketMQ 5.3 `ConsumerOrderInfoManager`). As long as one of them is
  * neither acknowledged nor visible again, the group gets nothing else of the queue. Whoever pops with the same attempt id asks again
- * because the answer was lost, and gets the same messages.
+ * because the answer was lost, and gets the same messages. It never changes: what a full disk refuses leaves the one before.
  */
 export class OrderBatch {
   readonly attemptId: string | undefined
@@ -76,17 +76,18 @@ export class OrderBatch {
     return freeAt
   }
 
-  /** False when it is not one of these, or its handle is of an earlier pop. */
-  ack(offset: number, popTime: number): boolean {
-    if (popTime !== this.popTime || !this.offsets.includes(offset)) return false
-    this.#done.add(offset)
-    return true
+  /** As it is with this one done; undefined when it is not one of these, or its handle is of an earlier pop. */
+  acked(offset: number, popTime: number): OrderBatch | undefined {
+    if (popTime !== this.popTime || !this.offsets.includes(offset)) return undefined
+    const saved = this.saved()
+    return new OrderBatch({ ...saved, done: [...saved.done, offset] })
   }
 
-  setVisibleAt(offset: number, popTime: number, timeMs: number): boolean {
-    if (popTime !== this.popTime || !this.offsets.includes(offset)) return false
-    this.#visibleAt.set(offset, timeMs)
-    return true
+  /** Likewise. */
+  visibleAt(offset: number, popTime: number, timeMs: number): OrderBatch | undefined {
+    if (popTime !== this.popTime || !this.offsets.includes(offset)) return undefined
+    const saved = this.saved()
+    return new OrderBatch({ ...saved, visibleAt: [...saved.visibleAt, [offset, timeMs]] })
   }
 
   saved(): SavedOrder {

@@ -29,7 +29,10 @@ export class PopQueue {
   /** What was committed last. Something else there: somebody else consumes, or an operator has moved the group. */
   committed: number | undefined
   order: OrderBatch | undefined
+  /** Who has its last word, of those that are stored. */
   orderRecord: EventRecord | undefined
+  /** While changes of the batch are under way: how many, the newest of them, and what is stored, to which a refusal goes back. */
+  unstored: { count: number; newest: OrderBatch; stored: OrderBatch | undefined; cursor: number } | undefined
   /** A read off the main thread is under way: other pops leave the queue out. */
   isBusy = false
 
