@@ -1,5 +1,6 @@
 export { joinAddress, parseAddress } from './transport/address.ts'
-export { createRemotingClient, expectSuccess } from './transport/remoting-client.ts'
+export { expectSuccess } from './transport/answer.ts'
+export { createRemotingClient } from './transport/remoting-client.ts'
 export { startRemotingServer } from './transport/remoting-server.ts'
 export { clientHandler, route } from './transport/types.ts'
 export type {

@@ -4,11 +4,14 @@ import type { AnyCommand } from '../protocol/command.ts'
 import { decodeFrame, encodeFrameHead } from '../protocol/frame.ts'
 import type { Frame } from '../protocol/frame-types.ts'
 import { FLAG_ONEWAY, FLAG_RESPONSE, PROTOCOL_VERSION, SERIALIZE_JSON, SERIALIZE_MSGPACK } from '../protocol/frame-types.ts'
+import { JSON_REQUEST_MAX_BYTES, jsonRequestRoom, writeJsonRequest } from '../protocol/json-request.ts'
 import { ResponseCode } from '../protocol/response-code.ts'
 import { RocketError } from '../protocol/rocket-error.ts'
 import { decodeHeader, encodeHeader } from '../protocol/schema.ts'
 import { parseAddress } from './address.ts'
-import { aborted, connectFailed, connectionLost, timedOut } from './client-errors.ts'
+import { FrameAnswer } from './answer.ts'
+import { aborted, connectFailed, connectionLost } from './client-errors.ts'
+import { ClientRequest } from './client-request.ts'
 import type { FrameSink } from './frame-reader.ts'
 import { FrameReader } from './frame-reader.ts'
 import { CLOSE_GRACE_MS, CLIENT_PENDING, CLIENT_UNSENT_BYTES } from './limits.ts'
@@ -17,7 +20,7 @@ import { OutQueue } from './out-queue.ts'
 import { PendingRequests } from './pending-requests.ts'
 import { describeCommand, EMPTY_BODY, MSGPACK_EXT, replyOfError, withLastingBody, writeReply } from './replies.ts'
 import type { TurnEnd, TurnMember } from './turn-end.ts'
-import type { ClientHandler, InvokeOptions, RemotingClientOptions, Reply } from './types.ts'
+import type { Answer, ClientHandler, InvokeOptions, RemotingClientOptions, Reply } from './types.ts'
 
 /** What the connections of one client share. */
 export interface ClientShared {
@@ -69,6 +72,10 @@ export class ClientConnection implements FrameSink, TurnMember {
     return this.#raw !== undefined && !this.#isGone
   }
 
+  get isMade(): boolean {
+    return this.#raw !== undefined
+  }
+
   /** Never rejects: those who wait learn of a failure. */
   async connect(): Promise<void> {
     const { runtime, connectTimeoutMs, tls } = this.#shared
@@ -92,58 +99,60 @@ export class ClientConnection implements FrameSink, TurnMember {
 
   // Requests of ours.
 
-  invoke<C extends AnyCommand>(command: C, header: Readonly<Record<string, unknown>>, options: InvokeOptions): Promise<Frame> {
-    return new Promise((resolve, reject) => this.#request(command, header, options, { resolve, reject, flag: 0 }))
+  invoke<C extends AnyCommand>(command: C, header: Readonly<Record<string, unknown>>, options: InvokeOptions): Promise<Answer<C>> {
+    return new Promise((resolve, reject) => {
+      this.#request(command, header, options, 0, (frame) => resolve(new FrameAnswer(this.address, command, frame)), reject)
+    })
   }
 
   notify<C extends AnyCommand>(command: C, header: Readonly<Record<string, unknown>>, options: InvokeOptions): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#request(command, header, options, { resolve: () => resolve(), reject, flag: FLAG_ONEWAY })
-    })
+    return new Promise((resolve, reject) => this.#request(command, header, options, FLAG_ONEWAY, () => resolve(), reject))
   }
 
   #request(
     command: AnyCommand,
     header: Readonly<Record<string, unknown>>,
     options: InvokeOptions,
-    caller: { resolve: (answer: Frame) => void; reject: (error: Error) => void; flag: number },
+    flag: number,
+    onAnswer: (answer: Frame) => void,
+    onError: (error: Error) => void,
   ): void {
     const { signal, timeoutMs } = options
     const body = options.body ?? EMPTY_BODY
     this.#checkRoom(command, body)
-    const ext = encodeHeader(command.request, header)
     const opaque = this.#pending.nextOpaque()
+    const deadlineMs = this.#shared.runtime.clock.monotonic() + timeoutMs
+    const request = new ClientRequest(this, command, { deadlineMs, timeoutMs }, onAnswer, onError)
+    this.#pending.add(opaque, request)
+    if (signal !== undefined) this.#abortBy(signal, opaque, request)
+    if (this.#early === undefined) this.#send(command, header, body, opaque, flag)
+    else this.#sendWhenMade(opaque, request, () => this.#send(command, header, body, opaque, flag))
+  }
+
+  #abortBy(signal: AbortSignal, opaque: number, request: ClientRequest): void {
     const onAbort = (): void => {
-      this.#pending.take(opaque)?.reject(aborted(this.address, command, signal))
+      this.#pending.take(opaque)?.reject(aborted(this.address, request.command, signal))
     }
-    const done = (): void => {
-      signal?.removeEventListener('abort', onAbort)
+    signal.addEventListener('abort', onAbort, { once: true })
+    request.onSettled = () => signal.removeEventListener('abort', onAbort)
+  }
+
+  #sendWhenMade(opaque: number, request: ClientRequest, send: () => void): void {
+    const { onSettled } = request
+    this.#early?.set(opaque, send)
+    request.onSettled = () => {
+      onSettled?.()
       this.#early?.delete(opaque)
     }
-    this.#pending.add(opaque, {
-      command,
-      deadlineMs: this.#shared.runtime.clock.monotonic() + timeoutMs,
-      resolve: (answer) => {
-        done()
-        caller.resolve(answer)
-      },
-      reject: (error) => {
-        done()
-        caller.reject(error)
-      },
-      onTimeout: () => timedOut(this.address, command, timeoutMs, this.#raw === undefined ? 'connect' : 'wait'),
-    })
-    signal?.addEventListener('abort', onAbort, { once: true })
-    const send = (): void => {
-      try {
-        this.#write(command, ext, body, opaque, caller.flag)
-      } catch (error) {
-        this.#pending.take(opaque)?.reject(error as Error)
-      }
-      if ((caller.flag & FLAG_ONEWAY) !== 0) this.#oneways.push(opaque)
+  }
+
+  #send(command: AnyCommand, header: Readonly<Record<string, unknown>>, body: Uint8Array, opaque: number, flag: number): void {
+    try {
+      this.#write(command, header, body, opaque, flag)
+    } catch (error) {
+      this.#pending.take(opaque)?.reject(error as Error)
     }
-    if (this.#early === undefined) send()
-    else this.#early.set(opaque, send)
+    if ((flag & FLAG_ONEWAY) !== 0) this.#oneways.push(opaque)
   }
 
   /** One-way requests that resolve when this turn's bytes are handed over. */
@@ -162,25 +171,37 @@ export class ClientConnection implements FrameSink, TurnMember {
     throw new RocketError(sentence, { code: 'SYSTEM_BUSY', address, phase: 'send', retryable: true })
   }
 
-  #write(command: AnyCommand, ext: Record<string, string>, body: Uint8Array, opaque: number, flag: number): void {
-    if (this.#msgpack === 'unknown') ext[MSGPACK_EXT] = 'true'
-    const head = encodeFrameHead(
-      {
-        code: command.code,
-        // Known to every server version; NODE_JS came with RocketMQ 5 and is an unknown enum name before.
-        language: 'OTHER',
-        version: PROTOCOL_VERSION,
-        opaque,
-        flag,
-        ext,
-        body: EMPTY_BODY,
-        serializeType: this.#msgpack === 'on' ? SERIALIZE_MSGPACK : SERIALIZE_JSON,
-      },
-      body.length,
-    )
-    this.#out.append(head)
+  #write(command: AnyCommand, header: Readonly<Record<string, unknown>>, body: Uint8Array, opaque: number, flag: number): void {
+    if (this.#msgpack !== 'off' || !this.#writeInPlace(command, header, body.length, opaque, flag)) {
+      const ext = encodeHeader(command.request, header)
+      if (this.#msgpack === 'unknown') ext[MSGPACK_EXT] = 'true'
+      const head = encodeFrameHead(
+        {
+          code: command.code,
+          // Known to every server version; NODE_JS came with RocketMQ 5 and is an unknown enum name before.
+          language: 'OTHER',
+          version: PROTOCOL_VERSION,
+          opaque,
+          flag,
+          ext,
+          body: EMPTY_BODY,
+          serializeType: this.#msgpack === 'on' ? SERIALIZE_MSGPACK : SERIALIZE_JSON,
+        },
+        body.length,
+      )
+      this.#out.append(head)
+    }
     this.#out.append(body)
     this.#shared.turn.markDirty(this)
+  }
+
+  #writeInPlace(command: AnyCommand, header: Readonly<Record<string, unknown>>, bodyLength: number, opaque: number, flag: number): boolean {
+    const room = jsonRequestRoom(command, header)
+    if (room > JSON_REQUEST_MAX_BYTES) return false
+    const { bytes, start } = this.#out.reserve(room)
+    const end = writeJsonRequest(bytes, start, command, header, { opaque, flag, bodyLength })
+    this.#out.giveBack(end < 0 ? room : start + room - end)
+    return end >= 0
   }
 
   flushTurn(): void {

@@ -75,6 +75,12 @@ export class OutQueue {
     return slot
   }
 
+  /** The last bytes of the latest `reserve`, which was of one buffer's size at most: they were not needed. */
+  giveBack(length: number): void {
+    this.#queuedBytes -= length
+    this.#to -= length
+  }
+
   /** Adds bytes; those over `COPIED_BODY_BYTES` by reference. `release` is called when they are no longer needed. */
   append(bytes: Uint8Array, release?: () => void): void {
     if (bytes.length > COPIED_BODY_BYTES) {

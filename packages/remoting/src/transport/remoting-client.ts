@@ -1,10 +1,7 @@
 import type { Timer } from '@skylarkmq/runtime'
-import type { AnyCommand, RequestOf, ResponseOf } from '../protocol/command.ts'
-import type { Frame } from '../protocol/frame-types.ts'
+import type { AnyCommand, RequestOf } from '../protocol/command.ts'
 import { isMsgpackReady } from '../protocol/msgpack-header.ts'
-import { isRetryableCode, RESPONSE_CODES, responseCodeName } from '../protocol/response-code.ts'
 import { RocketError } from '../protocol/rocket-error.ts'
-import { decodeHeader } from '../protocol/schema.ts'
 import { parseAddress } from './address.ts'
 import type { ClientShared } from './client-connection.ts'
 import { ClientConnection } from './client-connection.ts'
@@ -54,9 +51,13 @@ class Client implements RemotingClient {
     return [...this.#connections.values()].filter((connection) => connection.isOpen).map((connection) => connection.address)
   }
 
-  async invoke<C extends AnyCommand>(address: string, command: C, header: RequestOf<C>, options: InvokeOptions): Promise<Answer<C>> {
-    const frame = await this.#connectionFor(address, command, options).invoke(command, header, options)
-    return new FrameAnswer(address, command, frame)
+  /** Not an async function: that would be one more promise for each request. */
+  invoke<C extends AnyCommand>(address: string, command: C, header: RequestOf<C>, options: InvokeOptions): Promise<Answer<C>> {
+    try {
+      return this.#connectionFor(address, command, options).invoke(command, header, options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   async notify<C extends AnyCommand>(address: string, command: C, header: RequestOf<C>, options: InvokeOptions): Promise<void> {
@@ -125,60 +126,4 @@ class Client implements RemotingClient {
       this.#options.runtime.log.error('a disconnect listener failed', { address, error })
     }
   }
-}
-
-class FrameAnswer<C extends AnyCommand> implements Answer<C> {
-  readonly address: string
-  readonly #command: C
-  readonly #frame: Frame
-
-  constructor(address: string, command: C, frame: Frame) {
-    this.address = address
-    this.#command = command
-    this.#frame = frame
-  }
-
-  get code(): number {
-    return this.#frame.code
-  }
-
-  get remark(): string | undefined {
-    return this.#frame.remark
-  }
-
-  get ext(): Answer<C>['ext'] {
-    return this.#frame.ext
-  }
-
-  get body(): Uint8Array {
-    return this.#frame.body
-  }
-
-  get version(): number {
-    return this.#frame.version
-  }
-
-  get command(): C {
-    return this.#command
-  }
-
-  header(): ResponseOf<C> {
-    return decodeHeader(this.#command.response, this.#frame.ext) as ResponseOf<C>
-  }
-}
-
-/** The answer if its code is 0; else throws a RocketError with the address, the code's name and number, and the server's remark. */
-export function expectSuccess<A extends Answer<AnyCommand>>(answer: A): A {
-  const { address, code, remark } = answer
-  if (code === 0) return answer
-  const name = responseCodeName(code)
-  const request = answer instanceof FrameAnswer ? ` to ${describeCommand(answer.command as AnyCommand)}` : ''
-  const sentence = name === undefined ? 'This code is not in the table of RocketMQ.' : RESPONSE_CODES[name].sentence
-  throw new RocketError(`${address} answered ${name ?? 'UNKNOWN_CODE'} (${code})${request}: ${remark?.trim() || sentence}`, {
-    code: name ?? 'UNKNOWN_CODE',
-    brokerCode: code,
-    retryable: isRetryableCode(code),
-    address,
-    phase: 'answer',
-  })
 }
