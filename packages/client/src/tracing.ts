@@ -18,6 +18,9 @@ const hasSubscribers = (channel: TracingChannel): boolean =>
   channel.asyncEnd.hasSubscribers ||
   channel.error.hasSubscribers
 
+/** Someone listens to the channel. */
+export const isObserved = (name: keyof typeof channels): boolean => hasSubscribers(channels[name])
+
 /** Runs `work` inside the channel's trace if anyone listens; `context` is only called then, and `work` gets what it made. */
 export function traced<C extends object, T>(name: keyof typeof channels, context: () => C, work: (context?: C) => Promise<T>): Promise<T> {
   const channel = channels[name]

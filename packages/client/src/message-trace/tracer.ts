@@ -93,7 +93,7 @@ export class MessageTracer {
 
   async #sendOne(body: string, keys: readonly string[]): Promise<void> {
     try {
-      const encoded = encodeMessage({ topic: this.#topic, body, keys }, this.#nextId(), MESSAGE_MAX_BYTES, this.#core.clock.now())
+      const encoded = encodeMessage({ topic: this.#topic, body, keys }, this.#nextId(), MESSAGE_MAX_BYTES, this.#core.clock)
       await this.#delivery.deliver(
         { ...encoded, group: GROUP, bornTimestamp: this.#core.clock.now(), isBatch: false },
         {

@@ -87,20 +87,28 @@ export class Delivery {
 
   async deliver(parcel: Parcel, options: DeliveryOptions): Promise<SendReceipt> {
     const { clock } = this.#core
-    const deadline = clock.monotonic() + options.timeoutMs
+    let nowMs = clock.monotonic()
+    const deadline = nowMs + options.timeoutMs
     const failures: RocketError[] = []
     let tried: Set<string> | undefined
     let lastReceipt: SendReceipt | undefined
     for (let attempt = 1; attempt <= options.retries + 1; attempt++) {
       if (attempt > 1 && !this.#mayRetry) break
       if (options.signal?.aborted) throw abortedError(options.signal, `the send to topic ${parcel.topic}`)
-      const remainingMs = deadline - clock.monotonic()
-      if (remainingMs <= 0) break
-      const queues = this.#core.knownPublishQueues(parcel.topic) ?? (await this.#lookUp(parcel.topic, remainingMs, options.signal))
+      if (attempt > 1) nowMs = clock.monotonic()
+      if (nowMs >= deadline) break
+      let queues = this.#core.knownPublishQueues(parcel.topic)
+      if (queues === undefined) {
+        queues = await this.#lookUp(parcel.topic, deadline - nowMs, options.signal)
+        nowMs = clock.monotonic()
+      }
       if (queues.length === 0) throw noWritableQueue(parcel.topic)
       const queue = options.fixedQueue?.(queues) ?? this.#selector.select(parcel.topic, queues, tried)
-      if (tried?.has(queue.brokerName)) await this.#pause(attempt, deadline, options.signal)
-      const startedAt = clock.monotonic()
+      if (tried?.has(queue.brokerName)) {
+        await this.#pause(attempt, deadline, options.signal)
+        nowMs = clock.monotonic()
+      }
+      const startedAt = nowMs
       const leftMs = Math.ceil(deadline - startedAt)
       if (leftMs <= 0) break
       try {

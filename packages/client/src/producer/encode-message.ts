@@ -1,4 +1,5 @@
 import { deflate } from 'node:zlib'
+import type { Clock } from '@skylarkmq/runtime'
 import {
   KEY_SEPARATOR,
   PROPERTIES_MAX_BYTES,
@@ -7,6 +8,7 @@ import {
   SYS_FLAG,
   checkTopicName,
   formatProperties,
+  formatProperty,
   isReservedProperty,
   isSendForbidden,
 } from '@skylarkmq/remoting/protocol'
@@ -42,17 +44,23 @@ export function checkTopic(topic: unknown): asserts topic is string {
   if (isSendForbidden(topic)) throw bad(`Sending message to topic[${topic}] is forbidden: only brokers write it`, topic)
 }
 
+/** Messages come in rows to one topic, whose name need not be looked at again. */
+let lastGoodTopic = ''
+
 /** Properties and body of a message, checked as RocketMQ's clients check them (5.3 `Validators#checkMessage`). */
-export function encodeMessage(message: Message, messageId: string, maxBytes: number, now: number): EncodedMessage {
+export function encodeMessage(message: Message, messageId: string, maxBytes: number, clock: Pick<Clock, 'now'>): EncodedMessage {
   const { topic } = message
-  checkTopic(topic)
+  if (topic !== lastGoodTopic) {
+    checkTopic(topic)
+    lastGoodTopic = topic
+  }
   const body = bodyBytes(message)
   if (body.length === 0) throw illegal(`the body of the message to ${topic} is empty; RocketMQ stores no empty messages`, topic)
   if (body.length > maxBytes) {
     throw illegal(`the body of the message to ${topic} has ${body.length} bytes; at most ${maxBytes} are allowed (maxMessageBytes)`, topic)
   }
-  const delay = delayProperty(message, now)
-  const properties = formatProperties(entries(message, messageId, delay))
+  const delay = delayProperty(message, clock)
+  const properties = propertiesText(message, messageId, delay)
   // Each UTF-16 unit takes at most 3 bytes: most texts need no count.
   if (properties.length * 3 > PROPERTIES_MAX_BYTES && Buffer.byteLength(properties) > PROPERTIES_MAX_BYTES) {
     throw illegal(
@@ -101,34 +109,38 @@ function bodyBytes(message: Message): Uint8Array {
   throw bad(`the body of a message must be text or a Uint8Array, found ${typeof body}`, message.topic)
 }
 
-function* entries(message: Message, messageId: string, delay: readonly [string, string] | undefined): Iterable<readonly [string, string]> {
-  const { topic } = message
-  if (message.properties) {
-    for (const [name, value] of Object.entries(message.properties)) {
-      if (name === '') throw bad(`a property of the message to ${topic} has an empty name`, topic)
-      if (isReservedProperty(name)) {
-        throw bad(
-          `the property name ${shown(name)} is reserved by RocketMQ; choose another (tags, keys and delays have fields of their own)`,
-          topic,
-        )
-      }
-      if (typeof value !== 'string' || value === '') {
-        throw bad(`the property ${shown(name)} of the message to ${topic} is ${shown(value)}; it must be text that is not empty`, topic)
-      }
-      yield [name, value]
+const WAITS = { true: formatProperty(PROPERTY.WAIT, 'true'), false: formatProperty(PROPERTY.WAIT, 'false') }
+
+function propertiesText(message: Message, messageId: string, delay: readonly [string, string] | undefined): string {
+  const { topic, tags, orderKey } = message
+  let text = message.properties ? ownProperties(message.properties, topic) : ''
+  if (tags !== undefined && tags !== '') {
+    if (typeof tags !== 'string') throw bad(`tags is ${shown(tags)}; it must be one text`, topic)
+    if (tags.includes('||')) throw bad(`the tag ${shown(tags)} contains "||", which separates tags in subscriptions`, topic)
+    text += formatProperty(PROPERTY.TAGS, tags)
+  }
+  if (message.keys !== undefined) text += formatProperty(PROPERTY.KEYS, keysText(message))
+  if (orderKey !== undefined) text += formatProperty(PROPERTY.SHARDING_KEY, orderKey)
+  if (delay) text += formatProperty(delay[0], delay[1])
+  return text + formatProperty(PROPERTY.UNIQ_KEY, messageId) + (message.waitStoreOk === false ? WAITS.false : WAITS.true)
+}
+
+function ownProperties(properties: Readonly<Record<string, string>>, topic: string): string {
+  let text = ''
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === '') throw bad(`a property of the message to ${topic} has an empty name`, topic)
+    if (isReservedProperty(name)) {
+      throw bad(
+        `the property name ${shown(name)} is reserved by RocketMQ; choose another (tags, keys and delays have fields of their own)`,
+        topic,
+      )
     }
+    if (typeof value !== 'string' || value === '') {
+      throw bad(`the property ${shown(name)} of the message to ${topic} is ${shown(value)}; it must be text that is not empty`, topic)
+    }
+    text += formatProperty(name, value)
   }
-  if (message.tags !== undefined && message.tags !== '') {
-    if (typeof message.tags !== 'string') throw bad(`tags is ${shown(message.tags)}; it must be one text`, topic)
-    if (message.tags.includes('||')) throw bad(`the tag ${shown(message.tags)} contains "||", which separates tags in subscriptions`, topic)
-    yield [PROPERTY.TAGS, message.tags]
-  }
-  const keys = keysText(message)
-  if (keys !== '') yield [PROPERTY.KEYS, keys]
-  if (message.orderKey !== undefined && message.orderKey !== '') yield [PROPERTY.SHARDING_KEY, message.orderKey]
-  if (delay) yield delay
-  yield [PROPERTY.UNIQ_KEY, messageId]
-  yield [PROPERTY.WAIT, message.waitStoreOk === false ? 'false' : 'true']
+  return text
 }
 
 function keysText(message: Message): string {
@@ -146,10 +158,10 @@ function keysText(message: Message): string {
   return keys.join(KEY_SEPARATOR)
 }
 
-function delayProperty(message: Message, now: number): readonly [string, string] | undefined {
+function delayProperty(message: Message, clock: Pick<Clock, 'now'>): readonly [string, string] | undefined {
   const { topic, delayLevel, delayMs, deliverAt } = message
+  if (delayLevel === undefined && delayMs === undefined && deliverAt === undefined) return undefined
   const given = [delayLevel, delayMs, deliverAt].filter((value) => value !== undefined)
-  if (given.length === 0) return undefined
   if (given.length > 1) throw bad(`the message to ${topic} has more than one of delayLevel, delayMs and deliverAt; give one`, topic)
   if (delayLevel !== undefined) {
     if (!Number.isInteger(delayLevel) || delayLevel < 0 || delayLevel > MAX_DELAY_LEVEL) {
@@ -163,5 +175,5 @@ function delayProperty(message: Message, now: number): readonly [string, string]
   }
   const at = deliverAt instanceof Date ? deliverAt.getTime() : Number(deliverAt)
   if (!Number.isFinite(at)) throw bad(`deliverAt is ${shown(deliverAt)}; it must be a Date or milliseconds since 1970`, topic)
-  return at <= now ? undefined : [PROPERTY.TIMER_DELIVER_MS, String(Math.ceil(at))]
+  return at <= clock.now() ? undefined : [PROPERTY.TIMER_DELIVER_MS, String(Math.ceil(at))]
 }

@@ -1,10 +1,12 @@
 import type { PushReplyMessageToClient, RequestOf, StoredMessage } from '@skylarkmq/remoting/protocol'
 import type { ClientCore } from '../core/types.ts'
 import type { DeliveryOptions } from './delivery.ts'
+import type { Sender } from './sender.ts'
 import type { Message, SendOptions, SendReceipt } from './types.ts'
 import { PROPERTY, PushReplyMessageToClient as Push, RocketError, hostToBytes, parseProperties } from '@skylarkmq/remoting/protocol'
 import { abortedError } from '../core/waiting.ts'
 import { withNamespace } from '../namespace.ts'
+import { withProperties } from './encode-message.ts'
 import { ReceivedMessage } from '../consumer/received-message.ts'
 
 type Properties = readonly (readonly [string, string])[]
@@ -146,7 +148,7 @@ export class Requests {
 export const replyTopic = (cluster: string): string => `${cluster}_REPLY_TOPIC`
 
 /** The message that answers a request (RocketMQ 5.3 `MessageUtil#createReplyMessage`). */
-export function replyTo(request: ReceivedMessage, body: Uint8Array | string, options: ReplyOptions): [Message, Properties] {
+function replyTo(request: ReceivedMessage, body: Uint8Array | string, options: ReplyOptions): [Message, Properties] {
   const value = (name: string): string => {
     const found = request.properties.get(name)
     if (found !== undefined) return found
@@ -167,8 +169,23 @@ export function replyTo(request: ReceivedMessage, body: Uint8Array | string, opt
   return [{ topic: replyTopic(value(PROPERTY.CLUSTER)), body, properties: options.properties }, properties]
 }
 
+/** Answers a request message, with as many attempts as any message. */
+export async function sendReply(
+  sender: Sender,
+  request: ReceivedMessage,
+  body: Uint8Array | string,
+  options: ReplyOptions,
+): Promise<SendReceipt> {
+  const [message, properties] = replyTo(request, body, options)
+  const encoded = withProperties(await sender.compressed(sender.encode(message, undefined, true)), properties)
+  const deliveryOptions = { ...sender.deliveryOptions(options, message), fixedQueue: replyQueue(request.brokerName) }
+  return sender.bounded(encoded.body.length, options.signal, () =>
+    sender.parts.delivery.deliver({ ...sender.parcel(encoded), isReply: true }, deliveryOptions),
+  )
+}
+
 /** The first attempt goes through the broker of the request, which surely knows who asked. */
-export function replyQueue(brokerName: string): NonNullable<DeliveryOptions['fixedQueue']> {
+function replyQueue(brokerName: string): NonNullable<DeliveryOptions['fixedQueue']> {
   let attempts = 0
   return (queues) => {
     const preferred = attempts++ === 0 ? queues.find((queue) => queue.brokerName === brokerName) : undefined

@@ -247,6 +247,7 @@ export {
 } from './message/pop-info.ts'
 export {
   formatProperties,
+  formatProperty,
   isReservedProperty,
   KEY_SEPARATOR,
   NAME_END,

@@ -70,23 +70,32 @@ export function createUniqueIds(options: {
   const prefix = Buffer.concat([address, random.bytes(6)])
     .toString('hex')
     .toUpperCase()
-  const tail = Buffer.allocUnsafe(6)
   let counter = random.integer(65536)
   let from = 0
   let until = 0
+  let lastMs = Number.NaN
+  let prefixAndTime = ''
   return () => {
     const now = clock.now()
-    if (now >= until || now < from - 1_000_000) {
-      from = monthStart(now)
-      until = nextMonthStart(now)
+    // Many ids are made within a millisecond.
+    if (now !== lastMs) {
+      if (now >= until || now < from - 1_000_000) {
+        from = monthStart(now)
+        until = nextMonthStart(now)
+      }
+      lastMs = now
+      // A wall clock that steps back over the month's start by a little must not give a negative time.
+      prefixAndTime = prefix + hexByte4(Math.max(0, Math.floor(now - from)))
     }
-    // A wall clock that steps back over the month's start by a little must not give a negative time.
-    tail.writeInt32BE(Math.max(0, Math.floor(now - from)) | 0, 0)
-    tail.writeUInt16BE(counter, 4)
+    const id = prefixAndTime + (HEX_BYTES[counter >>> 8] as string) + (HEX_BYTES[counter & 0xff] as string)
     counter = (counter + 1) & 0xffff
-    return prefix + tail.toString('hex').toUpperCase()
+    return id
   }
 }
+
+const HEX_BYTES: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0').toUpperCase())
+const hexByte4 = (value: number): string =>
+  (value >>> 0).toString(16).padStart(8, '0').toUpperCase()
 
 /** The address and the time that a UNIQ_KEY tells, or undefined when it is none. The month is the latest that is not after `nowMs`. */
 export function parseUniqueId(text: string, nowMs: number): { readonly host: string; readonly timestamp: number } | undefined {

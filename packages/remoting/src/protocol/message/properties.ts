@@ -112,15 +112,18 @@ export function parseProperties(text: string): Map<string, string> {
  */
 export function formatProperties(entries: Iterable<readonly [string, string | undefined]>): string {
   let text = ''
-  for (const [name, value] of entries) {
-    if (name === '' || value === undefined || value === '') continue
-    if (name.includes(NAME_END) || name.includes(PROPERTY_END) || value.includes(PROPERTY_END)) {
-      throw new RocketError(
-        `the message property ${JSON.stringify(name)} contains a control character U+0001 or U+0002, which separate properties; remove it`,
-        { code: 'MESSAGE_ILLEGAL', brokerCode: 13 },
-      )
-    }
-    text += name + NAME_END + value + PROPERTY_END
-  }
+  for (const [name, value] of entries) text += formatProperty(name, value)
   return text
+}
+
+/** One of them; empty without a name or a value. */
+export function formatProperty(name: string, value: string | undefined): string {
+  if (name === '' || value === undefined || value === '') return ''
+  if (name.includes(NAME_END) || name.includes(PROPERTY_END) || value.includes(PROPERTY_END)) {
+    throw new RocketError(
+      `the message property ${JSON.stringify(name)} contains a control character U+0001 or U+0002, which separate properties; remove it`,
+      { code: 'MESSAGE_ILLEGAL', brokerCode: 13 },
+    )
+  }
+  return name + NAME_END + value + PROPERTY_END
 }
