@@ -8,10 +8,10 @@ import type { Fields } from './schema.ts'
  * which also take what this leaves to them: texts beyond ASCII, and long headers.
  */
 interface Plan {
-  readonly start: string
+  readonly start: Uint8Array
   readonly names: readonly string[]
   /** `"wire name":"` */
-  readonly keys: readonly string[]
+  readonly keys: readonly Uint8Array[]
 }
 
 const PLANS = new WeakMap<AnyCommand, Plan>()
@@ -21,8 +21,8 @@ function planOf(command: AnyCommand): Plan {
   if (plan === undefined) {
     const fields = command.request as Fields
     const names = Object.keys(fields)
-    const keys = names.map((name) => `${JSON.stringify(fields[name]?.wireName ?? name)}:"`)
-    PLANS.set(command, (plan = { start: `{"code":${command.code}`, names, keys }))
+    const keys = names.map((name) => ascii(`${JSON.stringify(fields[name]?.wireName ?? name)}:"`))
+    PLANS.set(command, (plan = { start: ascii(`{"code":${command.code}`), names, keys }))
   }
   return plan
 }
@@ -42,7 +42,7 @@ export function jsonRequestRoom(command: AnyCommand, header: Readonly<Record<str
   let room = FIXED_BYTES
   for (let i = 0; i < names.length; i++) {
     const value = header[names[i] as string]
-    room += FIELD_BYTES + (keys[i] as string).length + (typeof value === 'string' ? value.length * ESCAPED_BYTES : 0)
+    room += FIELD_BYTES + (keys[i] as Uint8Array).length + (typeof value === 'string' ? value.length * ESCAPED_BYTES : 0)
   }
   return room
 }
@@ -62,8 +62,8 @@ export function writeJsonRequest(
   for (let i = 0; i < names.length; i++) {
     const value = header[names[i] as string]
     if (value === undefined || value === null) continue
-    at = literal(bytes, at, count++ === 0 ? ',"extFields":{' : ',')
-    at = literal(bytes, at, keys[i] as string)
+    at = literal(bytes, at, count++ === 0 ? EXT_FIELDS : COMMA)
+    at = literal(bytes, at, keys[i] as Uint8Array)
     // What else there is could become any text, of which the room knows nothing.
     if (typeof value === 'object' || typeof value === 'function') return -1
     at = isDigits(value) ? digits(bytes, at, value) : escaped(bytes, at, String(value))
@@ -71,8 +71,8 @@ export function writeJsonRequest(
     bytes[at++] = QUOTE
   }
   if (count > 0) bytes[at++] = CLOSING_BRACE
-  at = digits(bytes, literal(bytes, at, ',"flag":'), flag)
-  at = digits(bytes, literal(bytes, at, ',"language":"OTHER","opaque":'), opaque)
+  at = digits(bytes, literal(bytes, at, FLAG), flag)
+  at = digits(bytes, literal(bytes, at, OPAQUE), opaque)
   at = literal(bytes, at, END)
   const headerLength = at - start - PREFIX_BYTES
   bytes.writeInt32BE(PREFIX_BYTES - 4 + headerLength + bodyLength, start)
@@ -84,11 +84,19 @@ export function writeJsonRequest(
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const CLOSING_BRACE = 0x7d
-const END = `,"serializeTypeCurrentRPC":"JSON","version":${PROTOCOL_VERSION}}`
+const ascii = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'))
+const EXT_FIELDS = ascii(',"extFields":{')
+const COMMA = ascii(',')
+const FLAG = ascii(',"flag":')
+const OPAQUE = ascii(',"language":"OTHER","opaque":')
+const END = ascii(`,"serializeTypeCurrentRPC":"JSON","version":${PROTOCOL_VERSION}}`)
+const ESCAPE_LOW = ascii('u000')
+const ESCAPE_HIGH = ascii('u001')
 
-function literal(bytes: Buffer, start: number, text: string): number {
+/** A loop: for so few bytes a call into the platform costs more. */
+function literal(bytes: Buffer, start: number, text: Uint8Array): number {
   const { length } = text
-  for (let i = 0; i < length; i++) bytes[start + i] = text.charCodeAt(i)
+  for (let i = 0; i < length; i++) bytes[start + i] = text[i] as number
   return start + length
 }
 
@@ -125,23 +133,37 @@ const SHORT_ESCAPES: ReadonlyMap<number, number> = new Map([
 ])
 const HEX = '0123456789abcdef'
 
+/** From this length on a text is put into the bytes by one call and looked through there: the characters of a joined text cost more. */
+const LONG_TEXT = 24
+
 /** -1 for what is not ASCII. */
 function escaped(bytes: Buffer, start: number, text: string): number {
+  const { length } = text
+  // At the end of the room that it may need, so that what is written never overtakes what is read.
+  const from = start + (ESCAPED_BYTES - 1) * length
+  if (length >= LONG_TEXT) bytes.write(text, from, length, 'utf8')
+  else for (let i = 0; i < length; i++) bytes[from + i] = asciiCode(text.charCodeAt(i))
   let at = start
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
+  for (let i = from; i < from + length; i++) {
+    const code = bytes[i] as number
     if (code > 0x7f) return -1
-    if (code >= 0x20 && code !== QUOTE && code !== BACKSLASH) {
-      bytes[at++] = code
-      continue
-    }
-    bytes[at++] = BACKSLASH
-    const short = SHORT_ESCAPES.get(code)
-    if (short !== undefined) bytes[at++] = short
-    else {
-      at = literal(bytes, at, code < 0x10 ? 'u000' : 'u001')
-      bytes[at++] = HEX.charCodeAt(code & 0xf)
-    }
+    if (code >= 0x20 && code !== QUOTE && code !== BACKSLASH) bytes[at++] = code
+    else at = escape(bytes, at, code)
+  }
+  return at
+}
+
+/** Any other character as one byte that is not ASCII. */
+const asciiCode = (code: number): number => (code > 0x7f ? 0xff : code)
+
+function escape(bytes: Buffer, start: number, code: number): number {
+  let at = start
+  bytes[at++] = BACKSLASH
+  const short = SHORT_ESCAPES.get(code)
+  if (short !== undefined) bytes[at++] = short
+  else {
+    at = literal(bytes, at, code < 0x10 ? ESCAPE_LOW : ESCAPE_HIGH)
+    bytes[at++] = HEX.charCodeAt(code & 0xf)
   }
   return at
 }

@@ -94,8 +94,7 @@ export function createUniqueIds(options: {
 }
 
 const HEX_BYTES: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0').toUpperCase())
-const hexByte4 = (value: number): string =>
-  (value >>> 0).toString(16).padStart(8, '0').toUpperCase()
+const hexByte4 = (value: number): string => (value >>> 0).toString(16).padStart(8, '0').toUpperCase()
 
 /** The address and the time that a UNIQ_KEY tells, or undefined when it is none. The month is the latest that is not after `nowMs`. */
 export function parseUniqueId(text: string, nowMs: number): { readonly host: string; readonly timestamp: number } | undefined {
