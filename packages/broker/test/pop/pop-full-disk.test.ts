@@ -70,6 +70,7 @@ describe('a full disk, on which the broker can note nothing', () => {
 
 describe('a full disk, for a group that pops in order', () => {
   beforeEach(async () => {
+    await ack(client, message)
     for (const body of ['first', 'second']) await client.send('orders', body, { queueId: 1 })
     message = messagesOf(await pop(client, { ...inOrder, queueId: 1 }))[0]!
   })
