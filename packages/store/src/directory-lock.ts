@@ -15,7 +15,12 @@ export async function lockDirectory(disk: Disk, rootDirectory: string): Promise<
   disk.makeDirectory(folder)
   // Apache's broker locks this one.
   const apacheLock = join(rootDirectory, 'lock')
-  if (!disk.exists(apacheLock)) disk.writeTextAtomically(apacheLock, 'lock')
+  if (!disk.exists(apacheLock)) {
+    // That it is there is all that matters, and only while somebody holds it: no sync.
+    const file = disk.open(apacheLock, { create: true })
+    file.write(Buffer.from('lock'), 0, 4, 0)
+    file.close()
+  }
   refuseApache(disk, rootDirectory)
   if (disk.isSimulated === true) return { release() {} }
 

@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import type { MetadataStore } from '../src/index.ts'
@@ -64,6 +64,27 @@ test('SQLite metadata is there after closing, and after the process vanished wit
   const third = await openSqliteMetadata(nodeRuntime(), path)
   expect([...third.entries('topics')]).toEqual([['payments', '{}']])
   second.close()
+  third.close()
+})
+
+test('a new metadata.db takes the place of what a crash left of an earlier try, and of a log whose file somebody moved away', async () => {
+  const path = join(folder, 'again', 'metadata.db')
+  const first = await openSqliteMetadata(nodeRuntime(), path)
+  first.set('topics', 'orders', 'old')
+  first.flush()
+  // The process vanishes here; then the file is moved away without its -wal.
+  copyFileSync(`${path}-wal`, join(folder, 'wal'))
+  first.close()
+  rmSync(path)
+  copyFileSync(join(folder, 'wal'), `${path}-wal`)
+  writeFileSync(`${path}.new`, 'half of a fi')
+  const second = await openSqliteMetadata(nodeRuntime(), path)
+  expect([...second.entries('topics')]).toEqual([])
+  second.set('topics', 'orders', 'new')
+  second.close()
+  expect(readdirSync(dirname(path))).toEqual(['metadata.db'])
+  const third = await openSqliteMetadata(nodeRuntime(), path)
+  expect(third.get('topics', 'orders')).toBe('new')
   third.close()
 })
 

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import type { Runtime } from '@skylarkmq/runtime'
+import type { Disk, Runtime } from '@skylarkmq/runtime'
 import type { MetadataStore, MetadataTable } from '../types.ts'
 import { describeError } from '../describe-error.ts'
 import { loadSqlite } from './load-sqlite.ts'
@@ -7,14 +7,36 @@ import type { Sqlite } from './load-sqlite.ts'
 
 const FLUSH_INTERVAL_MS = 1_000
 
-function openDatabase(Database: Sqlite, path: string): InstanceType<Sqlite> {
+const TABLE =
+  'CREATE TABLE IF NOT EXISTS metadata (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID'
+
+/** A new file, whole and on disk before it has its name: two syncs, where SQLite needs six to make one in place. */
+function makeDatabase(Database: Sqlite, disk: Disk, path: string): void {
+  const unnamed = `${path}.new`
+  // Of an earlier try; and a log without its file would be taken for this one's.
+  for (const left of [unnamed, `${unnamed}-wal`, `${unnamed}-shm`, `${path}-wal`, `${path}-shm`]) disk.remove(left)
+  const database = new Database(unnamed)
+  try {
+    database.pragma('synchronous = OFF')
+    database.pragma('journal_mode = WAL')
+    database.exec(TABLE)
+  } finally {
+    database.close()
+  }
+  const file = disk.open(unnamed)
+  file.syncNow()
+  file.close()
+  disk.rename(unnamed, path)
+  disk.syncDirectory(dirname(path))
+}
+
+function openDatabase(Database: Sqlite, disk: Disk, path: string): InstanceType<Sqlite> {
+  if (!disk.exists(path)) makeDatabase(Database, disk, path)
   const database = new Database(path)
   try {
     database.pragma('journal_mode = WAL')
     database.pragma('synchronous = NORMAL')
-    database.exec(
-      'CREATE TABLE IF NOT EXISTS metadata (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID',
-    )
+    database.exec(TABLE)
     return database
   } catch (error) {
     database.close()
@@ -33,7 +55,7 @@ function openDatabase(Database: Sqlite, path: string): InstanceType<Sqlite> {
 export async function openSqliteMetadata(runtime: Runtime, path: string): Promise<MetadataStore> {
   const Database = await loadSqlite()
   runtime.disk.makeDirectory(dirname(path))
-  const database = openDatabase(Database, path)
+  const database = openDatabase(Database, runtime.disk, path)
   const upsert = database.prepare(
     'INSERT INTO metadata (kind, key, value) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value',
   )
