@@ -6,7 +6,7 @@ import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
 import { CompactionBench, INTERVAL_MS, update } from './support/compaction.ts'
 import { diesAt } from './support/dies-at.ts'
-import { message, ROOT } from './support/fixture.ts'
+import { message } from './support/fixture.ts'
 import { snapshot, write } from './support/snapshot.ts'
 import type { Snapshot } from './support/snapshot.ts'
 
