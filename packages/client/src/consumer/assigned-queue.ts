@@ -28,7 +28,7 @@ export class AssignedQueue {
   isDropped = false
   /** Aborted when the queue is given up: ends pulls and waits. */
   readonly lifetime = new AbortController()
-  /** Ends the pull under way when the offset is set anew. */
+  /** Ends the pull under way when the offset is set anew, and when the queue is given up. Made anew when it has been used. */
   pullAbort: AbortController | undefined
   /** Something changed that a waiting pull wants to know: room in the cache, a lock, the end of a pause. */
   readonly changed = new Wakeup()
@@ -78,6 +78,7 @@ export class AssignedQueue {
     if (this.isDropped) return
     this.isDropped = true
     this.lifetime.abort()
+    this.pullAbort?.abort()
     abortAll(this.cache, `queue ${this.queue.queueId} of ${this.queue.topic} on ${this.queue.brokerName} now belongs to another consumer`)
     this.changed.wake()
   }

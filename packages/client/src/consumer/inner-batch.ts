@@ -1,5 +1,5 @@
 import type { StoredMessage } from '@skylarkmq/remoting/protocol'
-import { decodeClientBatch, decompressBody, parseProperties, SYS_FLAG } from '@skylarkmq/remoting/protocol'
+import { copyOfRecord, decodeClientBatch, decompressBody, parseProperties, SYS_FLAG } from '@skylarkmq/remoting/protocol'
 
 const IS_INNER_BATCH = SYS_FLAG.NEED_UNWRAP | SYS_FLAG.INNER_BATCH
 
@@ -15,10 +15,11 @@ export function unwrapBatch(record: StoredMessage): readonly StoredMessage[] {
   } catch {
     return [record]
   }
+  const outer = copyOfRecord(record)
   return messages.map((inner, i) => {
     const propertiesText = Buffer.from(inner.properties).toString('utf8')
     return {
-      ...record,
+      ...outer,
       flag: inner.flag,
       sysFlag: record.sysFlag & ~(IS_INNER_BATCH | SYS_FLAG.COMPRESSED | SYS_FLAG.COMPRESSION_MASK),
       queueOffset: record.queueOffset + i,

@@ -1,13 +1,13 @@
 import type { Answer } from '@skylarkmq/remoting'
 import type { StoredMessage } from '@skylarkmq/remoting/protocol'
-import { decodeRecords, LitePullMessage, PROPERTY, PULL_FLAG, PullMessage, ResponseCode } from '@skylarkmq/remoting/protocol'
+import { readRecords, LitePullMessage, PROPERTY, PULL_FLAG, PullMessage, ResponseCode } from '@skylarkmq/remoting/protocol'
 import type { ClientCore } from '../core/types.ts'
 import { traced } from '../tracing.ts'
 import type { AssignedQueue } from './assigned-queue.ts'
 import type { BrokerCalls } from './broker-calls.ts'
 import { unwrapBatch } from './inner-batch.ts'
 import { ConsumedMessage } from './received-message.ts'
-import { matchesTags } from './subscriptions.ts'
+import { filtersByTag, matchesTags } from './subscriptions.ts'
 import type { Subscriptions } from './subscriptions.ts'
 import { pause } from './wakeup.ts'
 
@@ -128,23 +128,17 @@ export class PullLoop {
       await pause(core.clock, PAUSE_AFTER_ERROR_MS, assigned.lifetime.signal)
       return
     }
-    const abort = new AbortController()
-    assigned.pullAbort = abort
-    const onDrop = () => abort.abort()
-    assigned.lifetime.signal.addEventListener('abort', onDrop, { once: true })
+    if (assigned.pullAbort === undefined || assigned.pullAbort.signal.aborted) assigned.pullAbort = new AbortController()
+    const { signal } = assigned.pullAbort
     const startedMs = core.clock.monotonic()
     assigned.lastPullMs = core.clock.now()
-    try {
-      const answer = await traced(
-        'pull',
-        () => ({ queue: assigned.queue, offset: assigned.nextOffset, address: target.address }),
-        () => this.#ask(target.address, target.isMaster, abort.signal),
-      )
-      if (assigned.isDropped || assigned.cache !== cache) return
-      await this.#react(answer, core.clock.monotonic() - startedMs)
-    } finally {
-      assigned.lifetime.signal.removeEventListener('abort', onDrop)
-    }
+    const answer = await traced(
+      'pull',
+      () => ({ queue: assigned.queue, offset: assigned.nextOffset, address: target.address }),
+      () => this.#ask(target.address, target.isMaster, signal),
+    )
+    if (assigned.isDropped || assigned.cache !== cache) return
+    await this.#react(answer, core.clock.monotonic() - startedMs)
   }
 
   async #ask(address: string, isMaster: boolean, signal: AbortSignal): Promise<PullAnswer> {
@@ -246,17 +240,18 @@ export class PullLoop {
     const { brokerName } = assigned.queue
     const { core } = this.#options
     const subscription = this.#options.subscriptions.of(assigned.queue.topic)
-    const records: readonly StoredMessage[] = decodeRecords(Buffer.from(answer.body.buffer, answer.body.byteOffset, answer.body.byteLength))
+    const records: readonly StoredMessage[] = readRecords(Buffer.from(answer.body.buffer, answer.body.byteOffset, answer.body.byteLength))
     const last = records.at(-1)
     if (last === undefined || sizeOf(records) < answer.body.length) {
       // Java's client skips them as well: asking again would give the same bytes for ever.
       const fields = { ...assigned.queue, offset: assigned.nextOffset, lastDecodedOffset: last?.queueOffset, bytes: answer.body.length }
       core.log.error('messages from the broker cannot be decoded and are skipped', fields)
     }
+    const filters = filtersByTag(subscription)
     const messages: ConsumedMessage[] = []
     for (const record of records) {
       for (const message of unwrapBatch(record)) {
-        if (matchesTags(subscription, message.properties.get(PROPERTY.TAGS)))
+        if (!filters || matchesTags(subscription, message.properties.get(PROPERTY.TAGS)))
           messages.push(new ConsumedMessage(message, brokerName, core.namespace))
       }
     }

@@ -4,8 +4,8 @@ import type { StandardSchema } from './schema.ts'
 import type { ConsumeContext } from './handler.ts'
 import { withoutNamespace } from '../namespace.ts'
 import type { TraceContext } from '../trace-context.ts'
-import { traceOf } from '../trace-context.ts'
-import { decompressBody, offsetMessageId, PROPERTY, RETRY_PREFIX, RocketError, SYS_FLAG } from '@skylarkmq/remoting/protocol'
+import { TRACEPARENT, traceOf } from '../trace-context.ts'
+import { copyOfRecord, decompressBody, offsetMessageId, PROPERTY, RETRY_PREFIX, RocketError, SYS_FLAG } from '@skylarkmq/remoting/protocol'
 
 /** A message as an application reads it. Nothing is decoded before it is asked for. */
 export class ReceivedMessage {
@@ -16,6 +16,7 @@ export class ReceivedMessage {
   reconsumeTimes: number
   readonly #stored: StoredMessage
   #body: Buffer | undefined
+  #copy: StoredMessage | undefined
 
   constructor(stored: StoredMessage, brokerName: string, namespace?: string) {
     this.#stored = stored
@@ -26,13 +27,13 @@ export class ReceivedMessage {
 
   /** The topic as brokers know it, the client's namespace included (RocketMQ `DefaultMQPushConsumerImpl#resetRetryAndNamespace`). */
   get brokerTopic(): string {
-    const { topic, properties } = this.#stored
-    return (topic.startsWith(RETRY_PREFIX) && properties.get(PROPERTY.RETRY_TOPIC)) || topic
+    const { topic } = this.#stored
+    return (topic.startsWith(RETRY_PREFIX) && this.#stored.properties.get(PROPERTY.RETRY_TOPIC)) || topic
   }
 
   /** The record as the broker keeps it. */
   get stored(): StoredMessage {
-    return this.#stored
+    return (this.#copy ??= copyOfRecord(this.#stored))
   }
 
   /** The bytes that were sent, decompressed. */
@@ -62,7 +63,8 @@ export class ReceivedMessage {
 
   /** The W3C trace that the message carries. */
   get trace(): TraceContext | undefined {
-    return traceOf(this.properties)
+    // Looked for in the text: nobody else may want the properties taken apart.
+    return this.#stored.propertiesText.includes(TRACEPARENT) ? traceOf(this.properties) : undefined
   }
 
   /** The id that the producer gave it; without one, where it is stored. */

@@ -64,7 +64,9 @@ export class Subscriptions {
 }
 
 /** The broker filters by hash: the client does it again by name (RocketMQ `PullAPIWrapper#processPullResult`). */
-export function matchesTags(subscription: SubscriptionData | undefined, tag: string | undefined): boolean {
-  if (!subscription || subscription.tagsSet.length === 0 || subscription.classFilterMode) return true
-  return tag !== undefined && subscription.tagsSet.includes(tag)
-}
+export const matchesTags = (subscription: SubscriptionData | undefined, tag: string | undefined): boolean =>
+  !filtersByTag(subscription) || (tag !== undefined && subscription.tagsSet.includes(tag))
+
+/** Without it no message's tag need be looked at. */
+export const filtersByTag = (subscription: SubscriptionData | undefined): subscription is SubscriptionData =>
+  subscription !== undefined && subscription.tagsSet.length > 0 && !subscription.classFilterMode

@@ -5,6 +5,8 @@ export class Wakeup {
   #waiters = new Set<() => void>()
 
   wake(): void {
+    // Nearly always: it is called for each message.
+    if (this.#waiters.size === 0) return
     const waiters = [...this.#waiters]
     this.#waiters.clear()
     for (const waiter of waiters) waiter()

@@ -259,12 +259,14 @@ export {
 export type { RecordToEncode, StoredMessage } from './message/record.ts'
 export {
   bodyCrc32,
+  copyOfRecord,
   decodeRecord,
   decodeRecords,
   encodeRecord,
   MAGIC_BLANK,
   MAGIC_V1,
   MAGIC_V2,
+  readRecords,
   RECORD,
   RECORD_TOPIC_V1_MAX_BYTES,
   recordBytes,

@@ -9,6 +9,8 @@ import {
   decodeClientBatch,
   decodeRecord,
   decodeRecords,
+  readRecords,
+  copyOfRecord,
   decompressBody,
   encodeClientBatch,
   encodeRecord,
@@ -92,6 +94,24 @@ describe('stored records', () => {
     }
     const two = Buffer.concat([apache('record/v4'), apache('record/v6'), apache('record/v4').subarray(0, 50)])
     expect(decodeRecords(two).map((m) => m.storeHost)).toEqual(['192.168.1.2', 'fe80::2:0:0:3'])
+  })
+
+  test('records that are read where they lie have the values of those that are copied, each with its own topic', () => {
+    const v4 = decodeRecord(apache('record/v4'))!
+    const named = (topic: string) =>
+      encodeRecord({ ...v4, topic, bornHost: v4.storeHostBytes, storeHost: v4.storeHostBytes, properties: v4.propertiesText })
+    const bytes = Buffer.concat([
+      ...['v4', 'v4', 'v6', 'v2-topic', 'v2-topic'].map((kind) => apache(`record/${kind}`)),
+      ...['a', 'b', 'aa', 'é', 'Ã©', 'é', 'é'].map(named),
+    ])
+    const read = readRecords(bytes)
+    expect(read.map(copyOfRecord)).toEqual(decodeRecords(bytes))
+    expect(read.map(({ topic }) => topic).slice(5)).toEqual(['a', 'b', 'aa', 'é', 'Ã©', 'é', 'é'])
+    expect(read.map(({ storeHost, bornPort, bodyCrc }) => [storeHost, bornPort, bodyCrc])).toEqual(
+      decodeRecords(bytes).map(({ storeHost, bornPort, bodyCrc }) => [storeHost, bornPort, bodyCrc]),
+    )
+    expect(read[2]!.properties).toBe(read[2]!.properties)
+    expect(read[2]!.properties.get('TAGS')).toBe('TagA')
   })
 
   test('any byte may be broken: the answer is a record within bounds or none, never an exception', () => {

@@ -148,7 +148,147 @@ export function encodeRecord(record: RecordToEncode): Buffer {
  * The body's CRC is not checked: `bodyCrc32(m.body) === m.bodyCrc` does. `body` is a view of `bytes`.
  */
 export function decodeRecord(bytes: Uint8Array, position = 0): StoredMessage | undefined {
+  const record = readRecord(asBuffer(bytes), position, '')
+  return record === undefined ? undefined : copyOfRecord(record)
+}
+
+/** All records from the start; stops at the first bytes that are none, as Java's client does (`MessageDecoder#decodesBatch`). */
+export const decodeRecords = (bytes: Uint8Array): StoredMessage[] => readRecords(bytes).map(copyOfRecord)
+
+/**
+ * As `decodeRecords`, for those who read many and look into few: what a consumer seldom asks for is decoded when it asks. Not to be
+ * copied by `...`, which would lose that (`copyOfRecord` does it); the bytes must not change.
+ */
+export function readRecords(bytes: Uint8Array): StoredMessage[] {
+  const messages: StoredMessage[] = []
   const b = asBuffer(bytes)
+  let topic = ''
+  for (let at = 0; at < b.length; ) {
+    const message = readRecord(b, at, topic)
+    if (message === undefined) break
+    messages.push(message)
+    topic = message.topic
+    at += message.sizeBytes
+  }
+  return messages
+}
+
+const bornLengthOf = (sysFlag: number): 4 | 16 => ((sysFlag & SYS_FLAG.BORN_HOST_V6) === 0 ? 4 : 16)
+const storeLengthOf = (sysFlag: number): 4 | 16 => ((sysFlag & SYS_FLAG.STORE_HOST_V6) === 0 ? 4 : 16)
+
+class RecordInPlace implements StoredMessage {
+  readonly topic: string
+  readonly queueId: number
+  readonly queueOffset: number
+  readonly physicalOffset: number
+  readonly flag: number
+  readonly sysFlag: number
+  readonly bornTimestamp: number
+  readonly storeTimestamp: number
+  readonly reconsumeTimes: number
+  readonly body: Uint8Array
+  readonly sizeBytes: number
+  readonly #bytes: Buffer
+  readonly #position: number
+  readonly #bornLength: 4 | 16
+  readonly #storeAt: number
+  readonly #tailAt: number
+  readonly #propertiesAt: number
+  #propertiesText: string | undefined
+  #properties: Map<string, string> | undefined
+
+  constructor(
+    b: Buffer,
+    position: number,
+    places: { bodyAt: number; topicLengthAt: number; propertiesAt: number; end: number },
+    topic: string,
+  ) {
+    const sysFlag = b.readInt32BE(position + RECORD.SYS_FLAG)
+    const bornLength = bornLengthOf(sysFlag)
+    const storeAt = position + RECORD.BORN_HOST + bornLength + 12
+    const tailAt = storeAt + storeLengthOf(sysFlag) + 4
+    this.topic = topic
+    this.queueId = b.readInt32BE(position + RECORD.QUEUE_ID)
+    this.queueOffset = readLong(b, position + RECORD.QUEUE_OFFSET)
+    this.physicalOffset = readLong(b, position + RECORD.PHYSICAL_OFFSET)
+    this.flag = b.readInt32BE(position + RECORD.FLAG)
+    this.sysFlag = sysFlag
+    this.bornTimestamp = readLong(b, position + RECORD.BORN_TIMESTAMP)
+    this.storeTimestamp = readLong(b, storeAt - 8)
+    this.reconsumeTimes = b.readInt32BE(tailAt)
+    this.body = b.subarray(places.bodyAt, places.topicLengthAt)
+    this.sizeBytes = places.end - position
+    this.#bytes = b
+    this.#position = position
+    this.#bornLength = bornLength
+    this.#storeAt = storeAt
+    this.#tailAt = tailAt
+    this.#propertiesAt = places.propertiesAt
+  }
+
+  get bornHost(): string {
+    return formatAddress(this.#bytes, this.#position + RECORD.BORN_HOST, this.#bornLength)
+  }
+
+  get bornPort(): number {
+    return this.#bytes.readInt32BE(this.#position + RECORD.BORN_HOST + this.#bornLength)
+  }
+
+  get storeHost(): string {
+    return formatAddress(this.#bytes, this.#storeAt, storeLengthOf(this.sysFlag))
+  }
+
+  get storePort(): number {
+    return this.#bytes.readInt32BE(this.#tailAt - 4)
+  }
+
+  get storeHostBytes(): Uint8Array {
+    return this.#bytes.subarray(this.#storeAt, this.#tailAt)
+  }
+
+  get preparedTransactionOffset(): number {
+    return readLong(this.#bytes, this.#tailAt + 4)
+  }
+
+  get bodyCrc(): number {
+    return this.#bytes.readInt32BE(this.#position + RECORD.BODY_CRC)
+  }
+
+  get propertiesText(): string {
+    return (this.#propertiesText ??= this.#bytes.toString('utf8', this.#propertiesAt, this.#position + this.sizeBytes))
+  }
+
+  get properties(): Map<string, string> {
+    return (this.#properties ??= parseProperties(this.propertiesText))
+  }
+}
+
+/** All of it, as plain values. */
+export const copyOfRecord = (record: StoredMessage): StoredMessage => ({
+  topic: record.topic,
+  queueId: record.queueId,
+  queueOffset: record.queueOffset,
+  physicalOffset: record.physicalOffset,
+  flag: record.flag,
+  sysFlag: record.sysFlag,
+  bornTimestamp: record.bornTimestamp,
+  bornHost: record.bornHost,
+  bornPort: record.bornPort,
+  storeTimestamp: record.storeTimestamp,
+  storeHost: record.storeHost,
+  storePort: record.storePort,
+  storeHostBytes: record.storeHostBytes,
+  reconsumeTimes: record.reconsumeTimes,
+  preparedTransactionOffset: record.preparedTransactionOffset,
+  bodyCrc: record.bodyCrc,
+  body: record.body,
+  properties: record.properties,
+  propertiesText: record.propertiesText,
+  sizeBytes: record.sizeBytes,
+})
+
+/** `likelyTopic`: of the record before, whose text is used again when this one's bytes are the same. */
+function readRecord(b: Buffer, position: number, likelyTopic: string): StoredMessage | undefined {
   if (position < 0 || b.length - position < RECORD.FIXED_BYTES) return undefined
   const sizeBytes = b.readInt32BE(position)
   const magic = b.readInt32BE(position + RECORD.MAGIC)
@@ -156,12 +296,7 @@ export function decodeRecord(bytes: Uint8Array, position = 0): StoredMessage | u
   const end = position + sizeBytes
   if (sizeBytes < RECORD.FIXED_BYTES || end > b.length) return undefined
   const sysFlag = b.readInt32BE(position + RECORD.SYS_FLAG)
-  const bornLength = (sysFlag & SYS_FLAG.BORN_HOST_V6) === 0 ? 4 : 16
-  const storeLength = (sysFlag & SYS_FLAG.STORE_HOST_V6) === 0 ? 4 : 16
-  const bornAt = position + RECORD.BORN_HOST
-  const storeTimeAt = bornAt + bornLength + 4
-  const storeAt = storeTimeAt + 8
-  const tailAt = storeAt + storeLength + 4
+  const tailAt = position + RECORD.BORN_HOST + bornLengthOf(sysFlag) + 12 + storeLengthOf(sysFlag) + 4
   const topicLengthBytes = magic === MAGIC_V1 ? 1 : 2
   // The body's length and the two that follow must fit in front of the record's end.
   if (tailAt + 16 + topicLengthBytes + 2 > end) return undefined
@@ -175,40 +310,16 @@ export function decodeRecord(bytes: Uint8Array, position = 0): StoredMessage | u
   const propertiesLength = b.readInt16BE(topicAt + topicLength)
   const propertiesAt = topicAt + topicLength + 2
   if (propertiesLength < 0 || propertiesAt + propertiesLength !== end) return undefined
-  const propertiesText = b.toString('utf8', propertiesAt, end)
-  return {
-    topic: b.toString('utf8', topicAt, topicAt + topicLength),
-    queueId: b.readInt32BE(position + RECORD.QUEUE_ID),
-    queueOffset: readLong(b, position + RECORD.QUEUE_OFFSET),
-    physicalOffset: readLong(b, position + RECORD.PHYSICAL_OFFSET),
-    flag: b.readInt32BE(position + RECORD.FLAG),
-    sysFlag,
-    bornTimestamp: readLong(b, position + RECORD.BORN_TIMESTAMP),
-    bornHost: formatAddress(b, bornAt, bornLength),
-    bornPort: b.readInt32BE(bornAt + bornLength),
-    storeTimestamp: readLong(b, storeTimeAt),
-    storeHost: formatAddress(b, storeAt, storeLength),
-    storePort: b.readInt32BE(storeAt + storeLength),
-    storeHostBytes: b.subarray(storeAt, storeAt + storeLength + 4),
-    reconsumeTimes: b.readInt32BE(tailAt),
-    preparedTransactionOffset: readLong(b, tailAt + 4),
-    bodyCrc: b.readInt32BE(position + RECORD.BODY_CRC),
-    body: b.subarray(bodyAt, topicLengthAt),
-    properties: parseProperties(propertiesText),
-    propertiesText,
-    sizeBytes,
-  }
+  const topic = isAsciiAt(b, topicAt, topicLength, likelyTopic) ? likelyTopic : b.toString('utf8', topicAt, topicAt + topicLength)
+  return new RecordInPlace(b, position, { bodyAt, topicLengthAt, propertiesAt, end }, topic)
 }
 
-/** All records from the start; stops at the first bytes that are none, as Java's client does (`MessageDecoder#decodesBatch`). */
-export function decodeRecords(bytes: Uint8Array): StoredMessage[] {
-  const messages: StoredMessage[] = []
-  const b = asBuffer(bytes)
-  for (let at = 0; at < b.length; ) {
-    const message = decodeRecord(b, at)
-    if (message === undefined) break
-    messages.push(message)
-    at += message.sizeBytes
+/** A text beyond ASCII has other bytes than characters, and is never found. */
+function isAsciiAt(b: Buffer, at: number, length: number, text: string): boolean {
+  if (length !== text.length) return false
+  for (let i = 0; i < length; i++) {
+    const byte = b[at + i] as number
+    if (byte > 0x7f || byte !== text.charCodeAt(i)) return false
   }
-  return messages
+  return true
 }
