@@ -1,74 +1,28 @@
-import type { ConsumerData, ConsumeType, MessageModel, MessageQueue, SubscriptionData } from '@skylarkmq/remoting/protocol'
-import {
-  CheckClientConfig,
-  encodeJson,
-  NotifyConsumerIdsChanged,
-  ResponseCode,
-  retryTopic,
-  RocketError,
-} from '@skylarkmq/remoting/protocol'
+import type { ConsumerData, MessageQueue } from '@skylarkmq/remoting/protocol'
+import { NotifyConsumerIdsChanged, retryTopic } from '@skylarkmq/remoting/protocol'
 import { EventEmitter } from 'node:events'
 import type { ClientCore, GroupMember } from '../core/types.ts'
 import { queueWithoutNamespace } from '../namespace.ts'
-import type { AllocationStrategy } from './allocation/types.ts'
 import { abortAll, AssignedQueue, Assignment, queueKey } from './assigned-queue.ts'
 import { BrokerCalls } from './broker-calls.ts'
 import type { ConsumeService } from './consume-service.ts'
+import type { ConsumerEvents, EngineOptions } from './engine-options.ts'
+import { checkExpression } from './expression-check.ts'
 import type { OffsetStore, QueueOffset } from './offset-store.ts'
 import { localOffsetStore, remoteOffsetStore } from './offset-store.ts'
-import type { PullLimits, PullLoopOptions } from './pull-loop.ts'
-import { PullLoop } from './pull-loop.ts'
-import type { PopLoopOptions } from './pop-loop.ts'
-import { PopLoop } from './pop-loop.ts'
 import { QueueLocks } from './queue-locks.ts'
+import type { PopHooks } from './queue-loops.ts'
+import { QueueLoops } from './queue-loops.ts'
 import { Rebalancer } from './rebalance.ts'
-import { StallWatch } from './stall-watch.ts'
-import type { Stall } from './stall-watch.ts'
-import type { ConsumeFrom } from './start-offset.ts'
+import { reportStalls } from './stall-report.ts'
 import { consumeFromWhere, firstOffset } from './start-offset.ts'
 import type { Subscription } from './subscriptions.ts'
 import { subscriptionData, Subscriptions } from './subscriptions.ts'
 import { within } from './wakeup.ts'
-import type { Delivery } from './wanted-queues.ts'
 
 const PERSIST_INTERVAL_MS = 5000
 /** What talking to brokers may take when a consumer closes; with none left it takes nothing. */
 const GOODBYE_MS = 1000
-
-export interface EngineOptions {
-  readonly group: string
-  readonly subscriptions: Readonly<Record<string, Subscription>>
-  readonly model: MessageModel
-  readonly consumeType: ConsumeType
-  readonly isOrderly: boolean
-  /** The application names the queues: nothing is shared with the group. */
-  readonly isAssignedByHand?: () => boolean
-  readonly consumeFrom: ConsumeFrom
-  readonly strategy: AllocationStrategy
-  readonly limits: PullLimits
-  /** Offsets are stored every five seconds and when queues are given away. */
-  readonly isAutoCommit: boolean
-  /** A queue that has not moved for so long is reported; 0: never. */
-  readonly stalledAfterMs: number
-  /** Broadcasting: where this member's offsets are kept. */
-  readonly offsetFile: string
-  /** Default: `pull`. */
-  readonly delivery?: Delivery
-}
-
-/** What the owner of an engine that may pop brings along. */
-export type PopHooks = Pick<PopLoopOptions, 'invisibleMs' | 'room' | 'onPopped' | 'onLate'>
-
-export interface ConsumerEvents {
-  /** The queues that this consumer owns have changed. */
-  assigned: [queues: readonly MessageQueue[]]
-  /** A handler threw, or a schema refused the message. */
-  handlerError: [error: unknown, message: unknown]
-  /** A queue makes no progress; once per episode. */
-  stalled: [stall: Stall]
-  /** It moves again. */
-  recovered: [queue: MessageQueue]
-}
 
 /**
  * What push and pull consumers share: membership, rebalancing, a pull loop per queue, offsets, the way to the end. What happens to
@@ -91,9 +45,8 @@ export class ConsumerEngine {
   isPaused = false
   readonly #rebalancer: Rebalancer
   readonly #member: GroupMember
-  readonly #pullOptions: PullLoopOptions
+  readonly #loops: QueueLoops
   readonly #undo: (() => void)[] = []
-  #pulls = new Set<Promise<void>>()
   #isClosing = false
   /** Queues are shared with the group, by rebalancing. */
   #isSharing = false
@@ -134,19 +87,23 @@ export class ConsumerEngine {
         changed: () => this.#changed(),
       },
     })
-    this.#pullOptions = {
-      core,
-      calls: this.calls,
-      subscriptions: this.subscriptions,
-      limits: options.limits,
-      isClustering,
-      isLite: options.consumeType === 'CONSUME_ACTIVELY',
-      troubled: new Set(),
-      isPaused: () => this.isPaused || this.#isClosing,
-      mayPull: async (assigned) => this.locks === undefined || this.locks.isValid(assigned),
-      onMessages: (assigned) => this.service.onMessages(assigned),
-      onOffsetMoved: (assigned, offset) => void this.offsets.persist([[assigned.queue, offset]]),
-    }
+    this.#loops = new QueueLoops({
+      popHooks: () => this.popHooks,
+      popsFromFirst: options.consumeFrom === 'first',
+      pull: {
+        core,
+        calls: this.calls,
+        subscriptions: this.subscriptions,
+        limits: options.limits,
+        isClustering,
+        isLite: options.consumeType === 'CONSUME_ACTIVELY',
+        troubled: new Set(),
+        isPaused: () => this.isPaused || this.#isClosing,
+        mayPull: async (assigned) => this.locks === undefined || this.locks.isValid(assigned),
+        onMessages: (assigned) => this.service.onMessages(assigned),
+        onOffsetMoved: (assigned, offset) => void this.offsets.persist([[assigned.queue, offset]]),
+      },
+    })
     this.#member = {
       kind: 'consumer',
       group: options.group,
@@ -182,7 +139,7 @@ export class ConsumerEngine {
         const queues = await core.subscribeQueues(topic)
         if (queues.length === 0) core.log.warn('a subscribed topic does not exist yet; it is waited for', { topic, group: options.group })
       }
-      for (const subscription of this.subscriptions.all) await this.#checkExpression(subscription)
+      for (const subscription of this.subscriptions.all) await checkExpression(core, options.group, subscription)
     } catch (error) {
       for (const undo of this.#undo.splice(0)) undo()
       await core.unregisterGroup(this.#member)
@@ -193,36 +150,27 @@ export class ConsumerEngine {
     if (this.#isClosing) return
     const persisting = core.clock.every(PERSIST_INTERVAL_MS, () => (options.isAutoCommit ? this.persist() : undefined))
     this.#undo.push(() => persisting.cancel())
-    this.#watchStalls()
+    this.#reportStalls()
     this.locks?.start()
     core.log.info('consumer started', { group: options.group, topics: this.subscriptions.topics, queues: this.assignment.size })
   }
 
-  #watchStalls(): void {
-    const { core, options, locks } = this
-    if (!(options.stalledAfterMs > 0)) return
-    const watch = new StallWatch({
-      clock: core.clock,
-      stalledAfterMs: options.stalledAfterMs,
+  #reportStalls(): void {
+    const { core, options, locks, events } = this
+    const { stalledAfterMs, group } = options
+    if (!(stalledAfterMs > 0)) return
+    const stop = reportStalls({
+      ...{ core, group, events, stalledAfterMs },
       queues: () => this.assignment.all,
       isPaused: () => this.isPaused,
       mayConsume: (assigned) => !locks || locks.isValid(assigned),
-      stalled: (stall) => {
-        const { queue, ...rest } = stall
-        core.log.warn('a queue makes no progress', { ...queue, ...rest, group: options.group })
-        this.events.emit('stalled', { ...stall, queue: queueWithoutNamespace(core.namespace, queue) })
-      },
-      recovered: (queue) => {
-        core.log.info('a queue makes progress again', { ...queue, group: options.group })
-        this.events.emit('recovered', queueWithoutNamespace(core.namespace, queue))
-      },
     })
-    this.#undo.push(() => watch.stop())
+    this.#undo.push(stop)
   }
 
   async subscribe(topic: string, subscription: Subscription): Promise<void> {
     // Refused, it leaves things as they were.
-    await this.#checkExpression(subscriptionData(topic, subscription, 0n))
+    await checkExpression(this.core, this.options.group, subscriptionData(topic, subscription, 0n))
     this.subscriptions.set(topic, subscription, this.core.clock.now())
     await this.core.subscribeQueues(topic)
     await this.core.heartbeatNow()
@@ -270,20 +218,7 @@ export class ConsumerEngine {
   adopt(assigned: AssignedQueue): void {
     this.locks?.attach(assigned)
     assigned.lastAnswerMs = this.core.clock.monotonic()
-    const loop = assigned.isPopped ? this.#newPopLoop(assigned) : new PullLoop(this.#pullOptions, assigned)
-    const running = loop.run().catch((error) => {
-      this.core.log.error('a pull loop ended by an error of its own', { ...assigned.queue, error })
-    })
-    this.#pulls.add(running)
-    void running.then(() => this.#pulls.delete(running))
-  }
-
-  #newPopLoop(assigned: AssignedQueue): PopLoop {
-    const { core, calls, subscriptions, limits, troubled } = this.#pullOptions
-    const { consumeFrom } = this.options
-    const popHooks = this.popHooks as PopHooks
-    const common = { core, calls, subscriptions, troubled, isPaused: () => this.isPaused || this.#isClosing }
-    return new PopLoop({ ...common, ...popHooks, batchSize: limits.batchSize, fromFirst: consumeFrom === 'first' }, assigned)
+    this.#loops.start(assigned)
   }
 
   pause(): void {
@@ -343,7 +278,11 @@ export class ConsumerEngine {
     }
     await within(core.clock, GOODBYE_MS / 2, goodbye())
     for (const assigned of queues) assigned.drop()
-    await within(core.clock, GOODBYE_MS / 2, Promise.all([core.unregisterGroup(this.#member, GOODBYE_MS / 2), stopping, ...this.#pulls]))
+    await within(
+      core.clock,
+      GOODBYE_MS / 2,
+      Promise.all([core.unregisterGroup(this.#member, GOODBYE_MS / 2), stopping, this.#loops.ended()]),
+    )
     core.log.info('consumer closed', { group: options.group })
   }
 
@@ -384,22 +323,5 @@ export class ConsumerEngine {
       subscriptionDataSet: this.subscriptions.all,
       unitMode: false,
     }
-  }
-
-  /** Brokers say whether they understand a condition before messages depend on it (RocketMQ `checkClientInBroker`). */
-  async #checkExpression(subscription: SubscriptionData): Promise<void> {
-    if (subscription.expressionType === 'TAG') return
-    const address = (await this.core.route(subscription.topic)).brokerDatas.flatMap((broker) => Object.values(broker.brokerAddrs))[0]
-    if (address === undefined) return
-    const body = encodeJson({ clientId: this.core.clientId, group: this.options.group, subscriptionData: subscription, namespace: '' })
-    const answer = await this.core.invoke(address, CheckClientConfig, {}, { body })
-    if (answer.code === ResponseCode.SUCCESS) return
-    throw new RocketError(`the broker ${address} refuses the expression for ${subscription.topic}: ${answer.remark ?? answer.code}`, {
-      code: 'SUBSCRIPTION_PARSE_FAILED',
-      brokerCode: answer.code,
-      address,
-      topic: subscription.topic,
-      group: this.options.group,
-    })
   }
 }
