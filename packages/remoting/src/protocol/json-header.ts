@@ -2,6 +2,7 @@ import { badFrame, setOwn, tooManyExtFields } from './bad-frame.ts'
 import { parseFastjson } from './fastjson.ts'
 import type { Frame } from './frame-types.ts'
 import { LANGUAGES, SERIALIZE_JSON } from './frame-types.ts'
+import { PLAIN_EXT_FIELDS, readPlainHeader } from './plain-header.ts'
 import type { ExtFields } from './schema.ts'
 
 const LANGUAGE_NAMES: ReadonlySet<string> = new Set(LANGUAGES)
@@ -31,6 +32,18 @@ function checkLargeHeader(b: Buffer, start: number, end: number, maxExtFields: n
 }
 
 export function decodeJsonHeader(b: Buffer, start: number, end: number, body: Buffer, maxExtFields: number): Frame {
+  return plainFrame(b, start, end, body, maxExtFields) ?? parseJsonHeader(b, start, end, body, maxExtFields)
+}
+
+function plainFrame(b: Buffer, start: number, end: number, body: Buffer, maxExtFields: number): Frame | undefined {
+  const header = maxExtFields < PLAIN_EXT_FIELDS ? undefined : readPlainHeader(b, start, end)
+  if (header === undefined || header.code === undefined || header.opaque === undefined) return undefined
+  const { code, language, version, opaque, flag, ext } = header
+  return { code, language, version, opaque, flag, remark: undefined, ext, body, serializeType: SERIALIZE_JSON }
+}
+
+/** Any header that is JSON. */
+export function parseJsonHeader(b: Buffer, start: number, end: number, body: Buffer, maxExtFields: number): Frame {
   if (end - start > LARGE_HEADER_BYTES) checkLargeHeader(b, start, end, maxExtFields)
   const text = b.toString('utf8', start, end)
   let header: unknown
