@@ -160,7 +160,10 @@ export class ConsumerEngine {
     const { stalledAfterMs, group } = options
     if (!(stalledAfterMs > 0)) return
     const stop = reportStalls({
-      ...{ core, group, events, stalledAfterMs },
+      core,
+      group,
+      events,
+      stalledAfterMs,
       queues: () => this.assignment.all,
       isPaused: () => this.isPaused,
       mayConsume: (assigned) => !locks || locks.isValid(assigned),
