@@ -33,6 +33,7 @@ export class InFlightTable {
   #size = 0
   /** Moved, and not yet surely on disk where they were moved to. */
   #moved: { readonly entries: readonly InFlight[]; readonly until: number }[] = []
+  #filledIn: InFlight[] = []
   /** Somebody waits for the heap. */
   onDue: () => void = () => {}
 
@@ -260,6 +261,34 @@ export class InFlightTable {
         this.due.add(entry.dueAt, entry)
       }
     }
+    this.#keepFilledIn()
+  }
+
+  /**
+   * A record before this one is damaged, and it may have been the one that told who took what lies before `next`: those count as in flight,
+   * and come again at once.
+   */
+  #fillIn(queue: PopQueue, next: number, record: EventRecord): void {
+    if (this.log.missing === 0) return
+    for (let offset = Math.max(queue.position, next - LIMITS.popInFlightPerQueue); offset < next; offset++) {
+      if (queue.entries.has(offset)) continue
+      this.#put(queue, offset, 0, 0, undefined, record)
+      this.#filledIn.push(queue.entries.get(offset) as InFlight)
+    }
+  }
+
+  /** The next start would not know that a record is missing. */
+  #keepFilledIn(): void {
+    const count = this.#filledIn.length
+    if (this.log.missing > 0) {
+      const records = this.log.missing
+      this.#deps.log.error('records of what is in flight are damaged or missing; what they may have been about comes again', {
+        records,
+        count,
+      })
+    }
+    for (const entry of this.#filledIn) if (entry.queue.entries.get(entry.offset) === entry) this.#hold(entry)
+    this.#filledIn = []
   }
 
   /** Where the log is read from at the next start, together with the offsets that belong to it. */
@@ -297,12 +326,14 @@ export class InFlightTable {
     switch (kind) {
       case 'p': {
         const [, , , , popTime, invisibleTimeMs, start, next, distances] = event
+        this.#fillIn(queue, start, record)
         for (const distance of distances) this.#put(queue, start + distance, popTime, invisibleTimeMs, undefined, record)
         queue.position = next
         break
       }
       case 'h': {
         const [, , , , offset, popTime, invisibleTimeMs, next] = event
+        this.#fillIn(queue, next, record)
         this.#put(queue, offset, popTime, invisibleTimeMs, undefined, record)
         queue.position = next
         break

@@ -63,6 +63,7 @@ export class PopLog {
   #waiting: OnLogged[] = []
   #record: EventRecord = emptyRecord()
   #isPlanned = false
+  #missing = 0
   /** In the order of the log; done ones at the front are dropped. */
   #records: EventRecord[] = []
   #first = 0
@@ -79,6 +80,11 @@ export class PopLog {
   /** From where the log is read at the next start. */
   get replayFrom(): number {
     return this.#oldest()?.queueOffset ?? this.end
+  }
+
+  /** Records that `read` did not find where they had been, or could not understand. */
+  get missing(): number {
+    return this.#missing
   }
 
   /** Position in the commit log of what a start reads first; infinite when there is nothing. */
@@ -137,6 +143,7 @@ export class PopLog {
     const end = this.end
     const tagsCode = javaStringHash(TAG)
     let offset = Math.max(0, Math.min(from, end), store.minOffset(POP_LOG_TOPIC, POP_LOG_QUEUE))
+    let expected = offset
     while (offset < end) {
       const { body, nextOffset } = await store.read({
         topic: POP_LOG_TOPIC,
@@ -147,10 +154,13 @@ export class PopLog {
         entryFilter: (code) => code === tagsCode,
       })
       for (const message of decodeRecords(body)) {
+        this.#missing += message.queueOffset - expected
+        expected = message.queueOffset + 1
         try {
           const events = JSON.parse(Buffer.from(message.body).toString()) as readonly PopEvent[]
           yield { record: this.replayed(message.queueOffset, message.physicalOffset), events }
         } catch (error) {
+          this.#missing++
           log.error('a record of what is in flight cannot be read; its messages are delivered again', {
             offset: message.queueOffset,
             error,
@@ -160,6 +170,7 @@ export class PopLog {
       if (nextOffset <= offset) break
       offset = nextOffset
     }
+    this.#missing += end - expected
   }
 
   #oldest(): EventRecord | undefined {
