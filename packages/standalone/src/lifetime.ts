@@ -8,6 +8,8 @@ const SAME_SIGNAL_MS = 1_500
 
 /** Waits for SIGINT, SIGTERM or SIGHUP, then closes; resolves with the exit code. A second, later signal ends at once. */
 export function untilSignal(close: () => Promise<void>, onStopping: (signal: NodeJS.Signals) => void): Promise<number> {
+  // What a server says may have no room (a full disk) or no reader any more; it serves all the same.
+  for (const output of [process.stdout, process.stderr]) output.on('error', () => {})
   return new Promise((resolve) => {
     let stoppingSince: number | undefined
     const onSignal = (signal: NodeJS.Signals): void => {

@@ -11,6 +11,16 @@ export interface PinoLogOptions {
   readonly fields?: LogFields
 }
 
+/** Lines that the output does not take are kept up to here, for when it does again; then new ones are dropped. */
+const KEPT_BYTES = 1024 * 1024
+
+/** A log that cannot be written (a full disk, a reader that is gone) is no reason to end a server. */
+function standardError(): DestinationStream {
+  const stream = destination({ dest: 2, sync: true, maxLength: KEPT_BYTES })
+  stream.on('error', () => {})
+  return stream
+}
+
 const adapt = (logger: Logger): Log => ({
   debug: (sentence, fields) => logger.debug(fields ?? {}, sentence),
   info: (sentence, fields) => logger.info(fields ?? {}, sentence),
@@ -30,6 +40,6 @@ export const pinoLog = (options: PinoLogOptions = {}): Log =>
         formatters: { level: (label) => ({ level: label }) },
         serializers: { error: stdSerializers.err, err: stdSerializers.err },
       },
-      options.stream ?? destination({ dest: 2, sync: true }),
+      options.stream ?? standardError(),
     ),
   )
