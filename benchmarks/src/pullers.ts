@@ -24,12 +24,12 @@ export interface PullCounters {
   latency: (ms: number) => void
 }
 
-const GROUP = 'bench_consumers'
+export const GROUP = 'bench_consumers'
 const HEARTBEAT_OPAQUE = 99_999
 const HEARTBEAT_MS = 20_000
 /** Room for one pull. */
 const FRAME_BYTES = 1024
-const SUB_VERSION = 1_763_724_000_000
+export const SUB_VERSION = 1_763_724_000_000
 /** More than any queue holds: the answer tells the queue's end. */
 const BEYOND = 1_000_000_000_000
 /** RocketMQ's record: the body's length and the body, for hosts of IPv4. */
@@ -65,42 +65,7 @@ class Puller implements AnswerSink {
 
   /** Apache serves pulls without a subscription of their own only to members known by heartbeat. */
   beat(): void {
-    const heartbeat = {
-      clientID: `bench@${process.pid}`,
-      heartbeatFingerprint: 0,
-      withoutSub: false,
-      producerDataSet: [],
-      consumerDataSet: [
-        {
-          groupName: GROUP,
-          consumeType: 'CONSUME_PASSIVELY',
-          messageModel: 'CLUSTERING',
-          consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
-          unitMode: false,
-          subscriptionDataSet: [
-            {
-              classFilterMode: false,
-              topic: this.#options.topic,
-              subString: '*',
-              tagsSet: [],
-              codeSet: [],
-              subVersion: SUB_VERSION,
-              expressionType: 'TAG',
-            },
-          ],
-        },
-      ],
-    }
-    const frame = {
-      code: 34,
-      language: 'JAVA',
-      version: 479,
-      opaque: OPAQUE_BASE + HEARTBEAT_OPAQUE,
-      flag: 0,
-      ext: {},
-      serializeType: 0,
-    } as const
-    this.wire?.write(encodeFrame({ ...frame, body: encodeHeartbeat(heartbeat as never) }))
+    this.wire?.write(heartbeatFrame(this.#options.topic))
   }
 
   onHeader(header: Buffer, start: number, end: number): boolean {
@@ -169,4 +134,44 @@ export async function startPullers(options: PullOptions, counters: PullCounters)
       puller.wire?.close()
     }
   }
+}
+
+/** A member of the group that pulls the topic. */
+export function heartbeatFrame(topic: string): Buffer {
+  const heartbeat = {
+    clientID: `bench@${process.pid}`,
+    heartbeatFingerprint: 0,
+    withoutSub: false,
+    producerDataSet: [],
+    consumerDataSet: [
+      {
+        groupName: GROUP,
+        consumeType: 'CONSUME_PASSIVELY',
+        messageModel: 'CLUSTERING',
+        consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
+        unitMode: false,
+        subscriptionDataSet: [
+          {
+            classFilterMode: false,
+            topic,
+            subString: '*',
+            tagsSet: [],
+            codeSet: [],
+            subVersion: SUB_VERSION,
+            expressionType: 'TAG',
+          },
+        ],
+      },
+    ],
+  }
+  const frame = {
+    code: 34,
+    language: 'JAVA',
+    version: 479,
+    opaque: OPAQUE_BASE + HEARTBEAT_OPAQUE,
+    flag: 0,
+    ext: {},
+    serializeType: 0,
+  } as const
+  return encodeFrame({ ...frame, body: encodeHeartbeat(heartbeat as never) })
 }

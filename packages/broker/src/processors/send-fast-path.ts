@@ -126,7 +126,7 @@ class SendFastPath {
     const send = this.#free.pop() ?? new PendingSend(this.#done)
     const keyStart = (scanner.nameEnds[uniq] as number) + 1
     send.uniqKeyLength = (scanner.valueEnds[uniq] as number) - keyStart
-    scanner.properties.copy(send.uniqKey, 0, keyStart, keyStart + send.uniqKeyLength)
+    for (let i = 0; i < send.uniqKeyLength; i++) send.uniqKey[i] = scanner.properties[keyStart + i] as number
     send.opaque = scanner.opaque
     send.version = scanner.version
     send.queueId = queueId
@@ -145,14 +145,21 @@ class SendFastPath {
       storeHost,
       reconsumeTimes,
       preparedTransactionOffset: 0,
-      body: bytes.subarray(bodyStart, bodyEnd),
-      properties: scanner.properties.subarray(0, propertiesLength),
+      body: new Uint8Array(bytes.buffer, bytes.byteOffset + bodyStart, bodyEnd - bodyStart),
+      properties: this.#propertiesOf(propertiesLength),
     }
     this.#store.append(message, this.#waits && isSync(this.#deps), send.onStored)
     return true
   }
 
   #waits = true
+  #properties = new Uint8Array(0)
+
+  /** The scanner's text of this length: mostly the same view as last time. */
+  #propertiesOf(length: number): Uint8Array {
+    if (this.#properties.length !== length) this.#properties = this.#scanner.properties.subarray(0, length)
+    return this.#properties
+  }
 
   /** Index of UNIQ_KEY among the properties, or -1 when something about them is unusual. */
   #inspectProperties(scanner: SendHeaderScanner): number {

@@ -3,27 +3,33 @@ import type { ServerConnection } from '@skylarkmq/remoting'
 import type { AppendResult } from '@skylarkmq/store'
 
 const HEX = Buffer.from('0123456789ABCDEF')
+const QUEUE_ID_LABEL = '","queueId":"'
+
+/** Hexadecimal digits of the physical offset behind the store's address in an offset message id. */
+const OFFSET_DIGITS = 16
 
 /**
  * Writes the answer of a stored message straight into the connection's output: constant bytes, and digits by hand (7 times as fast as
  * JSON.stringify). Its text is the one that the declared encoder writes.
  */
 export class SendReplyWriter {
-  readonly #storeHost: Uint8Array
-  readonly #beforeId: Buffer
-  readonly #beforeQueueId = Buffer.from('","queueId":"')
+  /** From the frame's length on: all that is constant up to the offset in the message id, with room for that; and up to the queue id. */
+  readonly #head: Buffer
   readonly #beforeOffset = Buffer.from('","queueOffset":"')
   readonly #beforeTransaction = Buffer.from('","transactionId":"')
-  readonly #beforeRest: Buffer
+  /** From the transaction id to the opaque. */
   readonly #beforeOpaque: Buffer
   readonly #end: Buffer
+  readonly #fixedLength: number
 
   constructor(storeHost: Uint8Array, config: { readonly regionId: string; readonly traceOn: boolean }) {
-    this.#storeHost = storeHost
-    this.#beforeId = Buffer.from('{"code":0,"extFields":{"msgId":"')
-    this.#beforeRest = Buffer.from(`","MSG_REGION":${JSON.stringify(config.regionId)},"TRACE_ON":"${config.traceOn}"}`)
-    this.#beforeOpaque = Buffer.from(',"flag":1,"language":"JAVA","opaque":')
+    const host = Buffer.from(storeHost).toString('hex').toUpperCase()
+    this.#head = Buffer.from(`\0\0\0\0\0\0\0\0{"code":0,"extFields":{"msgId":"${host}${'0'.repeat(OFFSET_DIGITS)}${QUEUE_ID_LABEL}`)
+    const rest = `","MSG_REGION":${JSON.stringify(config.regionId)},"TRACE_ON":"${config.traceOn}"}`
+    this.#beforeOpaque = Buffer.from(`${rest},"flag":1,"language":"JAVA","opaque":`)
     this.#end = Buffer.from(`,"serializeTypeCurrentRPC":"JSON","version":${PROTOCOL_VERSION}}`)
+    const parts = [this.#head, this.#beforeOffset, this.#beforeTransaction, this.#beforeOpaque, this.#end]
+    this.#fixedLength = parts.reduce((sum, part) => sum + part.length, 0)
   }
 
   write(
@@ -34,39 +40,21 @@ export class SendReplyWriter {
     transactionId: Uint8Array,
     idLength: number,
   ): void {
+    const { queueOffset, physicalOffset } = result
     // The room must be known first: lengths of the numbers in digits.
-    const fixed =
-      this.#beforeId.length +
-      this.#beforeQueueId.length +
-      this.#beforeOffset.length +
-      this.#beforeTransaction.length +
-      this.#beforeRest.length
-    const idHex = (this.#storeHost.length + 8) * 2
-    const header =
-      fixed +
-      idHex +
-      digits(queueId) +
-      digits(result.queueOffset) +
-      idLength +
-      this.#beforeOpaque.length +
-      digits(opaque) +
-      this.#end.length
-    const slot = connection.reserve(8 + header)
-    const bytes = slot.bytes
-    let p = slot.start
-    bytes.writeInt32BE(4 + header, p)
-    bytes.writeInt32BE(header, p + 4)
-    p = put(bytes, p + 8, this.#beforeId)
-    for (let i = 0; i < this.#storeHost.length; i++) p = putHex(bytes, p, this.#storeHost[i] as number)
-    const high = Math.floor(result.physicalOffset / 0x100000000)
-    const low = result.physicalOffset >>> 0
-    for (let shift = 24; shift >= 0; shift -= 8) p = putHex(bytes, p, (high >>> shift) & 255)
-    for (let shift = 24; shift >= 0; shift -= 8) p = putHex(bytes, p, (low >>> shift) & 255)
-    p = putDigits(bytes, put(bytes, p, this.#beforeQueueId), queueId)
-    p = putDigits(bytes, put(bytes, p, this.#beforeOffset), result.queueOffset)
-    p = put(bytes, p, this.#beforeTransaction)
-    for (let i = 0; i < idLength; i++) bytes[p++] = transactionId[i] as number
-    p = putDigits(bytes, put(bytes, put(bytes, p, this.#beforeRest), this.#beforeOpaque), opaque)
+    const length = this.#fixedLength + digits(queueId) + digits(queueOffset) + idLength + digits(opaque)
+    const { bytes, start } = connection.reserve(length)
+    let p = put(bytes, start, this.#head)
+    putInt32(bytes, start, length - 4)
+    putInt32(bytes, start + 4, length - 8)
+    const idEnd = p - QUEUE_ID_LABEL.length
+    putHex(bytes, idEnd - 8, Math.floor(physicalOffset / 0x1_0000_0000))
+    putHex(bytes, idEnd, physicalOffset | 0)
+    p = putDigits(bytes, p, queueId)
+    p = putDigits(bytes, putText(bytes, p, this.#beforeOffset), queueOffset)
+    p = putText(bytes, p, this.#beforeTransaction)
+    for (let i = 0; i < idLength; i++) bytes[p + i] = transactionId[i] as number
+    p = putDigits(bytes, put(bytes, p + idLength, this.#beforeOpaque), opaque)
     put(bytes, p, this.#end)
   }
 }
@@ -76,10 +64,27 @@ function put(bytes: Buffer, at: number, text: Buffer): number {
   return at + text.length
 }
 
-function putHex(bytes: Buffer, at: number, byte: number): number {
-  bytes[at] = HEX[byte >>> 4] as number
-  bytes[at + 1] = HEX[byte & 15] as number
-  return at + 2
+/** As `put`, for few bytes: a loop costs less than a call into the engine. */
+function putText(bytes: Buffer, at: number, text: Buffer): number {
+  const { length } = text
+  for (let i = 0; i < length; i++) bytes[at + i] = text[i] as number
+  return at + length
+}
+
+function putInt32(bytes: Buffer, at: number, value: number): void {
+  bytes[at] = value >>> 24
+  bytes[at + 1] = value >>> 16
+  bytes[at + 2] = value >>> 8
+  bytes[at + 3] = value
+}
+
+/** The eight digits of 32 bits that end before `end`. */
+function putHex(bytes: Buffer, end: number, value: number): void {
+  let rest = value
+  for (let p = end - 1; p >= end - 8; p--) {
+    bytes[p] = HEX[rest & 15] as number
+    rest >>>= 4
+  }
 }
 
 function digits(value: number): number {
@@ -91,8 +96,15 @@ function digits(value: number): number {
 function putDigits(bytes: Buffer, at: number, value: number): number {
   const end = at + digits(value)
   let rest = value
-  for (let p = end - 1; p >= at; p--) {
+  let p = end - 1
+  // Beyond 31 bits divisions are of floating point.
+  for (; rest > 0x3fff_ffff; p--) {
     const next = Math.floor(rest / 10)
+    bytes[p] = 0x30 + (rest - next * 10)
+    rest = next
+  }
+  for (; p >= at; p--) {
+    const next = (rest / 10) | 0
     bytes[p] = 0x30 + (rest - next * 10)
     rest = next
   }
