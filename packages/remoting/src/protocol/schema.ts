@@ -68,7 +68,8 @@ export type ExtFields = Readonly<Record<string, string>>
 
 const WHOLE = /^[+-]?\d{1,20}$/
 
-function parse(name: string, f: Field, text: string): unknown {
+/** The value of one field. Throws HeaderError. */
+export function parseField(name: string, f: Field, text: string): unknown {
   switch (f.kind) {
     case 'string':
       return text
@@ -114,7 +115,7 @@ export function decodeHeader<F extends Fields>(fields: F, ext: ExtFields | undef
       if (!f.optional) throw new HeaderError(name, undefined, `it is required (${f.kind})`)
       continue
     }
-    header[name] = parse(f.wireName ? `${name} (${f.wireName})` : name, f, text)
+    header[name] = parseField(f.wireName ? `${name} (${f.wireName})` : name, f, text)
   }
   return header as HeaderOf<F>
 }

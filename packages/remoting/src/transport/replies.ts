@@ -1,8 +1,9 @@
 import { Buffer } from 'node:buffer'
 import type { AnyCommand } from '../protocol/command.ts'
 import { encodeFrameHead, responseSerializeType } from '../protocol/frame.ts'
-import type { Frame, SerializeType } from '../protocol/frame-types.ts'
-import { FLAG_RESPONSE, PROTOCOL_VERSION } from '../protocol/frame-types.ts'
+import type { Frame, FrameHead, SerializeType } from '../protocol/frame-types.ts'
+import { FLAG_RESPONSE, PROTOCOL_VERSION, SERIALIZE_JSON } from '../protocol/frame-types.ts'
+import { QUICK_HEAD_BYTES, QuickHeadWriter } from '../protocol/quick-header.ts'
 import type { ResponseCodeName } from '../protocol/response-code.ts'
 import { ResponseCode } from '../protocol/response-code.ts'
 import { RocketError } from '../protocol/rocket-error.ts'
@@ -12,6 +13,8 @@ import type { OutQueue } from './out-queue.ts'
 import type { Reply } from './types.ts'
 
 export const EMPTY_BODY: Buffer = Buffer.alloc(0)
+
+const quickHeads = new QuickHeadWriter()
 
 /** The ext field by which an end says that it reads msgpack headers; ours alone. */
 export const MSGPACK_EXT = '__MSGPACK'
@@ -34,29 +37,44 @@ export function writeReply(out: OutQueue, request: RequestOfReply, reply: Reply,
   let bodyLength = 0
   if (body instanceof Uint8Array) bodyLength = body.length
   else if (body !== undefined) for (const part of body) bodyLength += part.length
-  const head = encodeFrameHead(
-    {
-      code: reply.code,
-      // A name that every client's parser knows: an unknown one breaks those that parse into an enum.
-      language: 'JAVA',
-      version: PROTOCOL_VERSION,
-      opaque: request.opaque,
-      flag: FLAG_RESPONSE,
-      remark: reply.remark,
-      ext: extOfReply(reply, options),
-      body: EMPTY_BODY,
-      serializeType: responseSerializeType(request, reply.code),
-    },
-    bodyLength,
-  )
-  const frameBytes = head.length - 4 + bodyLength
-  if (frameBytes > options.frameBytes) {
-    const sentence = `the answer would have ${frameBytes} bytes, and a frame ends at ${options.frameBytes}; ask for less at a time`
-    throw new RocketError(sentence, { code: 'MESSAGE_ILLEGAL' })
+  const frame = {
+    code: reply.code,
+    // A name that every client's parser knows: an unknown one breaks those that parse into an enum.
+    language: 'JAVA',
+    version: PROTOCOL_VERSION,
+    opaque: request.opaque,
+    flag: FLAG_RESPONSE,
+    remark: reply.remark,
+    serializeType: responseSerializeType(request, reply.code),
+  } as const
+  if (!writeQuickly(out, frame, reply, options, bodyLength)) {
+    const head = encodeFrameHead({ ...frame, ext: extOfReply(reply, options) }, bodyLength)
+    checkLength(head.length + bodyLength, options)
+    out.append(head)
   }
-  out.append(head)
   if (body instanceof Uint8Array) out.append(body, reply.release)
   else if (body !== undefined) for (const part of body) out.append(part)
+}
+
+/** True when the head is one that `QuickHeadWriter` writes. */
+function writeQuickly(out: OutQueue, frame: FrameHead, reply: Reply, options: ReplyOptions, bodyLength: number): boolean {
+  if (frame.serializeType !== SERIALIZE_JSON || reply.ext !== undefined || options.announceMsgpack) return false
+  const fields = options.command?.response as Fields | undefined
+  if (reply.header !== undefined && fields === undefined) return false
+  const header = reply.header === undefined ? undefined : { fields: fields as Fields, values: reply.header }
+  const { bytes, start } = out.room(QUICK_HEAD_BYTES)
+  const length = quickHeads.write(bytes, start, frame, header, bodyLength)
+  if (length < 0) return false
+  checkLength(length + bodyLength, options)
+  out.take(length)
+  return true
+}
+
+function checkLength(bytes: number, options: ReplyOptions): void {
+  const frameBytes = bytes - 4
+  if (frameBytes <= options.frameBytes) return
+  const sentence = `the answer would have ${frameBytes} bytes, and a frame ends at ${options.frameBytes}; ask for less at a time`
+  throw new RocketError(sentence, { code: 'MESSAGE_ILLEGAL' })
 }
 
 function extOfReply(reply: Reply, options: ReplyOptions): Record<string, string> | undefined {

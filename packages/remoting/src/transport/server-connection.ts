@@ -107,7 +107,8 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
   #handleFrame(bytes: Buffer, start: number, end: number): boolean {
     const server = this.#server
     server.turn.noteRequests()
-    if (!server.isClosing && server.tryFastPath(bytes, start, end, this)) return !this.#isClosed
+    if (!server.isClosing && (server.tryFastPath(bytes, start, end, this) || server.tryQuickly(bytes, start, end, this)))
+      return !this.#isClosed
     let frame: Frame
     try {
       frame = decodeFrame(bytes, start, end, server.decodeOptions)
@@ -151,9 +152,13 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
     this.#refuse('closed a connection that sent what is no RocketMQ frame', { reason: sentence })
   }
 
+  noteClient(language: Language, version: number): void {
+    this.language = language
+    this.version = version
+  }
+
   #noteRequest(frame: Frame): void {
-    this.language = frame.language
-    this.version = frame.version
+    this.noteClient(frame.language, frame.version)
     if (!this.#readsMsgpack && frame.ext?.[MSGPACK_EXT] === 'true' && this.#server.hasMsgpack) this.#readsMsgpack = true
   }
 

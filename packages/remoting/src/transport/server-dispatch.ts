@@ -5,11 +5,13 @@ import type { AnyCommand } from '../protocol/command.ts'
 import type { DecodeFrameOptions } from '../protocol/frame.ts'
 import { decodeFrame } from '../protocol/frame.ts'
 import type { Frame, SerializeType } from '../protocol/frame-types.ts'
-import { FLAG_ONEWAY } from '../protocol/frame-types.ts'
+import { FLAG_ONEWAY, FLAG_RESPONSE, SERIALIZE_JSON } from '../protocol/frame-types.ts'
 import { isMsgpackReady } from '../protocol/msgpack-header.ts'
 import { laterRequest } from '../protocol/later.ts'
+import { QuickFields, QuickHeaderReader } from '../protocol/quick-header.ts'
 import { commandByCode } from '../protocol/registry.ts'
 import { ResponseCode } from '../protocol/response-code.ts'
+import type { Fields } from '../protocol/schema.ts'
 import { decodeHeader } from '../protocol/schema.ts'
 import { DEFAULT_SERVER_LIMITS } from './limits.ts'
 import { OutBufferPool } from './out-queue.ts'
@@ -29,6 +31,8 @@ interface RouteState {
   readonly process: Route['process']
   readonly inPlace: boolean
   readonly lane: LaneState
+  /** Made when the first request of the kind comes. */
+  quick: QuickFields | undefined
 }
 
 /** `MQVersion` of 5.3.1. */
@@ -52,6 +56,7 @@ export class ServerDispatch {
   readonly #name: string
   readonly #routes = new Map<number, RouteState>()
   readonly #fastPath: FastPath | undefined
+  readonly #quick = new QuickHeaderReader()
   readonly #view: Mutable<FrameView> = {
     bytes: EMPTY_BODY,
     serializeType: 0,
@@ -75,7 +80,7 @@ export class ServerDispatch {
       assert(!this.#routes.has(command.code), `the routes of ${options.name} name request type ${command.code} (${command.name}) twice`)
       let state = lanes.get(lane)
       if (state === undefined) lanes.set(lane, (state = { name: lane.name, maxInFlight: lane.maxInFlight, inFlight: 0 }))
-      this.#routes.set(command.code, { command, process, inPlace: inPlace === true, lane: state })
+      this.#routes.set(command.code, { command, process, inPlace: inPlace === true, lane: state, quick: undefined })
     }
   }
 
@@ -117,6 +122,30 @@ export class ServerDispatch {
     }
   }
 
+  /** Runs the route of a request whose header is as most clients write it. False: it is to be decoded; nothing was done. */
+  tryQuickly(bytes: Buffer, start: number, end: number, connection: AcceptedConnection): boolean {
+    const word = bytes.readInt32BE(start + 4)
+    if (word >>> 24 !== SERIALIZE_JSON) return false
+    const reader = this.#quick
+    const headerEnd = start + 8 + word
+    const route = this.#routes.get(reader.readCode(bytes, start + 8, headerEnd))
+    if (route === undefined) return false
+    const fields = (route.quick ??= new QuickFields(route.command.request as Fields))
+    let header: Readonly<Record<string, unknown>> | undefined
+    try {
+      header = reader.readRest(bytes, headerEnd, fields)
+    } catch {
+      // A value that the declaration refuses: decoding says so.
+      return false
+    }
+    if (header === undefined || (reader.flag & FLAG_RESPONSE) !== 0) return false
+    const { code, language, version, opaque, flag } = reader
+    const body = headerEnd === end ? EMPTY_BODY : bytes.subarray(headerEnd, end)
+    connection.noteClient(language, version)
+    this.#run(route, header, { code, language, version, opaque, flag, body, serializeType: SERIALIZE_JSON }, connection)
+    return true
+  }
+
   /** Runs the route of a decoded request. The body of `request` is a view that ends with the call. */
   dispatch(request: Frame, connection: AcceptedConnection): void {
     if (this.isClosing && (request.flag & FLAG_ONEWAY) === 0) return this.#answer(connection, request, this.#goAway(request.version))
@@ -128,6 +157,10 @@ export class ServerDispatch {
     } catch (error) {
       return this.#answer(connection, request, this.#replyOfFailure(error, route, connection))
     }
+    this.#run(route, header, request, connection)
+  }
+
+  #run(route: RouteState, header: Readonly<Record<string, unknown>>, request: Frame, connection: AcceptedConnection): void {
     const { lane } = route
     if (lane.inFlight >= lane.maxInFlight) return this.#answer(connection, request, busy(lane))
     const frame = route.inPlace ? request : withLastingBody(request)

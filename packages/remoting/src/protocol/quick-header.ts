@@ -1,0 +1,346 @@
+/**
+ * Reads the JSON header of a request in one pass over its bytes, by the command's declaration, and writes the JSON head of an answer the
+ * same way: without the texts and objects in between, which cost more than all else of a small request. An accelerator, not a second
+ * definition: whatever is unusual is declined (undefined), and takes `decodeFrame` and `encodeFrameHead`. Property tests hold both equal.
+ */
+import { Buffer } from 'node:buffer'
+import type { FrameHead, Language } from './frame-types.ts'
+import { LANGUAGES } from './frame-types.ts'
+import { RPC_FIELD_NAMES } from './command.ts'
+import type { Fields } from './schema.ts'
+import { parseField } from './schema.ts'
+
+const QUOTE = 0x22
+const MINUS = 0x2d
+const DIGIT_0 = 0x30
+const CLOSE = 0x7d
+const COMMA = 0x2c
+/** JSON.parse rounds beyond so many digits. */
+const DIGITS_MAX = 15
+/** Of a text that is looked up; longer ones (subscriptions by SQL) are rare. */
+const TEXT_BYTES_MAX = 255
+const SLOTS = 256
+
+const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
+const BEFORE_CODE = latin1('{"code":')
+const BEFORE_EXT = latin1(',"extFields":{')
+const BEFORE_FLAG = latin1(',"flag":')
+const BEFORE_LANGUAGE = latin1(',"language":"')
+const BEFORE_OPAQUE = latin1('","opaque":')
+const BEFORE_VERSION = latin1(',"serializeTypeCurrentRPC":"JSON","version":')
+
+function startsWith(bytes: Uint8Array, at: number, text: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i++) if (bytes[at + i] !== text[i]) return false
+  return true
+}
+
+/** Texts that were met before and what they mean, by their bytes; one for each slot, the newest. */
+class Texts<T> {
+  readonly #slots: ({ readonly bytes: Uint8Array; readonly value: T } | undefined)[] = []
+  readonly #read: (text: string) => T
+
+  constructor(read: (text: string) => T) {
+    this.#read = read
+  }
+
+  get(bytes: Uint8Array, start: number, end: number): T {
+    let hash = end - start
+    for (let p = start; p < end; p++) hash = (Math.imul(hash, 31) + (bytes[p] as number)) | 0
+    const slot = (hash ^ (hash >>> 8)) & (SLOTS - 1)
+    const known = this.#slots[slot]
+    if (known !== undefined && known.bytes.length === end - start && startsWith(bytes, start, known.bytes)) return known.value
+    const copy = Uint8Array.prototype.slice.call(bytes, start, end)
+    const value = this.#read(Buffer.from(copy.buffer).toString('latin1'))
+    this.#slots[slot] = { bytes: copy, value }
+    return value
+  }
+}
+
+const NOTHING = new Texts<unknown>(() => undefined)
+
+interface QuickField {
+  readonly name: string
+  readonly wireName: Uint8Array
+  readonly isRequired: boolean
+  /** 1 for int, 2 for long; 0 for what `texts` reads. */
+  readonly digits: 0 | 1 | 2
+  readonly texts: Texts<unknown>
+  readonly isIgnored: boolean
+}
+
+/** The fields of one command, ready to be recognised by their bytes. */
+export class QuickFields {
+  readonly all: readonly QuickField[]
+  /** A header with all properties there, to be copied: so all have one shape. */
+  readonly empty: Readonly<Record<string, unknown>>
+
+  constructor(fields: Fields) {
+    const own = Object.entries(fields).map(([name, field]): QuickField => {
+      const shownName = field.wireName === undefined ? name : `${name} (${field.wireName})`
+      return {
+        name,
+        wireName: latin1(field.wireName ?? name),
+        isRequired: !field.optional,
+        digits: field.kind === 'int' ? 1 : field.kind === 'long' ? 2 : 0,
+        texts: new Texts((text) => parseField(shownName, field, text)),
+        isIgnored: false,
+      }
+    })
+    const declared = new Set(Object.entries(fields).map(([name, { wireName }]) => wireName ?? name))
+    const ignored = RPC_FIELD_NAMES.filter((name) => !declared.has(name)).map(
+      (name): QuickField => ({ name, wireName: latin1(name), isRequired: false, digits: 0, texts: NOTHING, isIgnored: true }),
+    )
+    this.all = [...own, ...ignored]
+    this.empty = Object.fromEntries(own.map(({ name }) => [name, undefined]))
+  }
+}
+
+const languages = new Texts<Language>((text) => LANGUAGES.find((name) => name === text) ?? 'OTHER')
+
+/** One reader per server; what it found last is in its fields. */
+export class QuickHeaderReader {
+  code = 0
+  flag = 0
+  opaque = 0
+  version = 0
+  language: Language = 'OTHER'
+  #at = 0
+  #seen = 0
+
+  /** The request's code, or -1. First of the two calls. */
+  readCode(bytes: Uint8Array, start: number, end: number): number {
+    if (end - start < 32 || !startsWith(bytes, start, BEFORE_CODE)) return -1
+    this.#at = start + BEFORE_CODE.length
+    this.code = this.#whole(bytes, end)
+    return this.code
+  }
+
+  /** The rest, by the fields of the command with that code. Undefined when anything is not as most clients write it. */
+  readRest(bytes: Uint8Array, end: number, fields: QuickFields): Record<string, unknown> | undefined {
+    if (!startsWith(bytes, this.#at, BEFORE_EXT)) return undefined
+    this.#at += BEFORE_EXT.length
+    const header: Record<string, unknown> = { ...fields.empty }
+    if (!this.#extFields(bytes, end, fields, header)) return undefined
+    if (!startsWith(bytes, this.#at, BEFORE_FLAG)) return undefined
+    this.#at += BEFORE_FLAG.length
+    this.flag = this.#whole(bytes, end)
+    if (this.flag < 0 || !startsWith(bytes, this.#at, BEFORE_LANGUAGE)) return undefined
+    const start = this.#at + BEFORE_LANGUAGE.length
+    const languageEnd = textEnd(bytes, start, end)
+    if (languageEnd < 0) return undefined
+    this.language = languages.get(bytes, start, languageEnd)
+    if (!startsWith(bytes, languageEnd, BEFORE_OPAQUE)) return undefined
+    this.#at = languageEnd + BEFORE_OPAQUE.length
+    this.opaque = this.#whole(bytes, end)
+    if (this.opaque < 0 || this.opaque > 0x7fffffff || !startsWith(bytes, this.#at, BEFORE_VERSION)) return undefined
+    this.#at += BEFORE_VERSION.length
+    this.version = this.#whole(bytes, end)
+    if (this.version < 0 || this.version > 0x7fffffff || this.flag > 0x7fffffff) return undefined
+    return bytes[this.#at] === CLOSE && this.#at + 1 === end ? header : undefined
+  }
+
+  #extFields(bytes: Uint8Array, end: number, { all }: QuickFields, header: Record<string, unknown>): boolean {
+    let p = this.#at
+    if (bytes[p] === CLOSE) return false
+    this.#seen = 0
+    // Clients write the fields of a request in one order: mostly the next one is the one behind the last.
+    let expected = 0
+    for (;;) {
+      if (bytes[p++] !== QUOTE) return false
+      const keyStart = p
+      while (p < end && bytes[p] !== QUOTE) p++
+      if (bytes[p + 1] !== 0x3a || bytes[p + 2] !== QUOTE) return false
+      const index = find(all, bytes, keyStart, p, expected)
+      if (index < 0 || index > 30 || (this.#seen & (1 << index)) !== 0) return false
+      this.#seen |= 1 << index
+      expected = index + 1
+      const field = all[index] as QuickField
+      p += 3
+      const valueEnd = this.#value(bytes, p, end, field, header)
+      if (valueEnd < 0) return false
+      p = valueEnd + 1
+      const next = bytes[p++]
+      if (next === CLOSE) break
+      if (next !== COMMA) return false
+    }
+    this.#at = p
+    for (let i = 0; i < all.length; i++) if ((all[i] as QuickField).isRequired && (this.#seen & (1 << i)) === 0) return false
+    return true
+  }
+
+  /** Position of the value's closing quote, or -1. */
+  #value(bytes: Uint8Array, start: number, end: number, field: QuickField, header: Record<string, unknown>): number {
+    if (field.digits === 0) {
+      const to = textEnd(bytes, start, end)
+      if (to < 0) return -1
+      if (field.isIgnored) return to
+      // An empty text means something only to a field of text.
+      if (to === start || to - start > TEXT_BYTES_MAX) return -1
+      header[field.name] = field.texts.get(bytes, start, to)
+      return to
+    }
+    const isNegative = bytes[start] === MINUS
+    let p = isNegative ? start + 1 : start
+    const digits = p
+    let value = 0
+    while (p < end && (bytes[p] as number) >= DIGIT_0 && (bytes[p] as number) <= 0x39) value = value * 10 + (bytes[p++] as number) - DIGIT_0
+    if (p === digits || p - digits > DIGITS_MAX || bytes[p] !== QUOTE) return -1
+    if (isNegative && value === 0) return -1
+    if (isNegative) value = -value
+    if (field.digits === 1 && (value | 0) !== value) return -1
+    header[field.name] = value
+    return p
+  }
+
+  /** The digits at the place reached; -1 when there are none, or too many. */
+  #whole(bytes: Uint8Array, end: number): number {
+    let p = this.#at
+    let value = 0
+    while (p < end && (bytes[p] as number) >= DIGIT_0 && (bytes[p] as number) <= 0x39) value = value * 10 + (bytes[p++] as number) - DIGIT_0
+    const count = p - this.#at
+    const hasLeadingZero = count > 1 && bytes[this.#at] === DIGIT_0
+    this.#at = p
+    return count === 0 || count > DIGITS_MAX || hasLeadingZero ? -1 : value
+  }
+}
+
+/** Index of the field with this key, looked for from `expected` on; -1 when the command has none. */
+function find(all: readonly QuickField[], bytes: Uint8Array, start: number, end: number, expected: number): number {
+  const length = end - start
+  for (let i = 0, index = expected; i < all.length; i++, index++) {
+    if (index >= all.length) index = 0
+    const { wireName } = all[index] as QuickField
+    if (wireName.length === length && startsWith(bytes, start, wireName)) return index
+  }
+  return -1
+}
+
+/** Position of the closing quote of plain ASCII without escapes, or -1. */
+function textEnd(bytes: Uint8Array, start: number, end: number): number {
+  let p = start
+  for (; p < end; p++) {
+    const byte = bytes[p] as number
+    if (byte === QUOTE) return p
+    if (byte === 0x5c || byte < 0x20 || byte > 0x7e) return -1
+  }
+  return -1
+}
+
+/** The longest head that is written here. */
+export const QUICK_HEAD_BYTES = 4096
+/** What a head has beside the texts of its fields. */
+const MARGIN_BYTES = 2048
+const INT31_MAX = 0x3fff_ffff
+const BEFORE_REMARK = latin1(',"remark":"')
+
+type Keys = readonly (readonly [name: string, text: Uint8Array])[]
+
+/** Writes heads of answers where they leave. */
+export class QuickHeadWriter {
+  readonly #keys = new WeakMap<Fields, Keys>()
+  #bytes: Buffer = Buffer.alloc(0)
+  #at = 0
+  #limit = 0
+
+  /** Writes the head in front of a body of `bodyLength` bytes at `start`, where there is room for QUICK_HEAD_BYTES: its length, or -1. */
+  write(
+    bytes: Buffer,
+    start: number,
+    frame: Omit<FrameHead, 'ext'>,
+    header: { readonly fields: Fields; readonly values: object } | undefined,
+    bodyLength: number,
+  ): number {
+    this.#bytes = bytes
+    this.#at = start + 8
+    this.#limit = start + QUICK_HEAD_BYTES - MARGIN_BYTES
+    this.#put(BEFORE_CODE)
+    this.#number(frame.code)
+    if (header !== undefined && !this.#header(header.fields, header.values as Readonly<Record<string, unknown>>)) return -1
+    this.#put(BEFORE_FLAG)
+    this.#number(frame.flag)
+    this.#put(BEFORE_LANGUAGE)
+    this.#text(frame.language)
+    this.#put(BEFORE_OPAQUE)
+    this.#number(frame.opaque)
+    if (frame.remark !== undefined && frame.remark !== '') {
+      this.#put(BEFORE_REMARK)
+      if (!this.#text(frame.remark)) return -1
+      bytes[this.#at++] = QUOTE
+    }
+    this.#put(BEFORE_VERSION)
+    this.#number(frame.version)
+    bytes[this.#at++] = CLOSE
+    const length = this.#at - start
+    bytes.writeInt32BE(length - 4 + bodyLength, start)
+    bytes.writeInt32BE(length - 8, start + 4)
+    return length
+  }
+
+  #header(fields: Fields, values: Readonly<Record<string, unknown>>): boolean {
+    let isFirst = true
+    for (const [name, key] of this.#keysOf(fields)) {
+      const value = values[name]
+      if (value === undefined || value === null) continue
+      this.#put(isFirst ? BEFORE_EXT : NEXT)
+      isFirst = false
+      this.#put(key)
+      if (typeof value === 'number' && (value | 0) === value) this.#number(value)
+      else if (!this.#text(String(value))) return false
+      this.#bytes[this.#at++] = QUOTE
+    }
+    if (!isFirst) this.#bytes[this.#at++] = CLOSE
+    return true
+  }
+
+  #keysOf(fields: Fields): Keys {
+    let keys = this.#keys.get(fields)
+    if (keys === undefined) {
+      keys = Object.entries(fields).map(([name, { wireName }]) => [name, latin1(`"${wireName ?? name}":"`)] as const)
+      this.#keys.set(fields, keys)
+    }
+    return keys
+  }
+
+  #put(text: Uint8Array): void {
+    const bytes = this.#bytes
+    const at = this.#at
+    for (let i = 0; i < text.length; i++) bytes[at + i] = text[i] as number
+    this.#at = at + text.length
+  }
+
+  /** A whole number of 32 bits. */
+  #number(value: number): void {
+    const bytes = this.#bytes
+    let rest = value
+    if (rest < 0) {
+      bytes[this.#at++] = MINUS
+      rest = -rest
+    }
+    let end = this.#at + 1
+    for (let limit = 10; rest >= limit; limit *= 10) end++
+    this.#at = end
+    for (let p = end - 1; ; p--) {
+      const next = rest > INT31_MAX ? Math.floor(rest / 10) : (rest / 10) | 0
+      bytes[p] = DIGIT_0 + (rest - next * 10)
+      rest = next
+      if (rest === 0) return
+    }
+  }
+
+  /** False when it is long, or has what JSON escapes. */
+  #text(text: string): boolean {
+    const bytes = this.#bytes
+    const at = this.#at
+    const { length } = text
+    if (at + length > this.#limit) return false
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i)
+      if (code < 0x20 || code > 0x7e || code === QUOTE || code === 0x5c) return false
+      bytes[at + i] = code
+    }
+    this.#at = at + length
+    return true
+  }
+}
+
+const NEXT = latin1(',')
