@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Fields, FrameHead } from '../../src/protocol/index.ts'
+import type { Fields } from '../../src/protocol/index.ts'
 import { allCommands, decodeFrame, decodeHeader, encodeFrame, encodeHeader, PullMessage } from '../../src/protocol/index.ts'
 import { encodeFrameHead } from '../../src/protocol/frame.ts'
 import { QUICK_HEAD_BYTES, QuickFields, QuickHeaderReader, QuickHeadWriter } from '../../src/protocol/quick-header.ts'
@@ -76,7 +76,7 @@ describe('reading', () => {
     ...{ consumerGroup: 'g', topic: 'orders', queueId: '3', queueOffset: '100', maxMsgNums: '32', sysFlag: '2', commitOffset: '0' },
     ...{ suspendTimeoutMillis: '15000', subVersion: '1763724000000', expressionType: 'TAG' },
   }
-  const frameOf = (ext: Record<string, string>, more: Partial<FrameHead> = {}): Buffer =>
+  const frameOf = (ext: Record<string, string>): Buffer =>
     encodeFrame({
       code: PullMessage.code,
       language: 'JAVA',
@@ -86,7 +86,6 @@ describe('reading', () => {
       ext,
       body: Buffer.alloc(0),
       serializeType: 0,
-      ...more,
     })
 
   test('what clients usually send is not declined, in whatever order', () => {
