@@ -4,9 +4,10 @@ import type { AnyCommand } from '../protocol/command.ts'
 import { decodeFrame, encodeFrameHead } from '../protocol/frame.ts'
 import type { Frame } from '../protocol/frame-types.ts'
 import { FLAG_ONEWAY, FLAG_RESPONSE, PROTOCOL_VERSION, SERIALIZE_JSON, SERIALIZE_MSGPACK } from '../protocol/frame-types.ts'
-import { JSON_REQUEST_MAX_BYTES, jsonRequestRoom, writeJsonRequest } from '../protocol/json-request.ts'
+import { JSON_HEAD_MAX_BYTES, jsonHeadRoom, writeJsonHead } from '../protocol/json-head.ts'
 import { ResponseCode } from '../protocol/response-code.ts'
 import { RocketError } from '../protocol/rocket-error.ts'
+import type { Fields } from '../protocol/schema.ts'
 import { decodeHeader, encodeHeader } from '../protocol/schema.ts'
 import { parseAddress } from './address.ts'
 import { FrameAnswer } from './answer.ts'
@@ -196,10 +197,11 @@ export class ClientConnection implements FrameSink, TurnMember {
   }
 
   #writeInPlace(command: AnyCommand, header: Readonly<Record<string, unknown>>, bodyLength: number, opaque: number, flag: number): boolean {
-    const room = jsonRequestRoom(command, header)
-    if (room > JSON_REQUEST_MAX_BYTES) return false
+    const fields = command.request as Fields
+    const room = jsonHeadRoom(fields, header)
+    if (room > JSON_HEAD_MAX_BYTES) return false
     const { bytes, start } = this.#out.reserve(room)
-    const end = writeJsonRequest(bytes, start, command, header, { opaque, flag, bodyLength })
+    const end = writeJsonHead(bytes, start, fields, header, { code: command.code, language: 'OTHER', opaque, flag, bodyLength })
     this.#out.giveBack(end < 0 ? room : start + room - end)
     return end >= 0
   }

@@ -3,7 +3,7 @@ import type { AnyCommand } from '../protocol/command.ts'
 import { encodeFrameHead, responseSerializeType } from '../protocol/frame.ts'
 import type { Frame, FrameHead, SerializeType } from '../protocol/frame-types.ts'
 import { FLAG_RESPONSE, PROTOCOL_VERSION, SERIALIZE_JSON } from '../protocol/frame-types.ts'
-import { QUICK_HEAD_BYTES, QuickHeadWriter } from '../protocol/quick-header.ts'
+import { JSON_HEAD_MAX_BYTES, jsonHeadRoom, NO_FIELDS, writeJsonHead } from '../protocol/json-head.ts'
 import type { ResponseCodeName } from '../protocol/response-code.ts'
 import { ResponseCode } from '../protocol/response-code.ts'
 import { RocketError } from '../protocol/rocket-error.ts'
@@ -13,8 +13,6 @@ import type { OutQueue } from './out-queue.ts'
 import type { Reply } from './types.ts'
 
 export const EMPTY_BODY: Buffer = Buffer.alloc(0)
-
-const quickHeads = new QuickHeadWriter()
 
 /** The ext field by which an end says that it reads msgpack headers; ours alone. */
 export const MSGPACK_EXT = '__MSGPACK'
@@ -47,34 +45,35 @@ export function writeReply(out: OutQueue, request: RequestOfReply, reply: Reply,
     remark: reply.remark,
     serializeType: responseSerializeType(request, reply.code),
   } as const
-  if (!writeQuickly(out, frame, reply, options, bodyLength)) {
+  if (!writeInPlace(out, frame, reply, options, bodyLength)) {
     const head = encodeFrameHead({ ...frame, ext: extOfReply(reply, options) }, bodyLength)
-    checkLength(head.length + bodyLength, options)
+    if (head.length + bodyLength - 4 > options.frameBytes) throw tooLong(head.length + bodyLength, options)
     out.append(head)
   }
   if (body instanceof Uint8Array) out.append(body, reply.release)
   else if (body !== undefined) for (const part of body) out.append(part)
 }
 
-/** True when the head is one that `QuickHeadWriter` writes. */
-function writeQuickly(out: OutQueue, frame: FrameHead, reply: Reply, options: ReplyOptions, bodyLength: number): boolean {
+/** True when the head is one that can be written where it leaves from. */
+function writeInPlace(out: OutQueue, frame: FrameHead, reply: Reply, options: ReplyOptions, bodyLength: number): boolean {
   if (frame.serializeType !== SERIALIZE_JSON || reply.ext !== undefined || options.announceMsgpack) return false
   const fields = options.command?.response as Fields | undefined
   if (reply.header !== undefined && fields === undefined) return false
-  const header = reply.header === undefined ? undefined : { fields: fields as Fields, values: reply.header }
-  const { bytes, start } = out.room(QUICK_HEAD_BYTES)
-  const length = quickHeads.write(bytes, start, frame, header, bodyLength)
-  if (length < 0) return false
-  checkLength(length + bodyLength, options)
-  out.take(length)
-  return true
+  const values = (reply.header ?? NO_FIELDS) as Readonly<Record<string, unknown>>
+  const declared = reply.header === undefined ? NO_FIELDS : (fields as Fields)
+  const room = jsonHeadRoom(declared, values, reply.remark)
+  if (room > JSON_HEAD_MAX_BYTES) return false
+  const { bytes, start } = out.reserve(room)
+  const end = writeJsonHead(bytes, start, declared, values, { ...frame, bodyLength })
+  const isTooLong = end - start + bodyLength - 4 > options.frameBytes
+  out.giveBack(end < 0 || isTooLong ? room : start + room - end)
+  if (isTooLong) throw tooLong(end - start + bodyLength, options)
+  return end >= 0
 }
 
-function checkLength(bytes: number, options: ReplyOptions): void {
-  const frameBytes = bytes - 4
-  if (frameBytes <= options.frameBytes) return
-  const sentence = `the answer would have ${frameBytes} bytes, and a frame ends at ${options.frameBytes}; ask for less at a time`
-  throw new RocketError(sentence, { code: 'MESSAGE_ILLEGAL' })
+function tooLong(bytes: number, options: ReplyOptions): RocketError {
+  const sentence = `the answer would have ${bytes - 4} bytes, and a frame ends at ${options.frameBytes}; ask for less at a time`
+  return new RocketError(sentence, { code: 'MESSAGE_ILLEGAL' })
 }
 
 function extOfReply(reply: Reply, options: ReplyOptions): Record<string, string> | undefined {

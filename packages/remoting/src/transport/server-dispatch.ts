@@ -8,7 +8,7 @@ import type { Frame, SerializeType } from '../protocol/frame-types.ts'
 import { FLAG_ONEWAY, FLAG_RESPONSE, SERIALIZE_JSON } from '../protocol/frame-types.ts'
 import { isMsgpackReady } from '../protocol/msgpack-header.ts'
 import { laterRequest } from '../protocol/later.ts'
-import { QuickFields, QuickHeaderReader } from '../protocol/quick-header.ts'
+import { RequestFields, JsonRequestReader } from '../protocol/json-request-reader.ts'
 import { commandByCode } from '../protocol/registry.ts'
 import { ResponseCode } from '../protocol/response-code.ts'
 import type { Fields } from '../protocol/schema.ts'
@@ -32,7 +32,7 @@ interface RouteState {
   readonly inPlace: boolean
   readonly lane: LaneState
   /** Made when the first request of the kind comes. */
-  quick: QuickFields | undefined
+  fields: RequestFields | undefined
 }
 
 /** `MQVersion` of 5.3.1. */
@@ -56,7 +56,7 @@ export class ServerDispatch {
   readonly #name: string
   readonly #routes = new Map<number, RouteState>()
   readonly #fastPath: FastPath | undefined
-  readonly #quick = new QuickHeaderReader()
+  readonly #reader = new JsonRequestReader()
   readonly #view: Mutable<FrameView> = {
     bytes: EMPTY_BODY,
     serializeType: 0,
@@ -80,7 +80,7 @@ export class ServerDispatch {
       assert(!this.#routes.has(command.code), `the routes of ${options.name} name request type ${command.code} (${command.name}) twice`)
       let state = lanes.get(lane)
       if (state === undefined) lanes.set(lane, (state = { name: lane.name, maxInFlight: lane.maxInFlight, inFlight: 0 }))
-      this.#routes.set(command.code, { command, process, inPlace: inPlace === true, lane: state, quick: undefined })
+      this.#routes.set(command.code, { command, process, inPlace: inPlace === true, lane: state, fields: undefined })
     }
   }
 
@@ -126,11 +126,11 @@ export class ServerDispatch {
   tryQuickly(bytes: Buffer, start: number, end: number, connection: AcceptedConnection): boolean {
     const word = bytes.readInt32BE(start + 4)
     if (word >>> 24 !== SERIALIZE_JSON) return false
-    const reader = this.#quick
+    const reader = this.#reader
     const headerEnd = start + 8 + word
     const route = this.#routes.get(reader.readCode(bytes, start + 8, headerEnd))
     if (route === undefined) return false
-    const fields = (route.quick ??= new QuickFields(route.command.request as Fields))
+    const fields = (route.fields ??= new RequestFields(route.command.request as Fields))
     let header: Readonly<Record<string, unknown>> | undefined
     try {
       header = reader.readRest(bytes, headerEnd, fields)

@@ -1,17 +1,16 @@
 /**
- * The quick reader and writer stand beside the declared codec. What must hold: what the reader accepts it reads as `decodeFrame` and the
- * declaration do, and what the writer writes is, byte for byte, what `encodeFrameHead` writes; all else they decline.
+ * The reader stands beside the declared codec. What must hold: what it accepts it reads as `decodeFrame` and the declaration do; all else
+ * it declines.
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Fields } from '../../src/protocol/index.ts'
 import { allCommands, decodeFrame, decodeHeader, encodeFrame, encodeHeader, PullMessage } from '../../src/protocol/index.ts'
-import { encodeFrameHead } from '../../src/protocol/frame.ts'
-import { QUICK_HEAD_BYTES, QuickFields, QuickHeaderReader, QuickHeadWriter } from '../../src/protocol/quick-header.ts'
+import { JsonRequestReader, RequestFields } from '../../src/protocol/json-request-reader.ts'
 import { headerOf } from './headers.ts'
 
-const reader = new QuickHeaderReader()
-const quickFields = new Map(allCommands().map(({ code, request }) => [code, new QuickFields(request as Fields)]))
+const reader = new JsonRequestReader()
+const quickFields = new Map(allCommands().map(({ code, request }) => [code, new RequestFields(request as Fields)]))
 
 interface Read {
   readonly code: number
@@ -129,45 +128,5 @@ describe('reading', () => {
       cut.writeInt32BE(length, 4)
       expect(quickly(cut), `${length} bytes`).toBeUndefined()
     }
-  })
-})
-
-describe('writing', () => {
-  const writer = new QuickHeadWriter()
-  const bytes = Buffer.alloc(QUICK_HEAD_BYTES + 64)
-  const texts = fc.oneof(plainText, fc.string({ unit: 'binary', maxLength: 20 }), fc.string({ minLength: 500, maxLength: 3000 }))
-
-  test.each(allCommands().map((command) => [command.name, command] as const))('answers of %s as the declared codec', (_name, command) => {
-    let written = 0
-    fc.assert(
-      fc.property(
-        fc.oneof(headerOf(command.response as Fields, plainText), headerOf(command.response as Fields, texts)),
-        fc.integer({ min: -2147483648, max: 2147483647 }),
-        fc.option(fc.oneof(plainText, texts), { nil: undefined }),
-        fc.nat(10_000),
-        (values, opaque, remark, bodyLength) => {
-          const frame = { code: 0, language: 'JAVA', version: 479, opaque, flag: 1, remark, serializeType: 0 } as const
-          const length = writer.write(bytes, 32, frame, { fields: command.response as Fields, values }, bodyLength)
-          if (length < 0) return
-          written++
-          const ext = encodeHeader(command.response as Fields, values as never)
-          expect(bytes.toString('latin1', 32, 32 + length)).toBe(encodeFrameHead({ ...frame, ext }, bodyLength).toString('latin1'))
-        },
-      ),
-      { numRuns: 60 },
-    )
-    expect(written).toBeGreaterThan(0)
-  })
-
-  test('nothing is written outside the room', () => {
-    fc.assert(
-      fc.property(fc.array(fc.string({ minLength: 0, maxLength: 2500, unit: 'grapheme-ascii' }), { maxLength: 3 }), (remarks) => {
-        const guarded = Buffer.alloc(QUICK_HEAD_BYTES + 64, 0x7a)
-        const frame = { code: 0, language: 'JAVA', version: 479, opaque: 1, flag: 1, remark: remarks.join(''), serializeType: 0 } as const
-        writer.write(guarded, 32, frame, undefined, 0)
-        expect(guarded.subarray(0, 32).every((byte) => byte === 0x7a)).toBe(true)
-        expect(guarded.subarray(32 + QUICK_HEAD_BYTES).every((byte) => byte === 0x7a)).toBe(true)
-      }),
-    )
   })
 })

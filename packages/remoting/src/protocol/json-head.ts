@@ -1,66 +1,70 @@
-import type { AnyCommand } from './command.ts'
+import type { Language } from './frame-types.ts'
 import { PROTOCOL_VERSION } from './frame-types.ts'
 import type { Fields } from './schema.ts'
 
 /**
- * Requests with a JSON header, written byte by byte where they leave from: no ext fields, no text and no buffer in between, which is
- * most of what a send costs its client. The bytes are those of `encodeHeader` and `encodeFrameHead` (a property test holds them equal),
- * which also take what this leaves to them: texts beyond ASCII, and long headers.
+ * Frames with a JSON header, written byte by byte where they leave from: no ext fields, no text and no buffer in between, which is most
+ * of what a small request costs both ends. The bytes are those of `encodeHeader` and `encodeFrameHead` (a property test holds them
+ * equal), which also take what this leaves to them: texts beyond ASCII, and long headers.
  */
 interface Plan {
-  readonly start: Uint8Array
   readonly names: readonly string[]
   /** `"wire name":"` */
   readonly keys: readonly Uint8Array[]
 }
 
-const PLANS = new WeakMap<AnyCommand, Plan>()
+export interface JsonHead {
+  readonly code: number
+  readonly language: Language
+  readonly opaque: number
+  readonly flag: number
+  readonly remark?: string | undefined
+  readonly bodyLength: number
+}
 
-function planOf(command: AnyCommand): Plan {
-  let plan = PLANS.get(command)
+/** Of a frame without a header of its own. */
+export const NO_FIELDS: Fields = {}
+type Values = Readonly<Record<string, unknown>>
+
+const PLANS = new WeakMap<Fields, Plan>()
+
+function planOf(fields: Fields): Plan {
+  let plan = PLANS.get(fields)
   if (plan === undefined) {
-    const fields = command.request as Fields
     const names = Object.keys(fields)
     const keys = names.map((name) => ascii(`${JSON.stringify(fields[name]?.wireName ?? name)}:"`))
-    PLANS.set(command, (plan = { start: ascii(`{"code":${command.code}`), names, keys }))
+    PLANS.set(fields, (plan = { names, keys }))
   }
   return plan
 }
 
 const PREFIX_BYTES = 8
 /** What surrounds the ext fields, and numbers of any length, take less. */
-const FIXED_BYTES = 192
+const FIXED_BYTES = 224
 const FIELD_BYTES = 64
 /** A character as JSON writes it, at its longest. */
 const ESCAPED_BYTES = 6
 /** Headers that may become longer are left to `encodeFrameHead`. */
-export const JSON_REQUEST_MAX_BYTES = 16 * 1024
+export const JSON_HEAD_MAX_BYTES = 16 * 1024
 
-/** Room that is certainly enough for the head of this request. */
-export function jsonRequestRoom(command: AnyCommand, header: Readonly<Record<string, unknown>>): number {
-  const { names, keys } = planOf(command)
-  let room = FIXED_BYTES
+/** Room that is certainly enough for a head with this header. */
+export function jsonHeadRoom(fields: Fields, values: Values, remark = ''): number {
+  const { names, keys } = planOf(fields)
+  let room = FIXED_BYTES + remark.length * ESCAPED_BYTES
   for (let i = 0; i < names.length; i++) {
-    const value = header[names[i] as string]
+    const value = values[names[i] as string]
     room += FIELD_BYTES + (keys[i] as Uint8Array).length + (typeof value === 'string' ? value.length * ESCAPED_BYTES : 0)
   }
   return room
 }
 
 /** Returns where the body goes, or -1 when this header is not for it; then the room holds anything. */
-export function writeJsonRequest(
-  bytes: Buffer,
-  start: number,
-  command: AnyCommand,
-  header: Readonly<Record<string, unknown>>,
-  { opaque, flag, bodyLength }: { readonly opaque: number; readonly flag: number; readonly bodyLength: number },
-): number {
-  const plan = planOf(command)
-  const { names, keys } = plan
-  let at = literal(bytes, start + PREFIX_BYTES, plan.start)
+export function writeJsonHead(bytes: Buffer, start: number, fields: Fields, values: Values, head: JsonHead): number {
+  const { names, keys } = planOf(fields)
+  let at = whole(bytes, literal(bytes, start + PREFIX_BYTES, CODE), head.code)
   let count = 0
   for (let i = 0; i < names.length; i++) {
-    const value = header[names[i] as string]
+    const value = values[names[i] as string]
     if (value === undefined || value === null) continue
     at = literal(bytes, at, count++ === 0 ? EXT_FIELDS : COMMA)
     at = literal(bytes, at, keys[i] as Uint8Array)
@@ -71,11 +75,17 @@ export function writeJsonRequest(
     bytes[at++] = QUOTE
   }
   if (count > 0) bytes[at++] = CLOSING_BRACE
-  at = digits(bytes, literal(bytes, at, FLAG), flag)
-  at = digits(bytes, literal(bytes, at, OPAQUE), opaque)
+  at = whole(bytes, literal(bytes, at, FLAG), head.flag)
+  at = escaped(bytes, literal(bytes, at, LANGUAGE), head.language)
+  at = whole(bytes, literal(bytes, at, OPAQUE), head.opaque)
+  if (head.remark !== undefined && head.remark !== '') {
+    at = escaped(bytes, literal(bytes, at, REMARK), head.remark)
+    if (at < 0) return -1
+    bytes[at++] = QUOTE
+  }
   at = literal(bytes, at, END)
   const headerLength = at - start - PREFIX_BYTES
-  bytes.writeInt32BE(PREFIX_BYTES - 4 + headerLength + bodyLength, start)
+  bytes.writeInt32BE(PREFIX_BYTES - 4 + headerLength + head.bodyLength, start)
   // Serialize type 0, JSON, is the first of these four bytes.
   bytes.writeInt32BE(headerLength, start + 4)
   return at
@@ -85,10 +95,14 @@ const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const CLOSING_BRACE = 0x7d
 const ascii = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'))
+const MINUS = 0x2d
+const CODE = ascii('{"code":')
 const EXT_FIELDS = ascii(',"extFields":{')
 const COMMA = ascii(',')
 const FLAG = ascii(',"flag":')
-const OPAQUE = ascii(',"language":"OTHER","opaque":')
+const LANGUAGE = ascii(',"language":"')
+const OPAQUE = ascii('","opaque":')
+const REMARK = ascii(',"remark":"')
 const END = ascii(`,"serializeTypeCurrentRPC":"JSON","version":${PROTOCOL_VERSION}}`)
 const ESCAPE_LOW = ascii('u000')
 const ESCAPE_HIGH = ascii('u001')
@@ -98,6 +112,12 @@ function literal(bytes: Buffer, start: number, text: Uint8Array): number {
   const { length } = text
   for (let i = 0; i < length; i++) bytes[start + i] = text[i] as number
   return start + length
+}
+
+function whole(bytes: Buffer, start: number, value: number): number {
+  if (value >= 0) return digits(bytes, start, value)
+  bytes[start] = MINUS
+  return digits(bytes, start + 1, -value)
 }
 
 const isDigits = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0

@@ -1,10 +1,10 @@
 /**
- * Reads the JSON header of a request in one pass over its bytes, by the command's declaration, and writes the JSON head of an answer the
- * same way: without the texts and objects in between, which cost more than all else of a small request. An accelerator, not a second
- * definition: whatever is unusual is declined (undefined), and takes `decodeFrame` and `encodeFrameHead`. Property tests hold both equal.
+ * Reads the JSON header of a request in one pass over its bytes, by the command's declaration, without the texts and objects in between,
+ * which cost more than all else of a small request. An accelerator, not a second definition: whatever is unusual is declined (undefined)
+ * and takes `decodeFrame` and `decodeHeader`. A property test holds both equal.
  */
 import { Buffer } from 'node:buffer'
-import type { FrameHead, Language } from './frame-types.ts'
+import type { Language } from './frame-types.ts'
 import { LANGUAGES } from './frame-types.ts'
 import { RPC_FIELD_NAMES } from './command.ts'
 import type { Fields } from './schema.ts'
@@ -58,7 +58,7 @@ class Texts<T> {
 
 const NOTHING = new Texts<unknown>(() => undefined)
 
-interface QuickField {
+interface RequestField {
   readonly name: string
   readonly wireName: Uint8Array
   readonly isRequired: boolean
@@ -69,13 +69,13 @@ interface QuickField {
 }
 
 /** The fields of one command, ready to be recognised by their bytes. */
-export class QuickFields {
-  readonly all: readonly QuickField[]
+export class RequestFields {
+  readonly all: readonly RequestField[]
   /** A header with all properties there, to be copied: so all have one shape. */
   readonly empty: Readonly<Record<string, unknown>>
 
   constructor(fields: Fields) {
-    const own = Object.entries(fields).map(([name, field]): QuickField => {
+    const own = Object.entries(fields).map(([name, field]): RequestField => {
       const shownName = field.wireName === undefined ? name : `${name} (${field.wireName})`
       return {
         name,
@@ -88,7 +88,7 @@ export class QuickFields {
     })
     const declared = new Set(Object.entries(fields).map(([name, { wireName }]) => wireName ?? name))
     const ignored = RPC_FIELD_NAMES.filter((name) => !declared.has(name)).map(
-      (name): QuickField => ({ name, wireName: latin1(name), isRequired: false, digits: 0, texts: NOTHING, isIgnored: true }),
+      (name): RequestField => ({ name, wireName: latin1(name), isRequired: false, digits: 0, texts: NOTHING, isIgnored: true }),
     )
     this.all = [...own, ...ignored]
     this.empty = Object.fromEntries(own.map(({ name }) => [name, undefined]))
@@ -98,7 +98,7 @@ export class QuickFields {
 const languages = new Texts<Language>((text) => LANGUAGES.find((name) => name === text) ?? 'OTHER')
 
 /** One reader per server; what it found last is in its fields. */
-export class QuickHeaderReader {
+export class JsonRequestReader {
   code = 0
   flag = 0
   opaque = 0
@@ -116,7 +116,7 @@ export class QuickHeaderReader {
   }
 
   /** The rest, by the fields of the command with that code. Undefined when anything is not as most clients write it. */
-  readRest(bytes: Uint8Array, end: number, fields: QuickFields): Record<string, unknown> | undefined {
+  readRest(bytes: Uint8Array, end: number, fields: RequestFields): Record<string, unknown> | undefined {
     if (!startsWith(bytes, this.#at, BEFORE_EXT)) return undefined
     this.#at += BEFORE_EXT.length
     const header: Record<string, unknown> = { ...fields.empty }
@@ -139,7 +139,7 @@ export class QuickHeaderReader {
     return bytes[this.#at] === CLOSE && this.#at + 1 === end ? header : undefined
   }
 
-  #extFields(bytes: Uint8Array, end: number, { all }: QuickFields, header: Record<string, unknown>): boolean {
+  #extFields(bytes: Uint8Array, end: number, { all }: RequestFields, header: Record<string, unknown>): boolean {
     let p = this.#at
     if (bytes[p] === CLOSE) return false
     this.#seen = 0
@@ -154,7 +154,7 @@ export class QuickHeaderReader {
       if (index < 0 || index > 30 || (this.#seen & (1 << index)) !== 0) return false
       this.#seen |= 1 << index
       expected = index + 1
-      const field = all[index] as QuickField
+      const field = all[index] as RequestField
       p += 3
       const valueEnd = this.#value(bytes, p, end, field, header)
       if (valueEnd < 0) return false
@@ -164,12 +164,12 @@ export class QuickHeaderReader {
       if (next !== COMMA) return false
     }
     this.#at = p
-    for (let i = 0; i < all.length; i++) if ((all[i] as QuickField).isRequired && (this.#seen & (1 << i)) === 0) return false
+    for (let i = 0; i < all.length; i++) if ((all[i] as RequestField).isRequired && (this.#seen & (1 << i)) === 0) return false
     return true
   }
 
   /** Position of the value's closing quote, or -1. */
-  #value(bytes: Uint8Array, start: number, end: number, field: QuickField, header: Record<string, unknown>): number {
+  #value(bytes: Uint8Array, start: number, end: number, field: RequestField, header: Record<string, unknown>): number {
     if (field.digits === 0) {
       const to = textEnd(bytes, start, end)
       if (to < 0) return -1
@@ -205,11 +205,11 @@ export class QuickHeaderReader {
 }
 
 /** Index of the field with this key, looked for from `expected` on; -1 when the command has none. */
-function find(all: readonly QuickField[], bytes: Uint8Array, start: number, end: number, expected: number): number {
+function find(all: readonly RequestField[], bytes: Uint8Array, start: number, end: number, expected: number): number {
   const length = end - start
   for (let i = 0, index = expected; i < all.length; i++, index++) {
     if (index >= all.length) index = 0
-    const { wireName } = all[index] as QuickField
+    const { wireName } = all[index] as RequestField
     if (wireName.length === length && startsWith(bytes, start, wireName)) return index
   }
   return -1
@@ -225,122 +225,3 @@ function textEnd(bytes: Uint8Array, start: number, end: number): number {
   }
   return -1
 }
-
-/** The longest head that is written here. */
-export const QUICK_HEAD_BYTES = 4096
-/** What a head has beside the texts of its fields. */
-const MARGIN_BYTES = 2048
-const INT31_MAX = 0x3fff_ffff
-const BEFORE_REMARK = latin1(',"remark":"')
-
-type Keys = readonly (readonly [name: string, text: Uint8Array])[]
-
-/** Writes heads of answers where they leave. */
-export class QuickHeadWriter {
-  readonly #keys = new WeakMap<Fields, Keys>()
-  #bytes: Buffer = Buffer.alloc(0)
-  #at = 0
-  #limit = 0
-
-  /** Writes the head in front of a body of `bodyLength` bytes at `start`, where there is room for QUICK_HEAD_BYTES: its length, or -1. */
-  write(
-    bytes: Buffer,
-    start: number,
-    frame: Omit<FrameHead, 'ext'>,
-    header: { readonly fields: Fields; readonly values: object } | undefined,
-    bodyLength: number,
-  ): number {
-    this.#bytes = bytes
-    this.#at = start + 8
-    this.#limit = start + QUICK_HEAD_BYTES - MARGIN_BYTES
-    this.#put(BEFORE_CODE)
-    this.#number(frame.code)
-    if (header !== undefined && !this.#header(header.fields, header.values as Readonly<Record<string, unknown>>)) return -1
-    this.#put(BEFORE_FLAG)
-    this.#number(frame.flag)
-    this.#put(BEFORE_LANGUAGE)
-    this.#text(frame.language)
-    this.#put(BEFORE_OPAQUE)
-    this.#number(frame.opaque)
-    if (frame.remark !== undefined && frame.remark !== '') {
-      this.#put(BEFORE_REMARK)
-      if (!this.#text(frame.remark)) return -1
-      bytes[this.#at++] = QUOTE
-    }
-    this.#put(BEFORE_VERSION)
-    this.#number(frame.version)
-    bytes[this.#at++] = CLOSE
-    const length = this.#at - start
-    bytes.writeInt32BE(length - 4 + bodyLength, start)
-    bytes.writeInt32BE(length - 8, start + 4)
-    return length
-  }
-
-  #header(fields: Fields, values: Readonly<Record<string, unknown>>): boolean {
-    let isFirst = true
-    for (const [name, key] of this.#keysOf(fields)) {
-      const value = values[name]
-      if (value === undefined || value === null) continue
-      this.#put(isFirst ? BEFORE_EXT : NEXT)
-      isFirst = false
-      this.#put(key)
-      if (typeof value === 'number' && (value | 0) === value) this.#number(value)
-      else if (!this.#text(String(value))) return false
-      this.#bytes[this.#at++] = QUOTE
-    }
-    if (!isFirst) this.#bytes[this.#at++] = CLOSE
-    return true
-  }
-
-  #keysOf(fields: Fields): Keys {
-    let keys = this.#keys.get(fields)
-    if (keys === undefined) {
-      keys = Object.entries(fields).map(([name, { wireName }]) => [name, latin1(`"${wireName ?? name}":"`)] as const)
-      this.#keys.set(fields, keys)
-    }
-    return keys
-  }
-
-  #put(text: Uint8Array): void {
-    const bytes = this.#bytes
-    const at = this.#at
-    for (let i = 0; i < text.length; i++) bytes[at + i] = text[i] as number
-    this.#at = at + text.length
-  }
-
-  /** A whole number of 32 bits. */
-  #number(value: number): void {
-    const bytes = this.#bytes
-    let rest = value
-    if (rest < 0) {
-      bytes[this.#at++] = MINUS
-      rest = -rest
-    }
-    let end = this.#at + 1
-    for (let limit = 10; rest >= limit; limit *= 10) end++
-    this.#at = end
-    for (let p = end - 1; ; p--) {
-      const next = rest > INT31_MAX ? Math.floor(rest / 10) : (rest / 10) | 0
-      bytes[p] = DIGIT_0 + (rest - next * 10)
-      rest = next
-      if (rest === 0) return
-    }
-  }
-
-  /** False when it is long, or has what JSON escapes. */
-  #text(text: string): boolean {
-    const bytes = this.#bytes
-    const at = this.#at
-    const { length } = text
-    if (at + length > this.#limit) return false
-    for (let i = 0; i < length; i++) {
-      const code = text.charCodeAt(i)
-      if (code < 0x20 || code > 0x7e || code === QUOTE || code === 0x5c) return false
-      bytes[at + i] = code
-    }
-    this.#at = at + length
-    return true
-  }
-}
-
-const NEXT = latin1(',')
