@@ -144,7 +144,7 @@ export class Cluster {
       (broker) => {
         if (!isAlive()) return
         target.broker = broker
-        this.history.note(`${name} serves: ${broker.store.recovery.text}`, [name])
+        this.history.serves(name, broker.store.recovery.text)
       },
       (error: unknown) => {
         if (!isAlive()) return

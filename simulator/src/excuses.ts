@@ -21,11 +21,15 @@ export function excuseFor(sent: Sent, history: History, flush: Flush): string | 
     if (deletion !== undefined) return 'its topic was deleted'
   }
   const isIt = (lost: LostRecord): boolean =>
-    lost.atMs >= ack.atMs &&
+    (lost.atMs >= ack.atMs || wasOnItsWay(history, lost, sent, ack.atMs)) &&
     lost.brokerName === ack.brokerName &&
     (lost.topic === sent.waitsIn || (lost.topic === topic && lost.queueId === ack.queueId && lost.queueOffset === ack.queueOffset))
   return excuseIn(history.lostOf(id).filter(isIt), history, flush, ack.atMs)
 }
+
+/** Whether the answer had left when the record was lost, and came after: between the two nobody served at that broker. */
+const wasOnItsWay = (history: History, lost: LostRecord, sent: Sent, ackMs: number): boolean =>
+  lost.atMs >= sent.atMs && !history.servings.some(({ node, atMs }) => node === lost.brokerName && atMs >= lost.atMs && atMs <= ackMs)
 
 /** Why a disk may have lost one of these records, written at `atMs`. */
 function excuseIn(lost: readonly LostRecord[], history: History, flush: Flush, atMs: number): string | undefined {

@@ -200,6 +200,8 @@ export class History {
   readonly savedOffsets: SavedOffset[] = []
   readonly lines: Line[] = []
   readonly deletions: Deletion[] = []
+  /** When brokers were ready to answer, after each start. */
+  readonly servings: { readonly atMs: number; readonly node: string }[] = []
   readonly overlaps: Overlap[] = []
   readonly lost: LostRecord[] = []
   readonly recalls = new Map<string, Recall>()
@@ -315,6 +317,11 @@ export class History {
   fault(kind: FaultKind, node: string, detail = ''): void {
     this.faults.push({ atMs: this.nowMs, kind, node, detail })
     this.note(`${kind} at ${node}${detail === '' ? '' : `: ${detail}`}`, [node])
+  }
+
+  serves(node: string, report: string): void {
+    this.servings.push({ atMs: this.nowMs, node })
+    this.note(`${node} serves: ${report}`, [node])
   }
 
   recalling(id: string, brokerName: string, uniqKey: string): Recall {

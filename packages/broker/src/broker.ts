@@ -17,6 +17,7 @@ import { QueueLocks } from './groups/queue-locks.ts'
 import { Compensations, FilterCache } from './groups/subscriptions.ts'
 import { HOUSEKEEPING_MS, forgetConnection, keepHouse } from './housekeeping.ts'
 import { ConsumerOffsets } from './offsets/consumer-offsets.ts'
+import { StalePositions } from './offsets/stale-positions.ts'
 import { brokerFigures } from './operate/figures.ts'
 import { Counters, SAMPLE_MS } from './operate/counters.ts'
 import { MatchingLag } from './operate/matching-lag.ts'
@@ -121,6 +122,9 @@ function withNames(config: BrokerConfig): BrokerConfig {
   }
 }
 
+/** As often as the metadata are flushed: a group that says sooner where it is gets some messages again when the next crash comes. */
+const SAVE_STALE_MS = 1000
+
 /** What outlives the process. */
 interface Kept {
   readonly store: MessageStore
@@ -158,9 +162,10 @@ class RunningBroker implements Broker {
     const consumers = new ConsumerGroups(clock, isNotified)
     const topics = new TopicConfigs(metadata, clock)
     const offsets = new ConsumerOffsets(metadata)
+    const stalePositions = new StalePositions({ clock, log, metadata, offsets, store })
     const throughput = new Throughput(store)
     const parts = {
-      ...{ store, metadata, clock, disk, random, log, settings, delayLevelsMs, expiryHurry, saveSettings, offsets },
+      ...{ store, metadata, clock, disk, random, log, settings, delayLevelsMs, expiryHurry, saveSettings, offsets, stalePositions },
       brokerName: config.brokerName,
       brokerAddr: () => this.address,
       startedAt: clock.now(),
@@ -209,7 +214,7 @@ class RunningBroker implements Broker {
   async start(): Promise<void> {
     const { clock } = this.#runtime
     const parts = this.#parts
-    const { offsets, heldPulls, schedule, transactions } = parts
+    const { offsets, stalePositions, heldPulls, schedule, transactions } = parts
     await transactions.open()
     await parts.pop.open()
     await this.#listen()
@@ -228,6 +233,7 @@ class RunningBroker implements Broker {
       clock.every(HOUSEKEEPING_MS, () => keepHouse(parts)),
       clock.every(SAMPLE_MS, () => parts.counters.sample()),
       clock.every(this.#settings.current.flushConsumerOffsetInterval, () => offsets.save()),
+      clock.every(SAVE_STALE_MS, () => stalePositions.save()),
     ]
     this.#stops.push(() => timers.forEach((timer) => timer.cancel()))
     this.#stops.push(() => parts.stalledQueues.close())
@@ -305,6 +311,7 @@ class RunningBroker implements Broker {
   async #close(): Promise<void> {
     for (const stop of this.#stops.reverse()) await stop()
     this.#parts.offsets.save()
+    this.#parts.stalePositions.save()
     await this.store.close()
     this.#parts.schedule.finish()
     this.#parts.timers.finish()

@@ -1,7 +1,7 @@
-import { QueryConsumerOffset, UpdateConsumerOffset } from '@skylarkmq/remoting/protocol'
+import { GetMaxOffset, QueryConsumerOffset, UpdateConsumerOffset } from '@skylarkmq/remoting/protocol'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
-import { messagesIn, startScene, textOf } from './support.ts'
+import { consumer, messagesIn, startScene, subscription, textOf } from './support.ts'
 import type { Scene, TestClient } from './support.ts'
 
 let scene: Scene
@@ -85,4 +85,84 @@ test('a committed offset behind the end that a loss of power has left passes ove
   expect(messagesIn(answer).map(textOf)).toEqual(['m3'])
   await scene.restart()
   expect((await scene.client('last').invoke(QueryConsumerOffset, QUEUE)).header().offset).toBe(3)
+})
+
+describe('a consumer that goes on from before a loss of power', () => {
+  const LOG = '/store/commitlog/00000000000000000000'
+  const OFFSET_MOVED = 21
+  const send = async (client: TestClient, ...bodies: readonly string[]): Promise<void> => {
+    for (const body of bodies) await client.send('orders', body)
+  }
+  const pull = (client: TestClient, queueOffset: number) => client.pull('orders', { consumerGroup: 'cg', queueOffset })
+  const commit = (client: TestClient, commitOffset: number) => client.invoke(UpdateConsumerOffset, { ...QUEUE, commitOffset })
+  const committed = async (client: TestClient) => (await client.invoke(QueryConsumerOffset, QUEUE)).header().offset
+
+  /** Three messages are safe, two more were read and are gone: the consumer is at 5, the queue ends at 3. */
+  async function loseTail(): Promise<void> {
+    scene = await startScene()
+    const client = scene.client('client')
+    await pull(client, 0)
+    await send(client, 'm0', 'm1', 'm2')
+    await commit(client, 3)
+    await scene.world.run(6000)
+    const end = scene.broker.store.maxPhysicalOffset
+    await send(client, 'm3', 'm4')
+    expect(messagesIn(await pull(client, 3)).map(textOf)).toEqual(['m3', 'm4'])
+    const lost = new Uint8Array(scene.broker.store.maxPhysicalOffset - end)
+    scene.world.kill('broker')
+    scene.world.diskOf('broker').open(LOG, { readOnly: false }).write(lost, 0, lost.length, end)
+    await scene.revive()
+  }
+
+  test('gets what has taken the lost places, though the queue is longer again when it comes back', async () => {
+    await loseTail()
+    await send(scene.client('producer'), 'n3', 'n4', 'n5')
+    const old = scene.client('old')
+    const moved = await pull(old, 5)
+    expect(moved.code).toBe(OFFSET_MOVED)
+    expect(moved.header().nextBeginOffset).toBe(3)
+    expect(messagesIn(await pull(old, 3)).map(textOf)).toEqual(['n3', 'n4', 'n5'])
+    // From then on it knows.
+    await send(scene.client('producer'), 'n6')
+    expect(messagesIn(await pull(old, 6)).map(textOf)).toEqual(['n6'])
+  })
+
+  test('also when the broker was killed once more, or stopped, before it came back', async () => {
+    await loseTail()
+    await send(scene.client('producer'), 'n3', 'n4', 'n5')
+    scene.world.kill('broker')
+    await scene.revive()
+    await scene.restart()
+    const moved = await pull(scene.client('old'), 5)
+    expect([moved.code, moved.header().nextBeginOffset]).toEqual([OFFSET_MOVED, 3])
+  })
+
+  test('gets again what it has in hand, for it forgets that when it is sent elsewhere', async () => {
+    await loseTail()
+    await send(scene.client('producer'), 'n3', 'n4', 'n5')
+    await commit(scene.client('tool'), 2)
+    expect((await pull(scene.client('old'), 5)).header().nextBeginOffset).toBe(2)
+  })
+
+  test('commits nothing of what is gone', async () => {
+    await loseTail()
+    await send(scene.client('producer'), 'n3', 'n4', 'n5')
+    const old = scene.client('old')
+    await old.heartbeat('old', [consumer('cg', subscription('orders'))])
+    await commit(old, 5)
+    expect(await committed(scene.client('tool'))).toBe(3)
+  })
+
+  test('and others are left alone: who asked where the group is, who asked for the end, and tools', async () => {
+    await loseTail()
+    await send(scene.client('producer'), 'n3', 'n4', 'n5')
+    const follower = scene.client('follower')
+    expect((await follower.invoke(GetMaxOffset, { topic: 'orders', queueId: 0 })).header().offset).toBe(6)
+    await send(scene.client('producer'), 'n6')
+    expect(messagesIn(await follower.pull('orders', { consumerGroup: 'other', queueOffset: 6 })).map(textOf)).toEqual(['n6'])
+    const tool = scene.client('tool')
+    await commit(tool, 5)
+    expect(await committed(tool)).toBe(5)
+    expect(messagesIn(await pull(tool, 5)).map(textOf)).toEqual(['n5', 'n6'])
+  })
 })

@@ -13,6 +13,7 @@ import type { GroupConfigs } from '../groups/group-configs.ts'
 import { isTagExpression } from '../groups/subscriptions.ts'
 import type { Compensations, FilterCache } from '../groups/subscriptions.ts'
 import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
+import type { StalePositions } from '../offsets/stale-positions.ts'
 import type { HeldPull, HeldPulls } from '../pull/held-pulls.ts'
 import type { Throughput } from '../throughput.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
@@ -30,6 +31,7 @@ export interface PullDeps {
   readonly compensations: Compensations
   readonly filters: FilterCache
   readonly offsets: ConsumerOffsets
+  readonly stalePositions: StalePositions
   readonly heldPulls: HeldPulls
   readonly journal: DeliveryJournal
   readonly throughput: Throughput
@@ -62,7 +64,10 @@ export function pullMessage(deps: PullDeps) {
     deps.journal.pulled(group, topic, queueId, context.connection, holdTime(deps.settings, header))
     const reset = deps.offsets.takeReset(group, topic, queueId)
     // A consumer that is already there (it has just started) needs not be sent there.
-    if (reset !== undefined && reset !== header.queueOffset) return offsetReset(deps, header, pull, reset)
+    if (reset !== undefined) deps.stalePositions.knows(group, topic, queueId)
+    if (reset !== undefined && reset !== header.queueOffset) return offsetMoved(deps, header, pull, reset, 'OFFSET_RESET')
+    const end = deps.stalePositions.pulled(group, topic, queueId, header.queueOffset, context.connection)
+    if (end !== undefined) return offsetMoved(deps, header, pull, end, 'OFFSET_OVERFLOW_BADLY')
     const result = read(deps, header, pull)
     return result instanceof Promise
       ? result.then((found) => holdOrCompose(deps, header, context, pull, found))
@@ -70,8 +75,9 @@ export function pullMessage(deps: PullDeps) {
   }
 }
 
-function commit({ offsets, journal }: PullDeps, header: PullHeader, { address }: ServerConnection): void {
-  const { consumerGroup: group, topic, queueId, commitOffset } = header
+function commit({ offsets, stalePositions, journal }: PullDeps, header: PullHeader, { address }: ServerConnection): void {
+  const { consumerGroup: group, topic, queueId } = header
+  const commitOffset = stalePositions.committable(group, topic, queueId, header.commitOffset)
   if (offsets.commit(group, topic, queueId, commitOffset)) journal.committed(group, topic, queueId, commitOffset, address)
 }
 
@@ -80,7 +86,7 @@ function pullAgain(deps: PullDeps, header: PullHeader, code: number, connection:
   const pull = acceptPull(deps, header, code)
   if (isRefused(pull)) return pull
   const reset = deps.offsets.takeReset(header.consumerGroup, header.topic, header.queueId)
-  if (reset !== undefined) return offsetReset(deps, header, pull, reset)
+  if (reset !== undefined) return offsetMoved(deps, header, pull, reset, 'OFFSET_RESET')
   const result = read(deps, header, pull)
   return result instanceof Promise
     ? result.then((found) => compose(deps, header, pull, found, connection))
@@ -283,12 +289,12 @@ const REMARKS = {
   'offset-too-small': 'OFFSET_TOO_SMALL',
 } as const satisfies Record<ReadResult['status'], string>
 
-/** An operator has set the group's offset: the consumer goes on from there. */
-function offsetReset(deps: PullDeps, header: PullHeader, pull: AcceptedPull, offset: number): PullReply {
+/** An operator has set the group's offset, or a crash has taken what the consumer had: it goes on from there. */
+function offsetMoved(deps: PullDeps, header: PullHeader, pull: AcceptedPull, offset: number, remark: string): PullReply {
   const { topic, queueId } = header
   return {
     code: ResponseCode.PULL_OFFSET_MOVED,
-    remark: 'OFFSET_RESET',
+    remark,
     header: headerOf(pull, offset, deps.store.minOffset(topic, queueId), deps.store.maxOffset(topic, queueId)),
   }
 }

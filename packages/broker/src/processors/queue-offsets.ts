@@ -12,8 +12,10 @@ import type { MessageStore } from '@skylarkmq/store'
 import { plain, refuse, topicMissing } from '../answers.ts'
 import type { Settings } from '../config.ts'
 import type { DeliveryJournal } from '../explain/delivery-journal.ts'
+import type { ConsumerGroups } from '../groups/consumer-groups.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
 import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
+import type { StalePositions } from '../offsets/stale-positions.ts'
 import type { StartPins } from '../offsets/start-pins.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
 
@@ -26,19 +28,20 @@ interface StoreDeps {
 
 /** A queue that has never been written to answers 0: clients probe brokers with it. */
 export const getMaxOffset =
-  ({ store, startPins }: StoreDeps & Pick<CommittedDeps, 'startPins'>) =>
-  ({ topic, queueId }: Queue, { connection }: RequestContext): OffsetReply => ({
-    code: 0,
-    header: { offset: startPins.takeEnd(connection, topic, queueId) ?? store.maxOffset(topic, queueId) },
-  })
+  ({ store, startPins, stalePositions }: StoreDeps & Pick<CommittedDeps, 'startPins' | 'stalePositions'>) =>
+  ({ topic, queueId }: Queue, { connection }: RequestContext): OffsetReply => {
+    stalePositions.hasAsked(connection, topic, queueId)
+    return { code: 0, header: { offset: startPins.takeEnd(connection, topic, queueId) ?? store.maxOffset(topic, queueId) } }
+  }
 
 export const getMinOffset =
   ({ store }: StoreDeps) =>
   ({ topic, queueId }: Pick<Queue, 'topic' | 'queueId'>): OffsetReply => ({ code: 0, header: { offset: store.minOffset(topic, queueId) } })
 
 export const searchOffset =
-  ({ store }: StoreDeps) =>
-  ({ topic, queueId, timestamp, boundaryType }: RequestOf<typeof SearchOffsetByTimestamp>): OffsetReply => {
+  ({ store, stalePositions }: StoreDeps & Pick<CommittedDeps, 'stalePositions'>) =>
+  ({ topic, queueId, timestamp, boundaryType }: RequestOf<typeof SearchOffsetByTimestamp>, { connection }: RequestContext): OffsetReply => {
+    stalePositions.hasAsked(connection, topic, queueId)
     const boundary = boundaryType?.toLowerCase() === 'upper' ? 'upper' : 'lower'
     return { code: 0, header: { offset: store.offsetByTime(topic, queueId, timestamp, boundary) } }
   }
@@ -51,7 +54,9 @@ export const getEarliestStoreTime =
   })
 
 export interface CommittedDeps extends StoreDeps {
+  readonly consumers: ConsumerGroups
   readonly offsets: ConsumerOffsets
+  readonly stalePositions: StalePositions
   readonly groupConfigs: GroupConfigs
   readonly topics: TopicConfigs
   readonly startPins: StartPins
@@ -64,8 +69,9 @@ export interface CommittedDeps extends StoreDeps {
  * `ConsumerManageProcessor#queryConsumerOffset`), else where its first heartbeat has pinned it; the client decides when there was none.
  */
 export const queryConsumerOffset =
-  ({ store, offsets, startPins, settings }: CommittedDeps) =>
+  ({ store, offsets, startPins, stalePositions, settings }: CommittedDeps) =>
   ({ consumerGroup, topic, queueId, setZeroIfNotFound }: RequestOf<typeof QueryConsumerOffset>): OffsetReply => {
+    stalePositions.knows(consumerGroup, topic, queueId)
     const committed = offsets.get(consumerGroup, topic, queueId)
     if (committed !== undefined) return { code: 0, header: { offset: committed } }
     if (setZeroIfNotFound === false) return notFound('Not found, do not set to zero, maybe this group boot first')
@@ -81,10 +87,10 @@ const notFound = (remark: string): OffsetReply => ({ code: ResponseCode.QUERY_NO
 
 /** Negative offsets mean that the client has none (JavaScript): ignored. Lower ones than before are accepted. */
 export const updateConsumerOffset =
-  ({ offsets, groupConfigs, topics, journal }: CommittedDeps) =>
+  ({ consumers, offsets, stalePositions, groupConfigs, topics, journal }: CommittedDeps) =>
   (
-    { consumerGroup, topic, queueId, commitOffset }: RequestOf<typeof UpdateConsumerOffset>,
-    { connection }: RequestContext,
+    { consumerGroup, topic, queueId, commitOffset: wanted }: RequestOf<typeof UpdateConsumerOffset>,
+    { connection, isOneway }: RequestContext,
   ): Reply<never> => {
     if (groupConfigs.get(consumerGroup) === undefined)
       return refuse(
@@ -97,7 +103,10 @@ export const updateConsumerOffset =
     if (queueId < 0 || queueId >= queues) {
       return refuse('INVALID_PARAMETER', `queueId[${queueId}] is illegal, topic:[${plain(topic)}] has the queues 0 to ${queues - 1}`)
     }
-    if (commitOffset < 0) return { code: 0 }
+    if (wanted < 0) return { code: 0 }
+    // Whoever is no member and waits for the answer is a tool: it knows what it does.
+    const isConsumer = isOneway || consumers.get(consumerGroup)?.members.has(connection) === true
+    const commitOffset = isConsumer ? stalePositions.committable(consumerGroup, topic, queueId, wanted) : wanted
     if (offsets.commit(consumerGroup, topic, queueId, commitOffset)) {
       journal.committed(consumerGroup, topic, queueId, commitOffset, connection.address)
       return { code: 0 }
