@@ -55,16 +55,17 @@ function wasTooSoon(history: History, lost: LostRecord, atMs: number): boolean {
 /** How long the process ran between two moments. What it had not flushed when it was killed, nobody flushes before the next start. */
 function aliveMs(faults: readonly Fault[], fromMs: number, toMs: number): number {
   let sum = 0
-  let sinceMs: number | undefined = fromMs
+  // The answer may come when its sender has died.
+  let isAlive = true
+  let sinceMs = fromMs
   for (const { kind, atMs } of faults) {
-    if (atMs <= fromMs || atMs > toMs) continue
-    if (kind === 'start') sinceMs ??= atMs
-    else if (sinceMs !== undefined && (kind === 'kill' || kind === 'power-loss')) {
-      sum += atMs - sinceMs
-      sinceMs = undefined
-    }
+    if (atMs > toMs) break
+    if (kind !== 'start' && kind !== 'kill' && kind !== 'power-loss') continue
+    if (isAlive && atMs > fromMs) sum += atMs - sinceMs
+    isAlive = kind === 'start'
+    sinceMs = Math.max(atMs, fromMs)
   }
-  return sinceMs === undefined ? sum : sum + toMs - sinceMs
+  return isAlive ? sum + toMs - sinceMs : sum
 }
 
 /** Whether the message at a place of a queue was lost between two moments, so that the place was given to another. */

@@ -1,7 +1,7 @@
 import { GetMaxOffset, QueryConsumerOffset, UpdateConsumerOffset } from '@skylarkmq/remoting/protocol'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
-import { consumer, messagesIn, startScene, subscription, textOf } from './support.ts'
+import { messagesIn, startScene, textOf } from './support.ts'
 import type { Scene, TestClient } from './support.ts'
 
 let scene: Scene
@@ -148,9 +148,9 @@ describe('a consumer that goes on from before a loss of power', () => {
     await loseTail()
     await send(scene.client('producer'), 'n3', 'n4', 'n5')
     const old = scene.client('old')
-    await old.heartbeat('old', [consumer('cg', subscription('orders'))])
     await commit(old, 5)
-    expect(await committed(scene.client('tool'))).toBe(3)
+    expect(await committed(old)).toBe(3)
+    expect((await pull(old, 5)).code).toBe(OFFSET_MOVED)
   })
 
   test('and others are left alone: who asked where the group is, who asked for the end, and tools', async () => {
@@ -161,6 +161,7 @@ describe('a consumer that goes on from before a loss of power', () => {
     await send(scene.client('producer'), 'n6')
     expect(messagesIn(await follower.pull('orders', { consumerGroup: 'other', queueOffset: 6 })).map(textOf)).toEqual(['n6'])
     const tool = scene.client('tool')
+    expect((await tool.invoke(GetMaxOffset, { topic: 'orders', queueId: 0 })).header().offset).toBe(7)
     await commit(tool, 5)
     expect(await committed(tool)).toBe(5)
     expect(messagesIn(await pull(tool, 5)).map(textOf)).toEqual(['n5', 'n6'])

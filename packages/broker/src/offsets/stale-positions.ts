@@ -36,8 +36,8 @@ export class StalePositions {
   /** By group and topic. */
   readonly #unknown = new Map<string, Map<string, Ends>>()
   readonly #changed = new Set<string>()
-  /** Who has asked for a queue's end, or for a time in it. */
-  readonly #asked = new WeakMap<object, Set<string>>()
+  /** By connection and queue: the highest offset that it has been told of. */
+  readonly #told = new WeakMap<object, Map<string, number>>()
 
   constructor({ clock, log, metadata, offsets, store }: StalePositionsDeps) {
     this.#metadata = metadata
@@ -81,7 +81,7 @@ export class StalePositions {
     const ends = this.#of(group, topic)
     const end = ends?.get(queueId)
     if (end === undefined) return undefined
-    if (offset > end && this.#asked.get(connection)?.has(`${topic}@${queueId}`) !== true) {
+    if (offset > end && !this.#mayKnow(connection, topic, queueId, offset)) {
       const committed = this.#offsets.get(group, topic, queueId) ?? end
       const goesOnAt = Math.max(Math.min(end, committed, this.#store.maxOffset(topic, queueId)), this.#store.minOffset(topic, queueId))
       const about = { group, topic, queueId, offset, endAtStart: end, goesOnAt }
@@ -92,23 +92,28 @@ export class StalePositions {
     return undefined
   }
 
-  /** What a member of a group may commit. */
-  committable(group: string, topic: string, queueId: number, offset: number): number {
-    return Math.min(offset, this.#of(group, topic)?.get(queueId) ?? offset)
+  /** What may be committed of an offset: nothing of what was read before the crash and is gone. */
+  committable(group: string, topic: string, queueId: number, offset: number, connection: object): number {
+    const end = this.#of(group, topic)?.get(queueId)
+    return end === undefined || offset <= end || this.#mayKnow(connection, topic, queueId, offset) ? offset : end
   }
 
-  /** The group has been told, or has asked, where it is now. */
+  /** The group has been told where it is now. */
   knows(group: string, topic: string, queueId: number): void {
     if (this.#of(group, topic)?.delete(queueId) === true) this.#changed.add(`${topic}@${group}`)
   }
 
-  /** What this client pulls next may lie anywhere. */
-  hasAsked(connection: object, topic: string, queueId: number): void {
+  /** A client was told of an offset: where a group is, where the queue ends, or what lies there at some time. */
+  told(connection: object, topic: string, queueId: number, offset: number): void {
     if (this.#unknown.size === 0 && this.#ends.size === 0) return
     const key = `${topic}@${queueId}`
-    const known = this.#asked.get(connection)
-    if (known === undefined) this.#asked.set(connection, new Set([key]))
-    else known.add(key)
+    const known = this.#told.get(connection)
+    if (known === undefined) this.#told.set(connection, new Map([[key, offset]]))
+    else known.set(key, Math.max(offset, known.get(key) ?? 0))
+  }
+
+  #mayKnow(connection: object, topic: string, queueId: number, offset: number): boolean {
+    return offset <= (this.#told.get(connection)?.get(`${topic}@${queueId}`) ?? -1)
   }
 
   save(): void {

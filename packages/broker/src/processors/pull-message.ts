@@ -75,10 +75,10 @@ export function pullMessage(deps: PullDeps) {
   }
 }
 
-function commit({ offsets, stalePositions, journal }: PullDeps, header: PullHeader, { address }: ServerConnection): void {
+function commit({ offsets, stalePositions, journal }: PullDeps, header: PullHeader, connection: ServerConnection): void {
   const { consumerGroup: group, topic, queueId } = header
-  const commitOffset = stalePositions.committable(group, topic, queueId, header.commitOffset)
-  if (offsets.commit(group, topic, queueId, commitOffset)) journal.committed(group, topic, queueId, commitOffset, address)
+  const commitOffset = stalePositions.committable(group, topic, queueId, header.commitOffset, connection)
+  if (offsets.commit(group, topic, queueId, commitOffset)) journal.committed(group, topic, queueId, commitOffset, connection.address)
 }
 
 /** A held pull's second and last look: whatever it finds is the answer. */

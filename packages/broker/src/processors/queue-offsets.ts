@@ -12,7 +12,6 @@ import type { MessageStore } from '@skylarkmq/store'
 import { plain, refuse, topicMissing } from '../answers.ts'
 import type { Settings } from '../config.ts'
 import type { DeliveryJournal } from '../explain/delivery-journal.ts'
-import type { ConsumerGroups } from '../groups/consumer-groups.ts'
 import type { GroupConfigs } from '../groups/group-configs.ts'
 import type { ConsumerOffsets } from '../offsets/consumer-offsets.ts'
 import type { StalePositions } from '../offsets/stale-positions.ts'
@@ -30,8 +29,9 @@ interface StoreDeps {
 export const getMaxOffset =
   ({ store, startPins, stalePositions }: StoreDeps & Pick<CommittedDeps, 'startPins' | 'stalePositions'>) =>
   ({ topic, queueId }: Queue, { connection }: RequestContext): OffsetReply => {
-    stalePositions.hasAsked(connection, topic, queueId)
-    return { code: 0, header: { offset: startPins.takeEnd(connection, topic, queueId) ?? store.maxOffset(topic, queueId) } }
+    const offset = startPins.takeEnd(connection, topic, queueId) ?? store.maxOffset(topic, queueId)
+    stalePositions.told(connection, topic, queueId, offset)
+    return { code: 0, header: { offset } }
   }
 
 export const getMinOffset =
@@ -41,9 +41,10 @@ export const getMinOffset =
 export const searchOffset =
   ({ store, stalePositions }: StoreDeps & Pick<CommittedDeps, 'stalePositions'>) =>
   ({ topic, queueId, timestamp, boundaryType }: RequestOf<typeof SearchOffsetByTimestamp>, { connection }: RequestContext): OffsetReply => {
-    stalePositions.hasAsked(connection, topic, queueId)
     const boundary = boundaryType?.toLowerCase() === 'upper' ? 'upper' : 'lower'
-    return { code: 0, header: { offset: store.offsetByTime(topic, queueId, timestamp, boundary) } }
+    const offset = store.offsetByTime(topic, queueId, timestamp, boundary)
+    stalePositions.told(connection, topic, queueId, offset)
+    return { code: 0, header: { offset } }
   }
 
 export const getEarliestStoreTime =
@@ -54,7 +55,6 @@ export const getEarliestStoreTime =
   })
 
 export interface CommittedDeps extends StoreDeps {
-  readonly consumers: ConsumerGroups
   readonly offsets: ConsumerOffsets
   readonly stalePositions: StalePositions
   readonly groupConfigs: GroupConfigs
@@ -70,12 +70,18 @@ export interface CommittedDeps extends StoreDeps {
  */
 export const queryConsumerOffset =
   ({ store, offsets, startPins, stalePositions, settings }: CommittedDeps) =>
-  ({ consumerGroup, topic, queueId, setZeroIfNotFound }: RequestOf<typeof QueryConsumerOffset>): OffsetReply => {
-    stalePositions.knows(consumerGroup, topic, queueId)
+  (
+    { consumerGroup, topic, queueId, setZeroIfNotFound }: RequestOf<typeof QueryConsumerOffset>,
+    { connection }: RequestContext,
+  ): OffsetReply => {
     const committed = offsets.get(consumerGroup, topic, queueId)
-    if (committed !== undefined) return { code: 0, header: { offset: committed } }
+    if (committed !== undefined) {
+      stalePositions.told(connection, topic, queueId, committed)
+      return { code: 0, header: { offset: committed } }
+    }
     if (setZeroIfNotFound === false) return notFound('Not found, do not set to zero, maybe this group boot first')
     const pinned = startPins.get(consumerGroup, topic, queueId)
+    stalePositions.told(connection, topic, queueId, pinned ?? 0)
     if (pinned !== undefined && settings.current.startOffsetOfNewGroup === 'asked') return { code: 0, header: { offset: pinned } }
     const isFirstThere = store.minOffset(topic, queueId) <= 0 && store.maxOffset(topic, queueId) > 0
     if (isFirstThere) return { code: 0, header: { offset: 0 } }
@@ -87,10 +93,10 @@ const notFound = (remark: string): OffsetReply => ({ code: ResponseCode.QUERY_NO
 
 /** Negative offsets mean that the client has none (JavaScript): ignored. Lower ones than before are accepted. */
 export const updateConsumerOffset =
-  ({ consumers, offsets, stalePositions, groupConfigs, topics, journal }: CommittedDeps) =>
+  ({ offsets, stalePositions, groupConfigs, topics, journal }: CommittedDeps) =>
   (
     { consumerGroup, topic, queueId, commitOffset: wanted }: RequestOf<typeof UpdateConsumerOffset>,
-    { connection, isOneway }: RequestContext,
+    { connection }: RequestContext,
   ): Reply<never> => {
     if (groupConfigs.get(consumerGroup) === undefined)
       return refuse(
@@ -104,9 +110,7 @@ export const updateConsumerOffset =
       return refuse('INVALID_PARAMETER', `queueId[${queueId}] is illegal, topic:[${plain(topic)}] has the queues 0 to ${queues - 1}`)
     }
     if (wanted < 0) return { code: 0 }
-    // Whoever is no member and waits for the answer is a tool: it knows what it does.
-    const isConsumer = isOneway || consumers.get(consumerGroup)?.members.has(connection) === true
-    const commitOffset = isConsumer ? stalePositions.committable(consumerGroup, topic, queueId, wanted) : wanted
+    const commitOffset = stalePositions.committable(consumerGroup, topic, queueId, wanted, connection)
     if (offsets.commit(consumerGroup, topic, queueId, commitOffset)) {
       journal.committed(consumerGroup, topic, queueId, commitOffset, connection.address)
       return { code: 0 }
