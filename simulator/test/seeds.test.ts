@@ -18,6 +18,9 @@ const REMEMBERED: readonly (readonly [seed: number, profile: string, what: strin
   [1012, 'disks', 'a full disk refused to keep a popped message longer, and its acknowledgement was forgotten', ['pops', 'compaction']],
   [820072, 'disks', 'power went as the log rolled: whole records behind the lost beginning of a file were cut', ['pops']],
   [2144007731, 'everything', 'a full disk left the very first segment short, and its length was taken for the size of segments'],
+  [5000089, 'crashes', 'a consumer went on behind the end that power loss had left of a queue, and passed over what got the lost places'],
+  [5100108, 'crashes', 'who was sent back in a queue forgot the failed message in its hands'],
+  [5200469, 'disks', 'an orderly consumer that asked for the committed offset went on at its own, which was lost'],
   [2, 'clocks', 'wall clocks that jump by half an hour'],
 ]
 
