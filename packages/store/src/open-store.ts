@@ -16,6 +16,9 @@ import { Views } from './views.ts'
 const DAMAGED_ENDS =
   'queue-ends.json was damaged: of queues without a message left, how far they had come is taken from their own files. It is written anew.'
 
+const DAMAGED_DELETIONS =
+  'deleted-topics.json was damaged: messages of deleted topics that the log still has may be found again. It is begun anew.'
+
 /** Opens (or makes) the store in a folder, alone: recovers the log, brings the views up to it, reports what was done. */
 export async function openMessageStore(runtime: Runtime, options: StoreOptions): Promise<MessageStore> {
   const { disk, clock, log } = runtime
@@ -48,6 +51,7 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
     const found = await recover(runtime, options, { segments, views, cleanStop })
     views.queueEnds.resume(views.queues, found.checkedTo)
     if (views.queueEnds.isDamaged) notes.push(DAMAGED_ENDS)
+    if (views.deletions.isDamaged) notes.push(DAMAGED_DELETIONS)
     await views.trimBefore(segments.minOffset)
     const ringBytes = Math.max(options.memoryBytes ?? LIMITS.ringBytes, 2 * (options.maxMessageBytes + 65_536))
     const commitLog = await CommitLog.open(segments, found.checkedTo, ringBytes)

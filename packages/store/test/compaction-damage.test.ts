@@ -76,6 +76,19 @@ test('a topic whose name is lost takes it from its messages', async () => {
   await bench.close()
 })
 
+test('a bit that turns over anywhere in the name of a topic puts its messages into no other', async () => {
+  const { bench } = await expired()
+  const path = `${ROOT}/skylark/compaction/0/topic.json`
+  const size = bench.node.disk.stat(path)?.sizeBytes ?? 0
+  for (let position = 0; position < size; position++) {
+    flip(bench, path, position)
+    await bench.open()
+    expect(await bench.texts(), `position ${position}`).toEqual(CURRENT)
+    expect([...bench.store.compactedTopics]).toEqual(['prices'])
+    await bench.close()
+  }
+})
+
 test('a compacted folder that is removed while the log has everything is made again', async () => {
   const bench = new CompactionBench()
   await bench.start()

@@ -117,3 +117,20 @@ test('a deleted topic is gone at once: its queues, its messages by position and 
   expect(bench.node.disk.exists(`${ROOT}/skylark/deleted-topics.json`)).toBe(true)
   await bench.close()
 })
+
+test('a damaged list of deleted topics is told, keeps no store from opening, and hides nobody else’s messages', async () => {
+  const bench = new Bench()
+  await bench.open()
+  await bench.append(message({ topic: 'gone' }), message({ topic: 'kept', text: 'kept' }))
+  bench.store.deleteTopic('gone')
+  await bench.close()
+  const path = `${ROOT}/skylark/deleted-topics.json`
+  const text = bench.node.disk.readText(path) ?? ''
+  for (const [i, char] of [...text].entries()) {
+    bench.node.disk.writeTextAtomically(path, text.slice(0, i) + String.fromCharCode(char.charCodeAt(0) ^ 1) + text.slice(i + 1))
+    await bench.open()
+    expect(await bench.readAll('kept')).toEqual(['kept'])
+    if (i < text.length - 1) expect(bench.store.recovery.text).toContain('deleted-topics.json was damaged')
+    await bench.close()
+  }
+})

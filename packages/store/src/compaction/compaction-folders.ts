@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Disk, Log } from '@skylarkmq/runtime'
 import { utf8, viewOf } from '../bytes.ts'
+import { checkedJson, withCheck } from '../checked-text.ts'
 import { plausibleSize } from '../commit-log/record-check.ts'
 import { topicRange } from '../dispatch/record-parser.ts'
 import { parseFileName } from './compacted-file.ts'
@@ -48,7 +49,7 @@ export class CompactionFolders {
 
   private nameIn(path: string): string | undefined {
     try {
-      const { topic } = JSON.parse(this.disk.readText(join(path, NAME_FILE)) ?? '') as { topic?: unknown }
+      const { topic } = JSON.parse(checkedJson(this.disk.readText(join(path, NAME_FILE)) ?? '') ?? '') as { topic?: unknown }
       if (typeof topic === 'string') return topic
     } catch {
       // Missing or damaged: the records know.
@@ -95,7 +96,7 @@ export class CompactionFolders {
   }
 
   private write(path: string, topic: string): void {
-    this.disk.writeTextAtomically(join(path, NAME_FILE), `${JSON.stringify({ topic })}\n`)
+    this.disk.writeTextAtomically(join(path, NAME_FILE), withCheck(JSON.stringify({ topic })))
   }
 
   /** The rename decides; the rest is tidied by the next start if need be. */

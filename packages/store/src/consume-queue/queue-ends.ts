@@ -1,5 +1,5 @@
 import type { Disk } from '@skylarkmq/runtime'
-import { crc32OfRange } from '../crc32.ts'
+import { checkedJson, withCheck } from '../checked-text.ts'
 import type { ConsumeQueue } from './consume-queue.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 
@@ -65,19 +65,14 @@ export class QueueEnds {
   private write(): void {
     if (!this.isUnsaved) return
     const text = JSON.stringify(Object.fromEntries([...this.ends].map(([topic, ends]) => [topic, Object.fromEntries(ends)])))
-    this.disk.writeTextAtomically(this.path, `${checkOf(text)}\n${text}\n`)
+    this.disk.writeTextAtomically(this.path, withCheck(text))
     this.isUnsaved = false
   }
 }
 
-function checkOf(text: string): string {
-  const bytes = Buffer.from(text)
-  return crc32OfRange(bytes, 0, bytes.length).toString(16).padStart(8, '0')
-}
-
 function parse(text: string): Ends | undefined {
-  const [check, json = ''] = text.split('\n')
-  if (check !== checkOf(json)) return undefined
+  const json = checkedJson(text)
+  if (json === undefined) return undefined
   const all = JSON.parse(json) as Record<string, Record<string, number>>
   return new Map(
     Object.entries(all).map(([topic, ends]) => [topic, new Map(Object.entries(ends).map(([queueId, end]) => [Number(queueId), end]))]),

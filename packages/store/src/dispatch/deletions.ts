@@ -1,10 +1,13 @@
 import type { Disk } from '@skylarkmq/runtime'
+import { checkedJson, withCheck } from '../checked-text.ts'
 
 /**
  * Which topics were deleted, and where the log ended then: their older messages stay in the log until it is cut, but no view may
  * bring them back. Not derivable, therefore kept outside the views' folder.
  */
 export class Deletions {
+  /** The file was damaged, and what it said is not known. */
+  readonly isDamaged: boolean
   private readonly disk: Disk
   private readonly path: string
   private positions = new Map<string, number>()
@@ -14,8 +17,10 @@ export class Deletions {
     this.disk = disk
     this.path = path
     const text = disk.readText(path)
-    if (text === undefined) return
-    for (const [topic, position] of Object.entries(JSON.parse(text) as Record<string, unknown>)) {
+    const json = text === undefined ? '{}' : checkedJson(text)
+    this.isDamaged = json === undefined
+    this.isUnsaved = this.isDamaged
+    for (const [topic, position] of Object.entries(JSON.parse(json ?? '{}') as Record<string, unknown>)) {
       if (typeof position === 'number') this.positions.set(topic, position)
     }
   }
@@ -54,7 +59,7 @@ export class Deletions {
   }
 
   private write(positions: ReadonlyMap<string, number>): void {
-    this.disk.writeTextAtomically(this.path, JSON.stringify(Object.fromEntries(positions)))
+    this.disk.writeTextAtomically(this.path, withCheck(JSON.stringify(Object.fromEntries(positions))))
     this.isUnsaved = false
   }
 }
