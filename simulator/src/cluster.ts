@@ -49,6 +49,8 @@ export interface Plants {
   readonly forgetsAcks?: boolean
   /** All prices are of one article. */
   readonly oneArticle?: boolean
+  /** The limit of the log that the broker is told, instead of the plan's. */
+  readonly toldRetentionBytes?: number
 }
 
 const DELAY_LEVELS = '1s 2s 3s 5s 10s 20s'
@@ -190,7 +192,7 @@ export class Cluster {
       transactionCheckMax: 1000,
       compactionScheduleInternal: 3000,
       compactionTombstoneRetention: TOMBSTONES_MS,
-      retentionBytes: this.plan.retentionBytes ?? 0,
+      retentionBytes: this.plan.plants?.toldRetentionBytes ?? this.plan.retentionBytes ?? 0,
     }
   }
 

@@ -56,7 +56,7 @@ export interface Ownership {
 
 /** All that checkers judge by. */
 export interface Evidence {
-  readonly plan: Pick<ClusterPlan, 'flush' | 'retentionBytes'>
+  readonly plan: Pick<ClusterPlan, 'flush' | 'retentionBytes' | 'segmentBytes'>
   readonly history: History
   readonly stored: readonly Stored[]
   readonly members: readonly { readonly name: string; readonly group: string }[]

@@ -15,13 +15,17 @@ import type { Extra } from '../src/workloads/extras.ts'
 /** A small cluster without faults of its own, in which only what is planted goes wrong. */
 function run(
   plants: Plants,
-  changes: Partial<Omit<Scenario, 'cluster'>> & { readonly flush?: 'sync' | 'async' } = {},
+  changes: Partial<Omit<Scenario, 'cluster'>> & {
+    readonly flush?: 'sync' | 'async'
+    readonly segmentBytes?: number
+    readonly retentionBytes?: number
+  } = {},
 ): Promise<RunOutcome> {
   const { cluster, ...scenario } = scenarioOf(7, { profile: 'calm', plants })
-  const { flush = 'sync', ...others } = changes
+  const { flush = 'sync', segmentBytes = cluster.segmentBytes, retentionBytes, ...others } = changes
   return simulate({
     ...scenario,
-    cluster: { ...cluster, brokers: 1, namesrvs: 1, flush },
+    cluster: { ...cluster, brokers: 1, namesrvs: 1, flush, segmentBytes, ...(retentionBytes === undefined ? {} : { retentionBytes }) },
     workload: { producers: 2, membersPerGroup: 2, pauseMs: 300, hasAdmin: false },
     faults: { 'clock-jump': 1 },
     faultPauseMs: 1000,
@@ -118,6 +122,13 @@ describe('each checker sees what it is there for', { timeout: 300_000 }, () => {
   it('compaction: the last message of a key goes', async () => {
     const outcome = await run({ oneArticle: true }, { workload: beside('compaction') })
     expect(found(outcome)).toContain('compaction')
+  })
+
+  it('retention: a log loses files that its limit lets it keep', async () => {
+    const workload = { producers: 2, membersPerGroup: 1, pauseMs: 100, hasAdmin: false }
+    const limits = { workload, segmentBytes: 32 * 1024, troubleMs: 20_000 }
+    expect(found(await run({ toldRetentionBytes: 32 * 1024 }, { ...limits, retentionBytes: 1024 * 1024 }))).toEqual(['retention'])
+    expect((await run({}, { ...limits, retentionBytes: 32 * 1024 })).violations).toEqual([])
   })
 
   it('rebalance: two members each take all queues', async () => {

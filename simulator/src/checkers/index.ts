@@ -10,6 +10,7 @@ import { payloadUnaltered } from './payload-unaltered.ts'
 import { pops } from './pops.ts'
 import { queueOrder } from './queue-order.ts'
 import { rebalance } from './rebalance.ts'
+import { retention } from './retention.ts'
 import { timers } from './timers.ts'
 import { transactions } from './transactions.ts'
 import { viewsEqualLog } from './views-equal-log.ts'
@@ -27,6 +28,7 @@ export const CHECKERS: readonly Checker[] = [
   transactions,
   pops,
   compaction,
+  retention,
   offsets,
   rebalance,
   viewsEqualLog,
