@@ -103,12 +103,16 @@ export function excuseForLeavingOut(
   return lost.some(isCopy) ? 'it was to be tried again, and power was lost before the asynchronous flush of its copy' : undefined
 }
 
-/** Whether every place of a message in its topic had been another's, which is lost, and which the group had consumed. */
+/** Whether every place of a message in its topic had been another's, which was lost before, and which the group has consumed there. */
 function wasPlaceTaken({ history, stored }: Pick<Evidence, 'history' | 'stored'>, id: string, group: string): boolean {
-  const topic = history.sent.get(id)?.topic
-  const places = stored.filter((each) => each.id === id && each.topic === topic)
-  const wasAnothers = (place: Stored): boolean =>
-    wasLostAt(history, place, 0, Number.POSITIVE_INFINITY) &&
-    (history.handled.get(handledKey({ group, ...place }))?.some((handled) => handled.id !== id) ?? false)
+  const sent = history.sent.get(id)
+  const places = stored.filter((each) => each.id === id && each.topic === sent?.topic)
+  const wasAnothers = (place: Stored): boolean => {
+    const handled = history.handled.get(handledKey({ group, ...place })) ?? []
+    return history
+      .lostIn(place)
+      .filter((lost) => lost.queueOffset === place.queueOffset && lost.atMs <= (sent?.ack?.atMs ?? Number.POSITIVE_INFINITY))
+      .some((lost) => lost.id !== undefined && lost.id !== id && handled.some((each) => each.id === lost.id))
+  }
   return places.length > 0 && places.every(wasAnothers)
 }
