@@ -86,7 +86,8 @@ function messagesOf(
   const known = deps.topics.get(topic)
   const compacted = isCompacted(known) ? known : undefined
   const stamp = Buffer.from(stampText(config))
-  for (const [index, part] of parts.entries()) {
+  for (let index = 0; index < parts.length; index++) {
+    const part = parts[index] as (typeof parts)[number]
     const bytes = plain.stamped(part.properties, stamp) ?? declaredProperties(deps, part.properties, index)
     if ('code' in bytes) return bytes
     const wrong =

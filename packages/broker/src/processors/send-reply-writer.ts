@@ -1,8 +1,7 @@
-import { PROTOCOL_VERSION } from '@skylarkmq/remoting/protocol'
+import { PROTOCOL_VERSION, putHex } from '@skylarkmq/remoting/protocol'
 import type { ServerConnection } from '@skylarkmq/remoting'
 import type { AppendResult } from '@skylarkmq/store'
 
-const HEX = Buffer.from('0123456789ABCDEF')
 const QUEUE_ID_LABEL = '","queueId":"'
 
 /** Hexadecimal digits of the physical offset behind the store's address in an offset message id. */
@@ -76,15 +75,6 @@ function putInt32(bytes: Buffer, at: number, value: number): void {
   bytes[at + 1] = value >>> 16
   bytes[at + 2] = value >>> 8
   bytes[at + 3] = value
-}
-
-/** The eight digits of 32 bits that end before `end`. */
-function putHex(bytes: Buffer, end: number, value: number): void {
-  let rest = value
-  for (let p = end - 1; p >= end - 8; p--) {
-    bytes[p] = HEX[rest & 15] as number
-    rest >>>= 4
-  }
 }
 
 function digits(value: number): number {

@@ -47,28 +47,37 @@ export function decodeClientBatch(body: Uint8Array): ClientBatchMessage[] {
   const messages: ClientBatchMessage[] = []
   let at = 0
   while (at < b.length) {
-    const where = (): string => `message ${messages.length + 1} of the batch (byte ${at})`
     const left = b.length - at
-    if (left < FIXED_BYTES) throw illegal(`${where()}: ${left} bytes are left, ${FIXED_BYTES} is the least; the batch is cut short`)
+    if (left < FIXED_BYTES)
+      throw illegal(`${where(messages.length, at)}: ${left} bytes are left, ${FIXED_BYTES} is the least; the batch is cut short`)
     const size = b.readInt32BE(at)
     if (size < FIXED_BYTES || size > left)
-      throw illegal(`${where()}: the size is ${size}; it must be from ${FIXED_BYTES} to the ${left} bytes left`)
+      throw illegal(`${where(messages.length, at)}: the size is ${size}; it must be from ${FIXED_BYTES} to the ${left} bytes left`)
     const bodyLength = b.readInt32BE(at + 16)
     if (bodyLength < 0 || bodyLength > size - FIXED_BYTES) {
-      throw illegal(`${where()}: the body length is ${bodyLength}; in a message of ${size} bytes at most ${size - FIXED_BYTES} fit`)
+      throw illegal(
+        `${where(messages.length, at)}: the body length is ${bodyLength}; in a message of ${size} bytes at most ${size - FIXED_BYTES} fit`,
+      )
     }
     const bodyAt = at + 20
     const propertiesLength = b.readInt16BE(bodyAt + bodyLength)
     const propertiesAt = bodyAt + bodyLength + 2
     if (propertiesLength !== size - FIXED_BYTES - bodyLength) {
-      throw illegal(`${where()}: the properties length is ${propertiesLength}; the sizes leave ${size - FIXED_BYTES - bodyLength}`)
+      throw illegal(
+        `${where(messages.length, at)}: the properties length is ${propertiesLength}; the sizes leave ${size - FIXED_BYTES - bodyLength}`,
+      )
     }
     messages.push({
       flag: b.readInt32BE(at + 12),
-      body: b.subarray(bodyAt, bodyAt + bodyLength),
-      properties: b.subarray(propertiesAt, propertiesAt + propertiesLength),
+      body: view(b, bodyAt, bodyLength),
+      properties: view(b, propertiesAt, propertiesLength),
     })
     at += size
   }
   return messages
 }
+
+const where = (index: number, at: number): string => `message ${index + 1} of the batch (byte ${at})`
+
+/** Half the cost of a Buffer's `subarray`. */
+const view = (b: Buffer, at: number, length: number): Uint8Array => new Uint8Array(b.buffer, b.byteOffset + at, length)
