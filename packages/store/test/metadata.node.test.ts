@@ -109,3 +109,37 @@ test('without a working better-sqlite3 the error says what it is for and how to 
   )
   vi.doUnmock('better-sqlite3')
 })
+
+test('what an operator was told is done is on the disk, and what the clock wrote soon is: SQLite’s log of commits is synced', async () => {
+  const path = join(folder, 'synced', 'metadata.db')
+  const runtime = nodeRuntime()
+  const synced: string[] = []
+  const disk: typeof runtime.disk = {
+    ...runtime.disk,
+    open(name, options) {
+      const file = runtime.disk.open(name, options)
+      const noting = (how: string): void => void (name === `${path}-wal` && synced.push(how))
+      const { sync, syncNow } = file
+      file.sync = () => (noting('in the background'), sync.call(file))
+      file.syncNow = () => (noting('at once'), syncNow.call(file))
+      return file
+    },
+  }
+  let tick = (): void => {}
+  const clock = { ...runtime.clock, every: (_ms: number, run: () => void) => ((tick = run), { cancel() {} }) }
+  const store = await openSqliteMetadata({ ...runtime, disk, clock } as typeof runtime, path)
+  store.flush()
+  tick()
+  expect(synced).toEqual([])
+  store.set('topics', 'orders', '{}')
+  store.flush()
+  expect(synced).toEqual(['at once'])
+  store.set('offsets', 'g@orders@0', '7')
+  tick()
+  expect(synced).toEqual(['at once', 'in the background'])
+  // What the clock asked for is still under way: a flush asks the disk itself.
+  store.flush()
+  store.flush()
+  expect(synced).toEqual(['at once', 'in the background', 'at once'])
+  store.close()
+})

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import type { Disk, Runtime } from '@skylarkmq/runtime'
+import type { Disk, DiskFile, Runtime } from '@skylarkmq/runtime'
 import type { MetadataStore, MetadataTable } from '../types.ts'
 import { describeError } from '../describe-error.ts'
 import { loadSqlite } from './load-sqlite.ts'
@@ -50,7 +50,9 @@ function openDatabase(Database: Sqlite, disk: Disk, path: string): InstanceType<
 
 /**
  * The tables live in memory; changes are collected and written in one transaction a second, so that a committed offset costs a map
- * entry and no disk access. What a crash may take is the last second, which for offsets means messages that come twice.
+ * entry and no disk access. What a crash, of the power too, may take is the last second (`flush` waits for none), which for offsets means
+ * messages that come twice. SQLite itself would sync its log on the main thread, at each commit or hardly ever: it is synced here, by the
+ * clock off the main thread.
  */
 export async function openSqliteMetadata(runtime: Runtime, path: string): Promise<MetadataStore> {
   const Database = await loadSqlite()
@@ -93,20 +95,43 @@ export async function openSqliteMetadata(runtime: Runtime, path: string): Promis
     }
   })
 
-  function flush(): void {
+  /** SQLite's log of commits, which holds them until its next checkpoint (which syncs by itself). There from the first commit on. */
+  let commits: DiskFile | undefined
+  /** Counts of transactions: in the file, and of these on the disk. */
+  let written = 0
+  let synced = 0
+
+  /** Into the file: safe against the death of the process. */
+  function write(): void {
     if (changed.size === 0 || isClosed) return
     writeAll()
     // Only after the transaction: what it could not write is tried again.
     changed.clear()
+    written++
+    commits ??= runtime.disk.open(`${path}-wal`)
   }
 
-  const timer = runtime.clock.every(FLUSH_INTERVAL_MS, () => {
+  function flush(): void {
+    write()
+    if (synced === written) return
+    commits?.syncNow()
+    synced = written
+  }
+
+  async function writeInBackground(): Promise<void> {
     try {
-      flush()
+      write()
+      const upTo = written
+      if (synced === upTo || isClosed) return
+      await commits?.sync()
+      synced = Math.max(synced, upTo)
     } catch (error) {
+      if (isClosed) return
       runtime.log.error('metadata could not be written; it is tried again in a second', { path, error: String(error) })
     }
-  })
+  }
+
+  const timer = runtime.clock.every(FLUSH_INTERVAL_MS, () => void writeInBackground())
 
   return {
     entries: (table: MetadataTable) => Array.from(rows(table)),
@@ -124,6 +149,7 @@ export async function openSqliteMetadata(runtime: Runtime, path: string): Promis
       timer.cancel()
       flush()
       isClosed = true
+      commits?.close()
       database.close()
     },
   }
