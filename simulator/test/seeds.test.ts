@@ -21,6 +21,12 @@ const REMEMBERED: readonly (readonly [seed: number, profile: string, what: strin
   [5000089, 'crashes', 'a consumer went on behind the end that power loss had left of a queue, and passed over what got the lost places'],
   [5100108, 'crashes', 'who was sent back in a queue forgot the failed message in its hands'],
   [5200469, 'disks', 'an orderly consumer that asked for the committed offset went on at its own, which was lost'],
+  [
+    6801028,
+    'disks',
+    'an offset that was brought down to the end of its queue was the old one again after the next crash',
+    ['timers', 'transactions', 'pops'],
+  ],
   [2, 'clocks', 'wall clocks that jump by half an hour'],
 ]
 

@@ -194,13 +194,20 @@ class RunningBroker implements Broker {
     const recovered = topics.recover(store.queues(), CLIENT_QUEUES)
     followCompaction(topics, store)
     const endOf = (topic: string, queueId: number): number => store.maxOffset(topic, queueId)
-    for (const each of offsets.clampTo(endOf)) {
+    const clamped = offsets.clampTo(endOf)
+    for (const each of clamped) {
       log.warn('a committed offset was behind the end of its queue, of which a crash has taken messages; the group goes on at the end', {
         ...each,
       })
     }
-    for (const each of this.#parts.startPins.clampTo(endOf)) {
+    const clampedPins = this.#parts.startPins.clampTo(endOf)
+    for (const each of clampedPins) {
       log.warn('a new group was to begin behind the end of a queue, of which a crash has taken messages; it begins at the end', { ...each })
+    }
+    if (clamped.length + clampedPins.length > 0) {
+      // Before messages take the lost places: after another crash nobody could see any more that the offset was behind the end.
+      offsets.save()
+      metadata.flush()
     }
     store.keepTopicsFor((topic) => retentionHours(topics.get(topic)))
     if (recovered > 0) log.warn('topics whose settings a crash had lost were made again from their messages', { count: recovered })

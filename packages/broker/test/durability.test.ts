@@ -87,6 +87,23 @@ test('a committed offset behind the end that a loss of power has left passes ove
   expect((await scene.client('last').invoke(QueryConsumerOffset, QUEUE)).header().offset).toBe(3)
 })
 
+test('nor when the broker dies again as soon as the lost places are taken', async () => {
+  scene = await startScene()
+  const client = scene.client('client')
+  await client.pull('orders')
+  for (const body of ['m0', 'm1', 'm2']) await client.send('orders', body)
+  await scene.world.run(2000)
+  await scene.world.until(scene.broker.close())
+  // As it was before the last messages came.
+  scene.metadata.set('offsets', 'orders@cg', JSON.stringify({ 0: 5 }))
+  await scene.revive()
+  const producer = scene.client('producer')
+  for (const body of ['n3', 'n4', 'n5']) await producer.send('orders', body)
+  scene.world.kill('broker')
+  await scene.revive()
+  expect((await scene.client('last').invoke(QueryConsumerOffset, QUEUE)).header().offset).toBe(3)
+})
+
 describe('a consumer that goes on from before a loss of power', () => {
   const LOG = '/store/commitlog/00000000000000000000'
   const OFFSET_MOVED = 21
