@@ -53,6 +53,7 @@ export async function recover(
       dispatchRecord(parser, targets, bytes, view, at)
       const { record } = parser
       if (physicalOffset >= knownEnd) journal.learn(record)
+      else journal.mend(record)
       // The place of a message that an earlier start has found damaged.
       if (keepsPlace(view, at)) guard.dispatch({ ...record, sysFlag: 0, sizeBytes: 0 })
     },
@@ -85,7 +86,7 @@ export async function recover(
   if (!cleanStop || damaged.length > 0) await rewriteLog(segments, checkedFrom, scan.end)
   journal.flush()
   if (lacksEnd) await journal.cutTo(scan.end)
-  journal.stopReading()
+  await journal.endRecovery()
   views.deletions.clampTo(scan.end)
   if (guard.repetitions > 0) notes.push(repetitions(guard))
   return {

@@ -253,6 +253,34 @@ describe('views', () => {
     return { bench, vouchedFor, late }
   }
 
+  test('do not learn again later what a start has made them forget', async () => {
+    const bench = new Bench()
+    await bench.open()
+    await bench.append(message({ text: 'one' }))
+    await bench.sim.world.run(1_500)
+    // The entry of the second message gets on file, but no checkpoint that vouches for it.
+    bench.node.disk.failWrites(1, 'EIO', (path) => path.endsWith('views/checkpoint'))
+    const [two] = await bench.append(message({ text: 'two' }))
+    const [other] = await bench.append(message({ queueId: 1, text: 'other' }))
+    const end = bench.store.maxPhysicalOffset
+    await bench.sim.world.run(1_500)
+    bench.kill()
+    // Power takes the message itself, and all that is known of it elsewhere.
+    const lost = two?.physicalOffset ?? -1
+    damage(bench, lost, Buffer.alloc((other?.physicalOffset ?? -1) - lost))
+    bench.node.disk.remove(`${ROOT}/skylark/journal`)
+    await bench.open()
+    expect(bench.store.recovery).toMatchObject({ checkedFrom: lost, checkedTo: end })
+    expect(bench.store.maxOffset('orders', 0)).toBe(1)
+    // A checkpoint behind it; then a start that believes the files.
+    await bench.append(message({ queueId: 1, text: 'next' }))
+    await bench.close()
+    await bench.open()
+    expect(bench.store.recovery.recordsChecked).toBe(0)
+    expect([bench.store.maxOffset('orders', 0), await bench.readAll()]).toEqual([1, ['one']])
+    await bench.close()
+  })
+
   test('have each message once, also those that came while a checkpoint was written', async () => {
     const { bench, vouchedFor, late } = await killedAfterSlowCheckpoint()
     await bench.open()

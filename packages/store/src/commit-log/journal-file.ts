@@ -1,13 +1,34 @@
 import type { Disk, DiskFile } from '@skylarkmq/runtime'
-import { getInt64, viewOf } from '../bytes.ts'
+import { getInt64, setInt64, viewOf } from '../bytes.ts'
 import { digestOfRange } from '../digest.ts'
 import type { ExpectedRecord } from './log-scanner.ts'
 
 /** int64 physical offset · int32 size · int32 digest · int32 check. In the order of the log. */
 export const JOURNAL_ENTRY_BYTES = 20
-export const JOURNAL_CHECK_AT = 16
+const JOURNAL_CHECK_AT = 16
 const PIECE_ENTRIES = 4_096
 const PIECE_BYTES = PIECE_ENTRIES * JOURNAL_ENTRY_BYTES
+
+/** Between two sound entries: places `[from, to)` of the file, for records between `after` and `before`. */
+export interface JournalGap {
+  readonly after: number
+  readonly before: number
+  readonly from: number
+  readonly to: number
+}
+
+export interface JournalRecord {
+  readonly physicalOffset: number
+  readonly sizeBytes: number
+  readonly digest: number
+}
+
+export function writeJournalEntry(view: DataView, at: number, record: JournalRecord): void {
+  setInt64(view, at, record.physicalOffset)
+  view.setInt32(at + 8, record.sizeBytes)
+  view.setInt32(at + 12, record.digest)
+  view.setInt32(at + JOURNAL_CHECK_AT, digestOfRange(view, at, at + JOURNAL_CHECK_AT))
+}
 
 /** Reads the journal of one segment in pieces: a gigabyte of small messages has millions of entries. */
 export class JournalFile {
@@ -21,6 +42,7 @@ export class JournalFile {
   private readonly places: number[] = []
   private readonly bytes = new Uint8Array(PIECE_BYTES)
   private readonly view = viewOf(this.bytes)
+  private gap: JournalGap | undefined
 
   private constructor(file: DiskFile, start: number, segmentBytes: number) {
     this.file = file
@@ -35,8 +57,13 @@ export class JournalFile {
   }
 
   find(physicalOffset: number): ExpectedRecord | undefined {
+    if (this.isInGap(physicalOffset)) return undefined
     const at = this.indexOf(physicalOffset)
-    if (this.offsets[at] !== physicalOffset) return undefined
+    if (this.offsets[at] !== physicalOffset) {
+      // Its neighbours will be asked for next.
+      this.gapAt(physicalOffset)
+      return undefined
+    }
     const place = this.places[at] as number
     return { sizeBytes: this.view.getInt32(place + 8), digest: this.view.getInt32(place + 12) }
   }
@@ -51,12 +78,35 @@ export class JournalFile {
     return 0
   }
 
+  /** Where the entry of a position that is not known would be: power may take some of what was written, and not what came later. */
+  gapAt(physicalOffset: number): JournalGap {
+    if (this.gap !== undefined && this.isInGap(physicalOffset)) return this.gap
+    const at = this.indexOf(physicalOffset)
+    const isEnd = at === this.offsets.length
+    const before = this.offsets[at] ?? Number.MAX_SAFE_INTEGER
+    const to = isEnd ? Number.MAX_SAFE_INTEGER : this.placeInFile(at)
+    let last = at - 1
+    for (let piece = this.piece - 1; last < 0 && piece >= 0; piece--) {
+      this.load(piece)
+      last = this.offsets.length - 1
+    }
+    this.gap = { after: this.offsets[last] ?? -1, before, from: last < 0 ? 0 : this.placeInFile(last) + JOURNAL_ENTRY_BYTES, to }
+    return this.gap
+  }
+
+  private isInGap(physicalOffset: number): boolean {
+    return this.gap !== undefined && physicalOffset > this.gap.after && physicalOffset < this.gap.before
+  }
+
+  private placeInFile(index: number): number {
+    return this.piece * PIECE_BYTES + (this.places[index] as number)
+  }
+
   /** Drops the entries from this position on. Tells whether there were any. */
   cutTo(physicalOffset: number): boolean {
     const at = this.indexOf(physicalOffset)
-    const place = this.places[at]
-    if (place === undefined) return false
-    this.file.truncate(this.piece * PIECE_BYTES + place)
+    if (at === this.places.length) return false
+    this.file.truncate(this.placeInFile(at))
     return true
   }
 
@@ -104,10 +154,10 @@ export class JournalFile {
       if ((this.offsets[middle] as number) < physicalOffset) low = middle + 1
       else high = middle
     }
-    // Behind all of this piece: the next one's first.
-    if (low === this.offsets.length && this.piece + 1 < this.pieces && low > 0) {
+    // Behind all of this piece: the first of the next one that has any.
+    while (low === this.offsets.length && this.piece + 1 < this.pieces) {
       this.load(this.piece + 1)
-      return 0
+      low = 0
     }
     return low
   }
@@ -130,8 +180,9 @@ export class JournalFile {
     while (low < high) {
       const middle = (low + high + 1) >>> 1
       this.load(middle)
-      // A piece without a sound entry tells nothing: the ones before it may.
-      if ((this.offsets[0] ?? Number.MAX_SAFE_INTEGER) <= physicalOffset) low = middle
+      // A piece without a sound entry tells nothing: the next one does.
+      while (this.offsets.length === 0 && this.piece < high) this.load(this.piece + 1)
+      if ((this.offsets[0] ?? Number.MAX_SAFE_INTEGER) <= physicalOffset) low = this.piece
       else high = middle - 1
     }
     this.load(low)

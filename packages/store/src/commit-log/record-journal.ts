@@ -1,15 +1,17 @@
 import { join } from 'node:path'
 import type { Disk, DiskFile } from '@skylarkmq/runtime'
-import { setInt64, viewOf } from '../bytes.ts'
-import { digestOfRange } from '../digest.ts'
+import { viewOf } from '../bytes.ts'
 import type { DispatchRecord, DispatchTarget } from '../dispatch/dispatch-target.ts'
-import { JOURNAL_CHECK_AT, JOURNAL_ENTRY_BYTES, JournalFile } from './journal-file.ts'
+import type { JournalGap } from './journal-file.ts'
+import { JOURNAL_ENTRY_BYTES, JournalFile, writeJournalEntry } from './journal-file.ts'
+import { JournalMender } from './journal-mender.ts'
 import type { ExpectedRecord } from './log-scanner.ts'
 import { segmentName } from './segments.ts'
 
 const FIRST_ENTRIES = 256
 /** While a store is opened, so many entries are written at once. */
 const BATCH_ENTRIES = 4_096
+const EMPTY_FILE: JournalGap = { after: -1, before: Number.MAX_SAFE_INTEGER, from: 0, to: Number.MAX_SAFE_INTEGER }
 
 export function journalDirectory(rootDirectory: string): string {
   return join(rootDirectory, 'skylark', 'journal')
@@ -34,11 +36,13 @@ export class RecordJournal implements DispatchTarget {
   private count = 0
   private readonly complete: DiskFile[] = []
   private reading: JournalFile | undefined
+  private readonly mender: JournalMender
 
   constructor(disk: Disk, directory: string, segmentBytes: number) {
     this.disk = disk
     this.directory = directory
     this.segmentBytes = segmentBytes
+    this.mender = new JournalMender(disk)
   }
 
   // ---- while the log is written ----
@@ -52,10 +56,7 @@ export class RecordJournal implements DispatchTarget {
       this.pending = larger
       this.view = viewOf(larger)
     }
-    setInt64(this.view, at, record.physicalOffset)
-    this.view.setInt32(at + 8, record.sizeBytes)
-    this.view.setInt32(at + 12, record.digest)
-    this.view.setInt32(at + JOURNAL_CHECK_AT, digestOfRange(this.view, at, at + JOURNAL_CHECK_AT))
+    writeJournalEntry(this.view, at, record)
     this.count++
   }
 
@@ -120,9 +121,27 @@ export class RecordJournal implements DispatchTarget {
     if (this.count >= BATCH_ENTRIES) this.flush()
   }
 
+  /**
+   * For a record that recovery has found before that end: when its entry is lost, it is written again. Else damage that comes later would
+   * meet nobody who knows better.
+   */
+  mend(record: DispatchRecord): void {
+    const { physicalOffset } = record
+    if (this.find(physicalOffset) !== undefined) return
+    const start = physicalOffset - (physicalOffset % this.segmentBytes)
+    this.mender.put(this.pathOf(start), this.readerOf(start)?.gapAt(physicalOffset) ?? EMPTY_FILE, record)
+  }
+
+  /** Recovery has seen all. */
+  async endRecovery(): Promise<void> {
+    this.stopReading()
+    await this.mender.sync()
+  }
+
   /** The log ends here, or goes on with what somebody else wrote: nothing is known any more of what lay behind. For good. */
   async cutTo(logEnd: number): Promise<void> {
     this.flush()
+    this.mender.flush()
     this.stopReading()
     let isRemoved = false
     for (const start of this.starts()) {
@@ -139,6 +158,7 @@ export class RecordJournal implements DispatchTarget {
   /** What lies in this range is no longer what was written. */
   async forget({ offset, bytes }: { readonly offset: number; readonly bytes: number }): Promise<void> {
     this.flush()
+    this.mender.flush()
     this.stopReading()
     for (let start = offset - (offset % this.segmentBytes); start < offset + bytes; start += this.segmentBytes) {
       if (this.disk.exists(this.pathOf(start))) await this.change(start, (file) => file.forget(offset, offset + bytes))

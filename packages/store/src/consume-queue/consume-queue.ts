@@ -257,9 +257,10 @@ export class ConsumeQueue {
   /**
    * Ends adoption: drops entries of log positions ≥ `logEnd`, which the checkpoint does not vouch for, and loads the tail. Where the
    * header says that all entries are older, they count, also damaged ones: those are found again in the log when somebody reads them.
-   * `entry`: room for a chunk.
+   * `entry`: room for a chunk. Tells whether the file still has what was dropped: it must go before a later checkpoint vouches for it.
    */
-  settle(logEnd: number, entry: Uint8Array): void {
+  settle(logEnd: number, entry: Uint8Array): boolean {
+    let isStale = false
     const view = viewOf(entry)
     let isVouchedFor = this.logEnd <= logEnd
     while (this.maxOffset > this.minOffset) {
@@ -282,7 +283,9 @@ export class ConsumeQueue {
         if (wanted) {
           this.maxOffset = chunkNo * CHUNK_ENTRIES + keep
           this.tailStart = index === 0 ? this.minOffset % CHUNK_ENTRIES : 0
-          this.tailWritten = keep
+          // The header is written again with the last entry that counts.
+          isStale = keep < count
+          this.tailWritten = isStale ? keep - 1 : keep
           if (keep < CHUNK_ENTRIES) {
             entry.fill(0, keep * ENTRY_BYTES)
             this.slots.length = index + 1
@@ -304,6 +307,7 @@ export class ConsumeQueue {
     this.logEnd = Math.min(this.logEnd, logEnd)
     if (this.maxOffset === this.minOffset) this.restart()
     this.nextOffset = this.maxOffset
+    return isStale
   }
 
   private restart(): void {

@@ -56,7 +56,7 @@ export class ConsumeQueues implements DispatchTarget {
     }
     // One for all: ten thousand queues would make 70 MB of garbage.
     const scratch = new Uint8Array(CHUNK_BYTES)
-    for (const loaded of queues) loaded.settle(vouched.logEnd, scratch)
+    for (const loaded of queues) if (loaded.settle(vouched.logEnd, scratch)) this.touch(loaded)
     return undefined
   }
 
