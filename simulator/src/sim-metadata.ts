@@ -57,6 +57,7 @@ export class SimMetadata {
         if (!isClosed && rows(name).delete(key)) note(name, key)
       },
       flush,
+      sync: () => Promise.resolve(flush()),
       close() {
         timer.cancel()
         flush()

@@ -224,6 +224,8 @@ class RunningBroker implements Broker {
     const { offsets, stalePositions, heldPulls, schedule, transactions } = parts
     await transactions.open()
     await parts.pop.open()
+    // What the recovery of offsets has brought down must hold before messages take the lost places.
+    await this.#metadata.sync()
     await this.#listen()
     this.store.onArrival((topic, queueId, maxOffset, tagsCode) => heldPulls.arrived(topic, queueId, maxOffset, tagsCode))
     this.#stops.push(() => heldPulls.close())

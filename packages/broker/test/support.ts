@@ -30,6 +30,7 @@ export function memoryTables(): MetadataStore {
     set: (name, key, value) => void table(name).set(key, value),
     delete: (name, key) => void table(name).delete(key),
     flush() {},
+    sync: () => Promise.resolve(),
     close() {},
   }
 }

@@ -216,8 +216,10 @@ export interface MetadataStore {
   get(table: MetadataTable, key: string): string | undefined
   set(table: MetadataTable, key: string, value: string): void
   delete(table: MetadataTable, key: string): void
-  /** Makes everything set so far durable. Runs by itself every second. */
+  /** Puts everything set so far into the file: safe against the death of the process, and soon on the disk. Runs by itself every second. */
   flush(): void
+  /** As `flush`; resolves when all of it is on the disk, safe against the loss of power. Rejects with what the disk said. */
+  sync(): Promise<void>
   close(): void
 }
 

@@ -110,36 +110,41 @@ test('without a working better-sqlite3 the error says what it is for and how to 
   vi.doUnmock('better-sqlite3')
 })
 
-test('what an operator was told is done is on the disk, and what the clock wrote soon is: SQLite’s log of commits is synced', async () => {
+test('what an operator was told is done is on the disk, and what is set soon is: SQLite’s log of commits is synced', async () => {
   const path = join(folder, 'synced', 'metadata.db')
   const runtime = nodeRuntime()
-  const synced: string[] = []
+  let syncs = 0
+  let isStalled = false
   const disk: typeof runtime.disk = {
     ...runtime.disk,
     open(name, options) {
       const file = runtime.disk.open(name, options)
-      const noting = (how: string): void => void (name === `${path}-wal` && synced.push(how))
-      const { sync, syncNow } = file
-      file.sync = () => (noting('in the background'), sync.call(file))
-      file.syncNow = () => (noting('at once'), syncNow.call(file))
+      const { sync } = file
+      if (name === `${path}-wal`) file.sync = () => (syncs++, isStalled ? Promise.reject(new Error('the disk is gone')) : sync.call(file))
       return file
     },
   }
   let tick = (): void => {}
   const clock = { ...runtime.clock, every: (_ms: number, run: () => void) => ((tick = run), { cancel() {} }) }
   const store = await openSqliteMetadata({ ...runtime, disk, clock } as typeof runtime, path)
-  store.flush()
+  await store.sync()
   tick()
-  expect(synced).toEqual([])
+  expect(syncs, 'nothing was set').toBe(0)
   store.set('topics', 'orders', '{}')
-  store.flush()
-  expect(synced).toEqual(['at once'])
+  await store.sync()
+  await store.sync()
+  expect(syncs).toBe(1)
   store.set('offsets', 'g@orders@0', '7')
   tick()
-  expect(synced).toEqual(['at once', 'in the background'])
-  // What the clock asked for is still under way: a flush asks the disk itself.
+  expect(syncs).toBe(2)
+  store.set('offsets', 'g@orders@0', '8')
   store.flush()
-  store.flush()
-  expect(synced).toEqual(['at once', 'in the background', 'at once'])
+  expect(syncs).toBe(3)
+  isStalled = true
+  store.set('topics', 'payments', '{}')
+  await expect(store.sync()).rejects.toThrow('the disk is gone')
+  isStalled = false
+  await store.sync()
+  expect(syncs, 'what could not be synced is tried again').toBe(5)
   store.close()
 })

@@ -32,6 +32,7 @@ class ForgetfulTables {
       set: (table, key, value) => change((tables) => tables.set(table, key, value)),
       delete: (table, key) => change((tables) => tables.delete(table, key)),
       flush: () => this.#flush(),
+      sync: () => Promise.resolve(this.#flush()),
       close: () => this.#flush(),
     }
   }

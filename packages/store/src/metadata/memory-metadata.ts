@@ -21,6 +21,7 @@ export function memoryMetadata(): MetadataStore {
       rows(table).delete(key)
     },
     flush() {},
+    sync: () => Promise.resolve(),
     close() {},
   }
 }

@@ -50,9 +50,8 @@ function openDatabase(Database: Sqlite, disk: Disk, path: string): InstanceType<
 
 /**
  * The tables live in memory; changes are collected and written in one transaction a second, so that a committed offset costs a map
- * entry and no disk access. What a crash, of the power too, may take is the last second (`flush` waits for none), which for offsets means
- * messages that come twice. SQLite itself would sync its log on the main thread, at each commit or hardly ever: it is synced here, by the
- * clock off the main thread.
+ * entry and no disk access. What a crash, of the power too, may take is the last second, which for offsets means messages that come twice. SQLite itself would sync its log on the main thread, at each commit or hardly ever: it is synced here, off the
+ * main thread.
  */
 export async function openSqliteMetadata(runtime: Runtime, path: string): Promise<MetadataStore> {
   const Database = await loadSqlite()
@@ -111,27 +110,20 @@ export async function openSqliteMetadata(runtime: Runtime, path: string): Promis
     commits ??= runtime.disk.open(`${path}-wal`)
   }
 
-  function flush(): void {
+  async function sync(): Promise<void> {
     write()
-    if (synced === written) return
-    commits?.syncNow()
-    synced = written
+    const upTo = written
+    if (synced >= upTo) return
+    // Off the main thread: a busy disk may take seconds.
+    await commits?.sync()
+    synced = Math.max(synced, upTo)
   }
 
-  async function writeInBackground(): Promise<void> {
-    try {
-      write()
-      const upTo = written
-      if (synced === upTo || isClosed) return
-      await commits?.sync()
-      synced = Math.max(synced, upTo)
-    } catch (error) {
-      if (isClosed) return
-      runtime.log.error('metadata could not be written; it is tried again in a second', { path, error: String(error) })
-    }
+  const later = (error: unknown): void => {
+    if (!isClosed) runtime.log.error('metadata could not be written; it is tried again in a second', { path, error: String(error) })
   }
 
-  const timer = runtime.clock.every(FLUSH_INTERVAL_MS, () => void writeInBackground())
+  const timer = runtime.clock.every(FLUSH_INTERVAL_MS, () => void sync().catch(later))
 
   return {
     entries: (table: MetadataTable) => Array.from(rows(table)),
@@ -143,11 +135,15 @@ export async function openSqliteMetadata(runtime: Runtime, path: string): Promis
     delete(table, key) {
       if (rows(table).delete(key)) note(table, key)
     },
-    flush,
+    flush() {
+      write()
+      sync().catch(later)
+    },
+    sync,
     close() {
       if (isClosed) return
       timer.cancel()
-      flush()
+      write()
       isClosed = true
       commits?.close()
       database.close()
