@@ -51,12 +51,13 @@ for (const group of new Set(chosen.map((scenario) => scenario.group))) {
   const scenarios = chosen.filter((scenario) => scenario.group === group)
   if (scenarios[0]?.mode === 'start-up') startUp = await compareStartUp()
   else await compareGroup(scenarios)
+  // What was measured is kept, whatever ends the run.
+  if (values.write) write()
 }
 if (outcomes.length > 0) {
   const rows = outcomes.map(({ scenario, outcome }) => row(scenario, outcome))
   process.stdout.write(`\n${table(HEADINGS, rows)}\n`)
 }
-if (values.write) write()
 
 async function compareGroup(scenarios: readonly Scenario[]): Promise<void> {
   const servers: Servers[] = []
