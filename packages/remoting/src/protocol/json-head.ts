@@ -1,5 +1,15 @@
 import type { Language } from './frame-types.ts'
 import { PROTOCOL_VERSION } from './frame-types.ts'
+import {
+  ascii,
+  BEFORE_CODE,
+  BEFORE_EXT_FIELDS,
+  BEFORE_FLAG,
+  BEFORE_LANGUAGE,
+  BEFORE_OPAQUE,
+  BEFORE_REMARK,
+  BEFORE_VERSION,
+} from './json-header-text.ts'
 import type { Fields } from './schema.ts'
 
 /**
@@ -61,12 +71,12 @@ export function jsonHeadRoom(fields: Fields, values: Values, remark = ''): numbe
 /** Returns where the body goes, or -1 when this header is not for it; then the room holds anything. */
 export function writeJsonHead(bytes: Buffer, start: number, fields: Fields, values: Values, head: JsonHead): number {
   const { names, keys } = planOf(fields)
-  let at = whole(bytes, literal(bytes, start + PREFIX_BYTES, CODE), head.code)
+  let at = whole(bytes, literal(bytes, start + PREFIX_BYTES, BEFORE_CODE), head.code)
   let count = 0
   for (let i = 0; i < names.length; i++) {
     const value = values[names[i] as string]
     if (value === undefined || value === null) continue
-    at = literal(bytes, at, count++ === 0 ? EXT_FIELDS : COMMA)
+    at = literal(bytes, at, count++ === 0 ? BEFORE_EXT_FIELDS : COMMA)
     at = literal(bytes, at, keys[i] as Uint8Array)
     // What else there is could become any text, of which the room knows nothing.
     if (typeof value === 'object' || typeof value === 'function') return -1
@@ -75,15 +85,15 @@ export function writeJsonHead(bytes: Buffer, start: number, fields: Fields, valu
     bytes[at++] = QUOTE
   }
   if (count > 0) bytes[at++] = CLOSING_BRACE
-  at = whole(bytes, literal(bytes, at, FLAG), head.flag)
-  at = escaped(bytes, literal(bytes, at, LANGUAGE), head.language)
-  at = whole(bytes, literal(bytes, at, OPAQUE), head.opaque)
+  at = whole(bytes, literal(bytes, at, BEFORE_FLAG), head.flag)
+  at = escaped(bytes, literal(bytes, at, BEFORE_LANGUAGE), head.language)
+  at = whole(bytes, literal(bytes, at, BEFORE_OPAQUE), head.opaque)
   if (head.remark !== undefined && head.remark !== '') {
-    at = escaped(bytes, literal(bytes, at, REMARK), head.remark)
+    at = escaped(bytes, literal(bytes, at, BEFORE_REMARK), head.remark)
     if (at < 0) return -1
     bytes[at++] = QUOTE
   }
-  at = literal(bytes, at, END)
+  at = literal(bytes, literal(bytes, at, BEFORE_VERSION), AFTER_VERSION)
   const headerLength = at - start - PREFIX_BYTES
   bytes.writeInt32BE(PREFIX_BYTES - 4 + headerLength + head.bodyLength, start)
   // Serialize type 0, JSON, is the first of these four bytes.
@@ -94,16 +104,9 @@ export function writeJsonHead(bytes: Buffer, start: number, fields: Fields, valu
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const CLOSING_BRACE = 0x7d
-const ascii = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'))
 const MINUS = 0x2d
-const CODE = ascii('{"code":')
-const EXT_FIELDS = ascii(',"extFields":{')
 const COMMA = ascii(',')
-const FLAG = ascii(',"flag":')
-const LANGUAGE = ascii(',"language":"')
-const OPAQUE = ascii('","opaque":')
-const REMARK = ascii(',"remark":"')
-const END = ascii(`,"serializeTypeCurrentRPC":"JSON","version":${PROTOCOL_VERSION}}`)
+const AFTER_VERSION = ascii(`${PROTOCOL_VERSION}}`)
 const ESCAPE_LOW = ascii('u000')
 const ESCAPE_HIGH = ascii('u001')
 

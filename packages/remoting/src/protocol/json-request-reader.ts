@@ -7,6 +7,7 @@ import { Buffer } from 'node:buffer'
 import type { Language } from './frame-types.ts'
 import { LANGUAGES } from './frame-types.ts'
 import { RPC_FIELD_NAMES } from './command.ts'
+import { ascii, BEFORE_CODE, BEFORE_EXT_FIELDS, BEFORE_FLAG, BEFORE_LANGUAGE, BEFORE_OPAQUE, BEFORE_VERSION } from './json-header-text.ts'
 import type { Fields } from './schema.ts'
 import { parseField } from './schema.ts'
 
@@ -20,14 +21,6 @@ const DIGITS_MAX = 15
 /** Of a text that is looked up; longer ones (subscriptions by SQL) are rare. */
 const TEXT_BYTES_MAX = 255
 const SLOTS = 256
-
-const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
-const BEFORE_CODE = latin1('{"code":')
-const BEFORE_EXT = latin1(',"extFields":{')
-const BEFORE_FLAG = latin1(',"flag":')
-const BEFORE_LANGUAGE = latin1(',"language":"')
-const BEFORE_OPAQUE = latin1('","opaque":')
-const BEFORE_VERSION = latin1(',"serializeTypeCurrentRPC":"JSON","version":')
 
 function startsWith(bytes: Uint8Array, at: number, text: Uint8Array): boolean {
   for (let i = 0; i < text.length; i++) if (bytes[at + i] !== text[i]) return false
@@ -79,7 +72,7 @@ export class RequestFields {
       const shownName = field.wireName === undefined ? name : `${name} (${field.wireName})`
       return {
         name,
-        wireName: latin1(field.wireName ?? name),
+        wireName: ascii(field.wireName ?? name),
         isRequired: !field.optional,
         digits: field.kind === 'int' ? 1 : field.kind === 'long' ? 2 : 0,
         texts: new Texts((text) => parseField(shownName, field, text)),
@@ -88,7 +81,7 @@ export class RequestFields {
     })
     const declared = new Set(Object.entries(fields).map(([name, { wireName }]) => wireName ?? name))
     const ignored = RPC_FIELD_NAMES.filter((name) => !declared.has(name)).map(
-      (name): RequestField => ({ name, wireName: latin1(name), isRequired: false, digits: 0, texts: NOTHING, isIgnored: true }),
+      (name): RequestField => ({ name, wireName: ascii(name), isRequired: false, digits: 0, texts: NOTHING, isIgnored: true }),
     )
     this.all = [...own, ...ignored]
     this.empty = Object.fromEntries(own.map(({ name }) => [name, undefined]))
@@ -117,8 +110,8 @@ export class JsonRequestReader {
 
   /** The rest, by the fields of the command with that code. Undefined when anything is not as most clients write it. */
   readRest(bytes: Uint8Array, end: number, fields: RequestFields): Record<string, unknown> | undefined {
-    if (!startsWith(bytes, this.#at, BEFORE_EXT)) return undefined
-    this.#at += BEFORE_EXT.length
+    if (!startsWith(bytes, this.#at, BEFORE_EXT_FIELDS)) return undefined
+    this.#at += BEFORE_EXT_FIELDS.length
     const header: Record<string, unknown> = { ...fields.empty }
     if (!this.#extFields(bytes, end, fields, header)) return undefined
     if (!startsWith(bytes, this.#at, BEFORE_FLAG)) return undefined
