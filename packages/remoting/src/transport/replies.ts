@@ -3,6 +3,7 @@ import type { AnyCommand } from '../protocol/command.ts'
 import { encodeFrameHead, responseSerializeType } from '../protocol/frame.ts'
 import type { Frame, FrameHead, SerializeType } from '../protocol/frame-types.ts'
 import { FLAG_RESPONSE, PROTOCOL_VERSION, SERIALIZE_JSON } from '../protocol/frame-types.ts'
+import type { JsonHead } from '../protocol/json-head.ts'
 import { JSON_HEAD_MAX_BYTES, jsonHeadRoom, NO_FIELDS, writeJsonHead } from '../protocol/json-head.ts'
 import type { ResponseCodeName } from '../protocol/response-code.ts'
 import { ResponseCode } from '../protocol/response-code.ts'
@@ -44,8 +45,9 @@ export function writeReply(out: OutQueue, request: RequestOfReply, reply: Reply,
     flag: FLAG_RESPONSE,
     remark: reply.remark,
     serializeType: responseSerializeType(request, reply.code),
+    bodyLength,
   } as const
-  if (!writeInPlace(out, frame, reply, options, bodyLength)) {
+  if (!writeInPlace(out, frame, reply, options)) {
     const head = encodeFrameHead({ ...frame, ext: extOfReply(reply, options) }, bodyLength)
     if (head.length + bodyLength - 4 > options.frameBytes) throw tooLong(head.length + bodyLength, options)
     out.append(head)
@@ -55,7 +57,7 @@ export function writeReply(out: OutQueue, request: RequestOfReply, reply: Reply,
 }
 
 /** True when the head is one that can be written where it leaves from. */
-function writeInPlace(out: OutQueue, frame: FrameHead, reply: Reply, options: ReplyOptions, bodyLength: number): boolean {
+function writeInPlace(out: OutQueue, frame: FrameHead & JsonHead, reply: Reply, options: ReplyOptions): boolean {
   if (frame.serializeType !== SERIALIZE_JSON || reply.ext !== undefined || options.announceMsgpack) return false
   const fields = options.command?.response as Fields | undefined
   if (reply.header !== undefined && fields === undefined) return false
@@ -64,10 +66,11 @@ function writeInPlace(out: OutQueue, frame: FrameHead, reply: Reply, options: Re
   const room = jsonHeadRoom(declared, values, reply.remark)
   if (room > JSON_HEAD_MAX_BYTES) return false
   const { bytes, start } = out.reserve(room)
-  const end = writeJsonHead(bytes, start, declared, values, { ...frame, bodyLength })
-  const isTooLong = end - start + bodyLength - 4 > options.frameBytes
+  const end = writeJsonHead(bytes, start, declared, values, frame)
+  const answerBytes = end - start + frame.bodyLength
+  const isTooLong = answerBytes - 4 > options.frameBytes
   out.giveBack(end < 0 || isTooLong ? room : start + room - end)
-  if (isTooLong) throw tooLong(end - start + bodyLength, options)
+  if (isTooLong) throw tooLong(answerBytes, options)
   return end >= 0
 }
 
