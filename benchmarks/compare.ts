@@ -15,12 +15,12 @@ import { createTopic, fill, measure } from './src/measure.ts'
 import type { Outcome } from './src/outcome.ts'
 import { ratiosOf } from './src/outcome.ts'
 import type { StartUpOutcome } from './src/report.ts'
-import { document, HEADINGS, ratioBars, row } from './src/report.ts'
+import { commit, document, HEADINGS, LATENCY_HEADINGS, latencyRow, ratioBars, row } from './src/report.ts'
 import type { Scenario } from './src/scenarios.ts'
 import { SCENARIOS } from './src/scenarios.ts'
 import { table } from './src/sections.ts'
 import type { Servers, Side } from './src/servers.ts'
-import { residentMib, SIDES, startServers } from './src/servers.ts'
+import { residentMib, SIDES, startFloor, startServers } from './src/servers.ts'
 
 const { values } = parseArgs({
   options: {
@@ -45,6 +45,10 @@ const unknown = names.filter((name) => !SCENARIOS.some((scenario) => scenario.na
 if (unknown.length > 0) throw new Error(`no scenario ${unknown.join(', ')}; there are ${SCENARIOS.map(({ name }) => name).join(', ')}`)
 const chosen = SCENARIOS.filter(({ name, group }) => names.length === 0 || names.includes(name) || names.includes(group))
 
+const run =
+  `\`npm run bench -- ${process.argv.slice(2).join(' ')}\` at commit ${commit()}: ${rounds} rounds of ${seconds} s, Apache warmed up for ` +
+  `${warmUpSeconds} s under the first load of its group`
+
 const outcomes: { scenario: Scenario; outcome: Outcome }[] = []
 let startUp: StartUpOutcome | undefined
 for (const group of new Set(chosen.map((scenario) => scenario.group))) {
@@ -57,39 +61,50 @@ for (const group of new Set(chosen.map((scenario) => scenario.group))) {
 if (outcomes.length > 0) {
   const rows = outcomes.map(({ scenario, outcome }) => row(scenario, outcome))
   process.stdout.write(`\n${table(HEADINGS, rows)}\n`)
+  const latencies = outcomes.filter(({ scenario }) => scenario.rate > 0).map(({ scenario, outcome }) => latencyRow(scenario, outcome))
+  if (latencies.length > 0) process.stdout.write(`\n${table(LATENCY_HEADINGS, latencies)}\n`)
 }
 
 async function compareGroup(scenarios: readonly Scenario[]): Promise<void> {
   const servers: Servers[] = []
+  const floor = scenarios.some(({ rate }) => rate > 0) ? await startFloor() : undefined
   try {
     for (const side of sides) servers.push(await startServers(side, scenarios[0]?.config))
     for (const [index, scenario] of scenarios.entries()) {
-      const outcome = await compareOne(scenario, servers, index === 0)
+      const outcome = await compareOne(scenario, servers, floor, index === 0)
       outcomes.push({ scenario, outcome })
     }
   } finally {
-    await Promise.all(servers.map((one) => one.stop()))
+    await Promise.all([...servers, floor].map((one) => one?.stop()))
   }
 }
 
-async function compareOne(scenario: Scenario, servers: readonly Servers[], isFirst: boolean): Promise<Outcome> {
-  const samples: Record<Side, Sample[]> = { ours: [], apache: [] }
+async function compareOne(
+  scenario: Scenario,
+  servers: readonly Servers[],
+  floorServer: Servers | undefined,
+  isFirst: boolean,
+): Promise<Outcome> {
+  const samples: Record<Side | 'floor', Sample[]> = { ours: [], apache: [], floor: [] }
   for (const one of servers) {
     await createTopic(one, scenario)
     await sleep(500)
     if (scenario.fill > 0) await fill(one, scenario)
     const warmUp = one.side === 'ours' ? OUR_WARM_UP_SECONDS : isFirst ? warmUpSeconds : Number(values['re-warm'])
-    if (scenario.mode !== 'java-producer') await measure(one, scenario, warmUp, 0)
+    // Apache's producer warms itself up, the broker is for this generator.
+    await measure(one, scenario.mode === 'java-producer' ? { ...scenario, mode: 'send' } : scenario, warmUp, 0)
   }
   for (let round = 0; round < rounds; round++) {
-    for (const one of servers) {
+    for (const one of scenario.rate > 0 && floorServer !== undefined ? [...servers, floorServer] : servers) {
       await sleep(GAP_MS)
       const sample = await measure(one, scenario, seconds, 1)
       samples[one.side].push(sample)
       process.stderr.write(`${scenario.name} ${one.side}: ${JSON.stringify(sample)}\n`)
     }
   }
-  return { scenario: scenario.name, title: scenario.title, takenAt: new Date().toISOString(), samples }
+  const { floor, ...bySide } = samples
+  const taken = { scenario: scenario.name, title: scenario.title, takenAt: new Date().toISOString(), run }
+  return { ...taken, samples: bySide, ...(floor.length > 0 ? { floor } : {}) }
 }
 
 async function compareStartUp(): Promise<StartUpOutcome> {
@@ -133,6 +148,5 @@ function write(): void {
   writeFileSync(join(folder, 'rate.svg'), ratioBars('Messages per second: ours / Apache RocketMQ (tick: target)', bars('rate')))
   const perCpu = 'Messages per CPU-second of the broker: ours / Apache RocketMQ (tick: target)'
   writeFileSync(join(folder, 'per-cpu-second.svg'), ratioBars(perCpu, bars('perCpuSecond')))
-  const command = `npm run bench -- ${process.argv.slice(2).join(' ')}`.trim()
-  writeFileSync(join(docs, 'performance.md'), document(all, start, { command, rounds, seconds, warmUpSeconds }))
+  writeFileSync(join(docs, 'performance.md'), document(all, start))
 }

@@ -41,6 +41,8 @@ export interface LoadResult {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly p999Ms: number
+  /** Open loops: so late after they were due the generator sent requests, whatever the broker did. */
+  readonly lateP99Ms?: number
   readonly firstRefusal?: string
 }
 
@@ -54,6 +56,10 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const latency = (ms: number) => {
     if (counting) histogram.add(ms)
   }
+  const latenesses = new Histogram()
+  const lateness = (ms: number) => {
+    if (counting) latenesses.add(ms)
+  }
   const sends = { messages: 0, refused: 0, firstRefusal: '', latency: mode === 'end-to-end' ? () => {} : latency }
   const pulls = { messages: 0, refused: 0, firstRefusal: '', latency }
   const stops: (() => void)[] = []
@@ -63,7 +69,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     await sleep(500)
   }
   if (mode === 'pull') stops.push(await startPullers({ ...options, maxMessages: PULL_MESSAGES, follows: false }, pulls))
-  else stops.push(await startSenders({ ...options, stampsBodies: mode === 'end-to-end' }, sends))
+  else stops.push(await startSenders({ ...options, stampsBodies: mode === 'end-to-end', lateness }, sends))
 
   const counters = mode === 'pull' || mode === 'end-to-end' ? pulls : sends
   if (mode === 'fill') {
@@ -87,7 +93,8 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const refused = sends.refused + pulls.refused - refusedBefore
   for (const stop of stops) stop()
   await sleep(300)
-  return resultOf(messages, elapsedMs, refused, histogram, sends.firstRefusal || pulls.firstRefusal)
+  const result = resultOf(messages, elapsedMs, refused, histogram, sends.firstRefusal || pulls.firstRefusal)
+  return options.rate === 0 ? result : { ...result, lateP99Ms: latenesses.at(0.99) }
 }
 
 function resultOf(messages: number, elapsedMs: number, refused: number, histogram: Histogram, firstRefusal: string): LoadResult {

@@ -1,24 +1,27 @@
 /** One measurement of one scenario at one side: the load in a process of its own, the broker's CPU time read when counting begins and ends. */
 import type { ChildProcess } from 'node:child_process'
-import { fork, spawn } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createRemotingClient, expectSuccess } from '@skylarkmq/remoting'
 import { UpdateAndCreateTopic } from '@skylarkmq/remoting/protocol'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
-import { JAVA_FLAGS, jars, scratch } from '../../interop/src/toolchains.ts'
+import { measureJavaProducer } from './java-producer.ts'
 import type { LoadResult } from './load.ts'
 import type { Scenario } from './scenarios.ts'
 import type { Servers } from './servers.ts'
-import { APACHE_VERSION, cpuSeconds, residentMib } from './servers.ts'
+import { cpuSeconds, residentMib } from './servers.ts'
 
 export interface Sample {
   readonly perSecond: number
   readonly refusedPart: number
+  /** Where only that is told. */
+  readonly averageMs?: number
   readonly p50Ms: number
   readonly p99Ms: number
   readonly p999Ms: number
+  /** Of the generator, in open loops. */
+  readonly lateP99Ms?: number | undefined
   /** Of the broker. */
   readonly cpuSecondsPerMillion: number
   readonly residentMib: number
@@ -78,7 +81,7 @@ export async function fill(servers: Servers, scenario: Scenario): Promise<void> 
 }
 
 export async function measure(servers: Servers, scenario: Scenario, seconds: number, warmUpSeconds: number): Promise<Sample> {
-  if (scenario.mode === 'java-producer') return measureJava(servers, scenario, seconds, warmUpSeconds)
+  if (scenario.mode === 'java-producer') return measureJavaProducer(servers, scenario, topicOf(scenario), seconds)
   const child = forkLoad(loadArguments(servers, scenario, { seconds, warmup: warmUpSeconds }))
   let output = ''
   let cpuStart = 0
@@ -98,52 +101,9 @@ export async function measure(servers: Servers, scenario: Scenario, seconds: num
     p50Ms: result.p50Ms,
     p99Ms: result.p99Ms,
     p999Ms: result.p999Ms,
+    lateP99Ms: result.lateP99Ms,
     cpuSecondsPerMillion: ((cpuEnd - cpuStart) / result.messages) * 1e6,
     residentMib: residentMib(servers.brokerPid),
     firstRefusal: result.firstRefusal,
-  }
-}
-
-const JAVA_PRINTS_EVERY_SECONDS = 10
-
-/** Apache's own producer. It prints every ten seconds; the last interval counts, the ones before are its warm-up. */
-async function measureJava(servers: Servers, scenario: Scenario, seconds: number, warmUpSeconds: number): Promise<Sample> {
-  const found = jars(APACHE_VERSION, 'servers')
-  if ('missing' in found) throw new Error(found.missing)
-  const home = scratch('bench-producer')
-  const flags = ['-Xmx1g', `-Duser.home=${home}`, '-cp', `${found.folder}/*`]
-  const options = ['-n', servers.namesrv, '-t', topicOf(scenario), '-w', '64', '-s', String(scenario.size)]
-  const child = spawn('java', [...JAVA_FLAGS, ...flags, 'org.apache.rocketmq.example.benchmark.Producer', ...options], { cwd: home })
-  const lines: { tps: number; failed: number; cpu: number; at: number }[] = []
-  let output = ''
-  const read = (chunk: Buffer) => {
-    output += chunk.toString()
-    for (let end = output.indexOf('\n'); end >= 0; end = output.indexOf('\n')) {
-      const line = output.slice(0, end)
-      output = output.slice(end + 1)
-      const tps = /Send TPS:\s*(\d+)/.exec(line)
-      const failed = /Send Failed:\s*(\d+)/.exec(line)
-      if (tps)
-        lines.push({ tps: Number(tps[1]), failed: Number(failed?.[1] ?? 0), cpu: cpuSeconds(servers.brokerPid), at: performance.now() })
-    }
-  }
-  child.stdout.on('data', read)
-  const intervals = Math.ceil((seconds + warmUpSeconds) / JAVA_PRINTS_EVERY_SECONDS) + 1
-  const deadline = performance.now() + (intervals + 2) * JAVA_PRINTS_EVERY_SECONDS * 1000
-  while (lines.length < intervals && performance.now() < deadline && child.exitCode === null) await sleep(100)
-  child.kill('SIGKILL')
-  const last = lines.at(-1)
-  const before = lines.at(-2)
-  if (last === undefined || before === undefined) throw new Error(`Apache's producer printed too little: ${output.slice(-500)}`)
-  const messages = (last.tps * (last.at - before.at)) / 1000
-  const refused = last.failed - before.failed
-  return {
-    perSecond: last.tps,
-    refusedPart: refused / (messages + refused),
-    p50Ms: Number.NaN,
-    p99Ms: Number.NaN,
-    p999Ms: Number.NaN,
-    cpuSecondsPerMillion: ((last.cpu - before.cpu) / messages) * 1e6,
-    residentMib: residentMib(servers.brokerPid),
   }
 }

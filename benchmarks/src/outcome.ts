@@ -7,7 +7,11 @@ export interface Outcome {
   readonly scenario: string
   readonly title: string
   readonly takenAt: string
+  /** The command, and the commit of ours. */
+  readonly run?: string
   readonly samples: Readonly<Record<Side, readonly Sample[]>>
+  /** Of open loops: the same load at a server that only answers. */
+  readonly floor?: readonly Sample[]
 }
 
 export interface Spread {

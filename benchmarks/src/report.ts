@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import type { Outcome, Spread } from './outcome.ts'
-import { of, ratiosOf, verdicts } from './outcome.ts'
+import { of, ratiosOf, spread, verdicts } from './outcome.ts'
+import type { Sample } from './measure.ts'
 import type { Scenario } from './scenarios.ts'
 import { sectionsText, table } from './sections.ts'
 import { APACHE_VERSION, COMMON_CONFIG, JAVA_HEAP } from './servers.ts'
@@ -33,6 +34,12 @@ export const HEADINGS = [
   'target',
 ]
 
+function p99(outcome: Outcome): string {
+  const both = (field: 'p99Ms' | 'averageMs') =>
+    `${digitsFor(of(outcome, 'ours', field).median)} / ${digitsFor(of(outcome, 'apache', field).median)}`
+  return Number.isFinite(of(outcome, 'ours', 'averageMs').median) ? `on average ${both('averageMs')}` : both('p99Ms')
+}
+
 export function row(scenario: Scenario, outcome: Outcome): string[] {
   const ratios = ratiosOf(outcome)
   const seconds = (side: 'ours' | 'apache') => ranged(of(outcome, side, 'cpuSecondsPerMillion'), (value) => fixed(value, 1))
@@ -46,11 +53,28 @@ export function row(scenario: Scenario, outcome: Outcome): string[] {
     seconds('ours'),
     seconds('apache'),
     `x${fixed(ratios.perCpuSecond, 1)}`,
-    `${digitsFor(of(outcome, 'ours', 'p99Ms').median)} / ${digitsFor(of(outcome, 'apache', 'p99Ms').median)}`,
+    p99(outcome),
     `${percent('ours')} / ${percent('apache')}`,
     `${whole(of(outcome, 'ours', 'residentMib').max)} / ${whole(of(outcome, 'apache', 'residentMib').max)}`,
     [...goals, ...(scenario.target.text ? [scenario.target.text] : [])].join('; '),
   ]
+}
+
+export const LATENCY_HEADINGS = [
+  'scenario',
+  'ours p50 / p99 / p999 ms',
+  'Apache p50 / p99 / p999 ms',
+  'a server that only answers p50 / p99 / p999 ms',
+  'the generator sent late by (p99) ms: ours, Apache, only answers',
+]
+
+/** Of an open loop. */
+export function latencyRow(scenario: Scenario, { samples, floor = [] }: Outcome): string[] {
+  const all = [samples.ours, samples.apache, floor]
+  const median = (side: readonly Sample[], field: 'p50Ms' | 'p99Ms' | 'p999Ms' | 'lateP99Ms') =>
+    digitsFor(spread(side.map((sample) => sample[field] ?? Number.NaN)).median)
+  const latencies = all.map((side) => (['p50Ms', 'p99Ms', 'p999Ms'] as const).map((field) => median(side, field)).join(' / '))
+  return [scenario.title, ...latencies, all.map((side) => median(side, 'lateP99Ms')).join(', ')]
 }
 
 export interface Bar {
@@ -107,21 +131,44 @@ function java(): string {
   }
 }
 
+export const commit = (): string => firstLine('git', 'rev-parse', '--short', 'HEAD')
+
+function latencyTable(outcomes: readonly { readonly scenario: Scenario; readonly outcome: Outcome }[]): string[] {
+  const rows = outcomes.filter(({ scenario }) => scenario.rate > 0).map(({ scenario, outcome }) => latencyRow(scenario, outcome))
+  if (rows.length === 0) return []
+  return [
+    '## Latency',
+    'Of the open loop it counts from the millisecond when a message was due, so that whatever makes the generator late counts as well; end to end from the send to the arrival of the pull that brings the message. The server that only answers checks nothing, keeps nothing and was loaded in turns with the brokers: what is late there is the generator, Node and the scheduler of this machine, and no broker can be better.',
+    '',
+    table(LATENCY_HEADINGS, rows),
+    '',
+  ]
+}
+
+/** Rows are kept until they are taken again: which were taken together. */
+function runs(outcomes: readonly { readonly scenario: Scenario; readonly outcome: Outcome }[]): string[] {
+  const all = [...new Set(outcomes.map(({ outcome }) => outcome.run ?? 'not known'))]
+  if (all.length === 1) return [`- Run: ${all[0]}`]
+  return all.map((run) => {
+    const names = outcomes.filter(({ outcome }) => (outcome.run ?? 'not known') === run).map(({ scenario }) => scenario.name)
+    return `- Run of ${names.join(', ')}: ${run}`
+  })
+}
+
 export function document(
   outcomes: readonly { readonly scenario: Scenario; readonly outcome: Outcome }[],
   startUp: StartUpOutcome | undefined,
-  settings: { readonly command: string; readonly rounds: number; readonly seconds: number; readonly warmUpSeconds: number },
 ): string {
   const processor = /model name\s*:\s*(.*)/.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? cpus()[0]?.model
   const parts = [
     '# Performance beside Apache RocketMQ',
     'Written by `npm run bench -- --write`; do not edit. Both brokers ran at the same time on the same machine, were loaded in turns by the same generator with equal idle gaps, and acknowledged with the same durability. On few cores the generator competes with the broker, so **messages per CPU-second of the broker** decide; CPU is the user and system time of all threads of the broker, from `/proc/PID/stat`. Each figure is the median of the rounds with its range.',
     `- Machine: ${cpus().length} x ${processor}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`,
-    `- SkylarkMQ at commit ${firstLine('git', 'rev-parse', '--short', 'HEAD')}, Node.js ${process.version}; Apache RocketMQ ${APACHE_VERSION}, ${java()}, \`${JAVA_HEAP.join(' ')}\``,
+    `- SkylarkMQ, Node.js ${process.version}; Apache RocketMQ ${APACHE_VERSION}, ${java()}, \`${JAVA_HEAP.join(' ')}\``,
     `- Both: ${Object.entries(COMMON_CONFIG)
       .map(([key, value]) => `${key}=${value}`)
       .join(', ')}; all else default`,
-    `- Command: \`${settings.command}\`; ${settings.rounds} rounds of ${settings.seconds} s each; Apache warmed up for ${settings.warmUpSeconds} s under the first load of its group`,
+    ...runs(outcomes),
     '',
     '## Ratios',
     '![messages per CPU-second of the broker](performance/per-cpu-second.svg)',
@@ -133,7 +180,8 @@ export function document(
       outcomes.map(({ scenario, outcome }) => row(scenario, outcome)),
     ),
     '',
-    'Pulls of old data come from the kernel page cache on both sides: the cache cannot be dropped where this ran. "Old" means older than the 16 MiB that our broker keeps at hand. Latency of open loops counts from the millisecond when a message was due, end to end from the send to the arrival of the pull that brings it.',
+    ...latencyTable(outcomes),
+    'Pulls of old data come from the kernel page cache on both sides: the cache cannot be dropped where this ran. "Old" means older than the 16 MiB that our broker keeps at hand. Apache’s own benchmark producer is a fresh JVM in each round: it sends for 10 s before it counts.',
   ]
   if (startUp !== undefined) {
     const { firstMs, idleMib } = startUp

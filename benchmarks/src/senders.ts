@@ -19,6 +19,8 @@ export interface SendOptions {
   readonly rate: number
   /** The send's time goes into the body's first 8 bytes. */
   readonly stampsBodies: boolean
+  /** How long after a group of requests was due it left. */
+  readonly lateness?: (ms: number) => void
 }
 
 export interface SendCounters {
@@ -55,6 +57,7 @@ class Sender implements AnswerSink {
 
   send(count: number, at = this.#now()): void {
     const { queues, stampsBodies } = this.#options
+    const now = this.#now()
     let length = 0
     for (let i = 0, q = this.#queue; i < count; i++, q = q + 1 < queues ? q + 1 : 0) {
       length += (this.#templates[digitsOf(q)] as Template).frame.length
@@ -65,7 +68,7 @@ class Sender implements AnswerSink {
       const slot = this.#serial++ & (SLOTS - 1)
       const template = this.#templates[digitsOf(this.#queue)] as Template
       writeTemplate(bytes, p, template, slot, this.#queue)
-      if (stampsBodies) bytes.writeDoubleBE(at, p + template.bodyAt)
+      if (stampsBodies) bytes.writeDoubleBE(now, p + template.bodyAt)
       this.#sentAt[slot] = at
       this.#queue = this.#queue + 1 < queues ? this.#queue + 1 : 0
       p += template.frame.length
@@ -106,7 +109,7 @@ export async function startSenders(options: SendOptions, counters: SendCounters)
   }
   let pacer: NodeJS.Timeout | undefined
   if (options.rate === 0) for (const sender of senders) sender.send(options.depth)
-  else pacer = pace(senders, options.rate)
+  else pacer = pace(senders, options)
   return () => {
     if (pacer) clearInterval(pacer)
     for (const sender of senders) sender.isStopped = true
@@ -114,8 +117,8 @@ export async function startSenders(options: SendOptions, counters: SendCounters)
   }
 }
 
-/** One group of requests per millisecond. Latency counts from the millisecond when they were due, however late they leave. */
-function pace(senders: readonly Sender[], rate: number): NodeJS.Timeout {
+/** One group of requests per millisecond. The answers' latency counts from the millisecond when they were due, however late they leave. */
+function pace(senders: readonly Sender[], { rate, lateness }: SendOptions): NodeJS.Timeout {
   const began = performance.now()
   let tick = 0
   let sent = 0
@@ -127,6 +130,7 @@ function pace(senders: readonly Sender[], rate: number): NodeJS.Timeout {
       const count = Math.floor((tick * TICK_MS * rate) / 1000) - sent
       if (count === 0) continue
       sent += count
+      lateness?.(performance.now() - began - tick * TICK_MS)
       senders[next]?.send(count, began + tick * TICK_MS)
       next = (next + 1) % senders.length
     }

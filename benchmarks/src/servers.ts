@@ -1,6 +1,6 @@
 /** NameServer and broker of ours and of Apache, each pair started alike, in a folder of its own. */
 import type { ChildProcess } from 'node:child_process'
-import { spawn } from 'node:child_process'
+import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
@@ -16,7 +16,7 @@ export const SIDES = ['ours', 'apache'] as const
 export type Side = (typeof SIDES)[number]
 
 export interface Servers {
-  readonly side: Side
+  readonly side: Side | 'floor'
   readonly host: string
   readonly port: number
   readonly namesrv: string
@@ -80,6 +80,13 @@ export async function startServers(
     throw error
   }
   return { side, host: HOST, port, namesrv, brokerPid: children[1]?.pid as number, stop }
+}
+
+/** A server that does nothing but answer: what is late beside it is not late because of a broker. */
+export async function startFloor(): Promise<Servers> {
+  const child = fork(join(import.meta.dirname, 'floor-server.ts'), { execArgv: ['--conditions=source', '--import', 'tsx'] })
+  const [port] = (await once(child, 'message')) as [number]
+  return { side: 'floor', host: HOST, port, namesrv: '', brokerPid: child.pid as number, stop: () => end(child, 'SIGKILL') }
 }
 
 function launchOurs(what: 'namesrv' | 'broker', file: string): ChildProcess {

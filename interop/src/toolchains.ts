@@ -36,7 +36,7 @@ export const JAVA_FLAGS = [
 export const scratch = (name: string): string => mkdtempSync(join(tmpdir(), `skylark-${name}-`))
 
 /** The folder with the jars of a version, fetched by Maven; or why not. */
-export function jars(version: string, profile?: 'servers'): { folder: string } | { missing: string } {
+export function jars(version: string, profile?: 'servers' | 'examples'): { folder: string } | { missing: string } {
   if (!has('java', '-version') || !has('mvn', '--version')) return { missing: 'no JDK with Maven on this machine' }
   return alone(() => fetchJars(version, profile))
 }
@@ -64,7 +64,7 @@ function alone<T>(work: () => T): T {
   }
 }
 
-function fetchJars(version: string, profile?: 'servers'): { folder: string } | { missing: string } {
+function fetchJars(version: string, profile?: 'servers' | 'examples'): { folder: string } | { missing: string } {
   const folder = join(cache, `java-${version}${profile ? `-${profile}` : ''}`)
   if (!existsSync(join(folder, `rocketmq-client-${version}.jar`))) {
     const args = ['-q', '-B', '-f', join(here, 'java/pom.xml'), `-Drocketmq.version=${version}`, ...(profile ? [`-P${profile}`] : [])]
