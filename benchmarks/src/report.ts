@@ -138,7 +138,7 @@ function latencyTable(outcomes: readonly { readonly scenario: Scenario; readonly
   if (rows.length === 0) return []
   return [
     '## Latency',
-    'Of the open loop it counts from the millisecond when a message was due, so that whatever makes the generator late counts as well; end to end from the send to the arrival of the pull that brings the message. The server that only answers checks nothing, keeps nothing and was loaded in turns with the brokers: what is late there is the generator, Node and the scheduler of this machine, and no broker can be better.',
+    'Of the open loop it counts from the millisecond when a message was due, so that whatever makes the generator late counts as well; end to end from the send to the arrival of the pull that brings the message. The server that only answers checks nothing, keeps nothing and was loaded in turns with the brokers: what is late there is the generator, Node and the scheduler of this machine, not a broker.',
     '',
     table(LATENCY_HEADINGS, rows),
     '',
