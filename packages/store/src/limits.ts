@@ -20,6 +20,8 @@ export const LIMITS = {
   ],
   /** Consume queue entries looked at by one read (RocketMQ DefaultMessageStore: 16,000 bytes of 20-byte entries). */
   scanEntries: 800,
+  /** Chunks of consume queues kept in memory for those who read along them: half a megabyte. */
+  keptChunks: 64,
   flushIntervalMs: 100,
   flushBytes: 8 * 1024 * 1024,
   /** RocketMQ syncFlushTimeout. */

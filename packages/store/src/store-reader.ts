@@ -1,96 +1,43 @@
 import type { Log } from '@skylarkmq/runtime'
-import type { Body } from './body-pool.ts'
-import { BodyPool, own } from './body-pool.ts'
 import { getInt64, utf8, viewOf } from './bytes.ts'
-import { ColdBlocks } from './commit-log/cold-blocks.ts'
 import type { CommitLog } from './commit-log/commit-log.ts'
 import { isFiller } from './commit-log/damage.ts'
 import { AT, entersQueue } from './commit-log/record.ts'
 import { checkRecord, plausibleSize } from './commit-log/record-check.ts'
-import type { Segment } from './commit-log/segments.ts'
-import { CHUNK_BYTES, CHUNK_ENTRIES } from './consume-queue/chunk-file.ts'
 import type { ConsumeQueue } from './consume-queue/consume-queue.ts'
 import type { ConsumeQueues } from './consume-queue/consume-queues.ts'
-import { digestAt, ENTRY_BYTES, physicalOffsetAt, sizeAt, tagsCodeAt } from './consume-queue/entry.ts'
 import type { QueueMender } from './consume-queue/mender.ts'
 import { recordDigest } from './digest.ts'
 import type { Deletions } from './dispatch/deletions.ts'
 import { topicRange } from './dispatch/record-parser.ts'
 import { LIMITS } from './limits.ts'
+import type { Body } from './read/body-pool.ts'
+import { BodyPool, own } from './read/body-pool.ts'
+import type { Want } from './read/gatherer.ts'
+import { Gatherer } from './read/gatherer.ts'
+import { RecordJudge } from './read/record-judge.ts'
+import { Selection } from './read/selection.ts'
+import { BadEntry, Selector } from './read/selector.ts'
 import type { ReadRequest, ReadResult, ReadStatus } from './types.ts'
-
-/** Bytes of the log that a step needs; the driver gets them on the main thread or off it. */
-interface Want {
-  readonly logOffset: number
-  getNow(): void
-  get(): Promise<void>
-}
-
-/** Straight from the file; what it does not have is zero. */
-class FileWant implements Want {
-  readonly segment: Segment
-  readonly target: Uint8Array
-  readonly logOffset: number
-
-  constructor(segment: Segment, target: Uint8Array, logOffset: number) {
-    this.segment = segment
-    this.target = target
-    this.logOffset = logOffset
-  }
-
-  getNow(): void {
-    this.clear(this.segment.readNow(this.target, 0, this.target.length, this.logOffset))
-  }
-
-  async get(): Promise<void> {
-    this.clear(await this.segment.read(this.target, 0, this.target.length, this.logOffset))
-  }
-
-  private clear(got: number): void {
-    if (got < this.target.length) this.target.fill(0, got)
-  }
-}
-
-/** A block of old log. */
-class BlockWant implements Want {
-  readonly blocks: ColdBlocks
-  readonly segment: Segment
-  readonly logOffset: number
-
-  constructor(blocks: ColdBlocks, segment: Segment, start: number) {
-    this.blocks = blocks
-    this.segment = segment
-    this.logOffset = start
-  }
-
-  getNow(): void {
-    this.blocks.loadNow(this.segment, this.logOffset)
-  }
-
-  get(): Promise<void> {
-    return this.blocks.load(this.segment, this.logOffset)
-  }
-}
 
 const NOTHING = new Uint8Array(0)
 const HEAD_BYTES = AT.bornHost + 20 + 8
 
-/** Reads messages through the consume queues: from the ring, else from the file in as few reads as their places allow. */
+/** Reads messages through the consume queues: from the ring, else from the file. */
 export class StoreReader {
   private readonly log: CommitLog
   private readonly queues: ConsumeQueues
   private readonly deletions: Deletions
   private readonly logger: Log
-  private readonly entries = new Uint8Array(CHUNK_BYTES)
-  private readonly entriesView = viewOf(this.entries)
   private readonly head = new Uint8Array(HEAD_BYTES)
   private readonly headView = viewOf(this.head)
-  /** End of the log when it was opened: what this process wrote since is believed as long as it is surely in memory. */
-  private readonly openedAt: number
   private readonly mender: QueueMender
-  private readonly blocks: ColdBlocks
+  private readonly selector: Selector
+  private readonly gatherer: Gatherer
+  private readonly judge: RecordJudge
   private readonly pool = new BodyPool()
-  private readonly reported = new Set<number>()
+  /** Used again by whoever reads next. */
+  private spare: Selection | undefined
 
   constructor(log: CommitLog, queues: ConsumeQueues, deletions: Deletions, mender: QueueMender, logger: Log) {
     this.log = log
@@ -98,8 +45,9 @@ export class StoreReader {
     this.deletions = deletions
     this.mender = mender
     this.logger = logger
-    this.openedAt = log.endOffset
-    this.blocks = new ColdBlocks(log, LIMITS.coldBlockBytes, LIMITS.coldBlocks)
+    this.selector = new Selector(log.segments)
+    this.gatherer = new Gatherer(log)
+    this.judge = new RecordJudge(log, logger)
   }
 
   read(request: ReadRequest): ReadResult | Promise<ReadResult> {
@@ -111,8 +59,14 @@ export class StoreReader {
     if (request.offset < queue.minOffset) return empty('offset-too-small', queue.minOffset, queue)
     if (request.offset === queue.maxOffset) return empty('offset-overflow-one', request.offset, queue)
     if (request.offset > queue.maxOffset) return empty('offset-overflow-badly', queue.maxOffset, queue)
-    const steps = this.steps(queue, request)
+    const selection = this.spare ?? new Selection()
+    this.spare = undefined
     try {
+      const scanEnd = scanEndOf(queue, request)
+      const next = this.select(queue, request, request.offset, scanEnd, 0, 0, selection)
+      const recent = this.readRing(queue, request, selection, next)
+      if (recent !== undefined) return recent
+      const steps = this.steps(queue, request, selection, next, scanEnd)
       let step = steps.next()
       while (step.done !== true) {
         if (!this.log.isRecent(step.value.logOffset)) return this.mended(queue, request, finish(steps, step.value))
@@ -144,223 +98,64 @@ export class StoreReader {
     }
   }
 
-  private *steps(queue: ConsumeQueue, request: ReadRequest): Generator<Want, ReadResult, void> {
-    const scanEnd = Math.min(queue.maxOffset, request.offset + Math.max(request.scanEntries ?? LIMITS.scanEntries, request.maxMessages))
-    const found: Found = { queueOffsets: [], offsets: [], sizes: [], digests: [], totalBytes: 0 }
-    const bodies: Body[] = []
-    let messageCount = 0
-    let bodyBytes = 0
-    let missing = false
-    let next = request.offset
-    let full = false
-    while (!full && next < scanEnd) {
-      found.queueOffsets.length = 0
-      found.offsets.length = 0
-      found.sizes.length = 0
-      found.digests.length = 0
-      found.totalBytes = 0
-      const before = { count: messageCount, bytes: bodyBytes }
-      next = this.select(queue, request, next, scanEnd, before, found)
-      full = next < scanEnd
-      if (found.offsets.length === 0) break
-      const body = request.lendsBody === true ? this.pool.take(found.totalBytes) : own(found.totalBytes)
-      yield* this.load(found, body.bytes)
-      const kept = this.keep(body.bytes.subarray(0, found.totalBytes), found, request)
-      missing ||= kept.lost > 0
-      if (kept.count > 0) bodies.push({ bytes: kept.body, release: body.release })
-      else body.release?.()
-      messageCount += kept.count
-      bodyBytes += kept.body.length
-      // A filter on records, or a lost record, leaves room: go on.
-      if (full && kept.count < found.offsets.length) full = messageCount >= request.maxMessages || bodyBytes >= request.maxBytes
-    }
-    if (messageCount === 0) return empty(missing ? 'message-was-removing' : 'no-matched-message', next, queue)
-    const { bytes, release } = bodies.length === 1 ? (bodies[0] as Body) : joined(bodies)
-    return { status: 'found', body: bytes, release, messageCount, nextOffset: next, minOffset: queue.minOffset, maxOffset: queue.maxOffset }
-  }
-
-  /** Picks entries from `offset` on, up to the limits; returns where the scan stopped. */
   private select(
     queue: ConsumeQueue,
     request: ReadRequest,
     offset: number,
     scanEnd: number,
-    before: { readonly count: number; readonly bytes: number },
-    found: Found,
+    messagesBefore: number,
+    bytesBefore: number,
+    selection: Selection,
   ): number {
-    const { entryFilter, maxMessages, maxBytes } = request
-    const view = this.entriesView
-    const batch = entryFilter === undefined ? Math.min(CHUNK_ENTRIES, Math.max(1, maxMessages)) : CHUNK_ENTRIES
-    let next = offset
-    while (next < scanEnd) {
-      const count = queue.readEntries(next, Math.min(batch, scanEnd - next), this.entries)
-      if (count === 0) break
-      for (let i = 0; i < count; i++) {
-        const at = i * ENTRY_BYTES
-        if (!queue.isSound(view, at, next)) {
-          if (before.count + found.offsets.length > 0) return next
-          throw new BadEntry(next)
-        }
-        const size = sizeAt(view, at)
-        const physicalOffset = physicalOffsetAt(view, at)
-        const wanted =
-          size > 0 && physicalOffset >= this.log.segments.minOffset && (entryFilter === undefined || entryFilter(tagsCodeAt(view, at)))
-        if (wanted) {
-          const messages = before.count + found.offsets.length
-          // RocketMQ DefaultMessageStore#isTheBatchFull: the first message always goes.
-          if (messages > 0 && (messages >= maxMessages || before.bytes + found.totalBytes + size > maxBytes)) return next
-          found.queueOffsets.push(next)
-          found.offsets.push(physicalOffset)
-          found.sizes.push(size)
-          found.digests.push(digestAt(view, at))
-          found.totalBytes += size
-        }
-        next++
-      }
+    selection.clear()
+    return this.selector.select(queue, request, offset, scanEnd, messagesBefore, bytesBefore, selection)
+  }
+
+  /** The read of a consumer that keeps up: all that it picked is in the ring, and goes to it. */
+  private readRing(queue: ConsumeQueue, request: ReadRequest, selection: Selection, next: number): ReadResult | undefined {
+    if (selection.count === 0 || request.recordFilter !== undefined) return undefined
+    const body = request.lendsBody === true ? this.pool.take(selection.totalBytes) : own(selection.totalBytes)
+    const kept = this.gatherer.fromRing(selection, body.bytes) ? this.judge.keep(body.bytes, body.view, selection, request) : undefined
+    if (kept === undefined || kept.lost > 0) {
+      body.release?.()
+      return undefined
     }
-    return next
+    this.spare = selection
+    return found(body.bytes.subarray(0, kept.bytes), body.release, kept.count, next, queue)
   }
 
-  /** Puts the found records into `body`, one after another. Places that are no longer there become zero. */
-  private *load(found: Found, body: Uint8Array): Generator<Want, void, void> {
-    const { offsets, sizes } = found
-    const ring = this.log.ring
-    let at = 0
-    let i = 0
-    while (i < offsets.length) {
-      const start = offsets[i] as number
-      let j = i + 1
-      let end = start + (sizes[i] as number)
-      while (j < offsets.length && offsets[j] === end) end += sizes[j++] as number
-      let ringAt = ring.locate(start, end - start)
-      if (ringAt < 0 && j > i + 1) {
-        // The run may leave a ring span or a segment midway: take its first record alone.
-        j = i + 1
-        end = start + (sizes[i] as number)
-        ringAt = ring.locate(start, end - start)
-      }
-      if (ringAt >= 0) {
-        body.set(ring.bytes.subarray(ringAt, ringAt + end - start), at)
-        at += end - start
-        i = j
-        continue
-      }
-      const segment = this.log.segments.find(start)
-      if (segment === undefined) {
-        body.fill(0, at, at + (sizes[i] as number))
-        at += sizes[i] as number
-        i++
-        continue
-      }
-      // All that lies near enough in this segment.
-      j = i + 1
-      end = start + (sizes[i] as number)
-      while (j < offsets.length) {
-        const next = offsets[j] as number
-        if (next < end || next >= segment.endOffset || next - end > LIMITS.coalesceGapBytes) break
-        end = next + (sizes[j] as number)
-        j++
-      }
-      if (end - start >= LIMITS.directReadBytes) {
-        at = yield* this.fromBlocks(segment, found, i, j, body, at)
-        i = j
-        continue
-      }
-      const window = new Uint8Array(end - start)
-      yield new FileWant(segment, window, start)
-      for (; i < j; i++) {
-        const from = (offsets[i] as number) - start
-        body.set(window.subarray(from, from + (sizes[i] as number)), at)
-        at += sizes[i] as number
-      }
+  /** Any read. `selection` is what was picked first, up to `next`. */
+  private *steps(
+    queue: ConsumeQueue,
+    request: ReadRequest,
+    selection: Selection,
+    firstNext: number,
+    scanEnd: number,
+  ): Generator<Want, ReadResult, void> {
+    const bodies: Body[] = []
+    let messageCount = 0
+    let bodyBytes = 0
+    let missing = false
+    let next = firstNext
+    while (selection.count > 0) {
+      const body = request.lendsBody === true ? this.pool.take(selection.totalBytes) : own(selection.totalBytes)
+      yield* this.gatherer.gather(selection, body.bytes)
+      const kept = this.judge.keep(body.bytes, body.view, selection, request)
+      missing ||= kept.lost > 0
+      if (kept.count > 0) bodies.push({ bytes: body.bytes.subarray(0, kept.bytes), view: body.view, release: body.release })
+      else body.release?.()
+      messageCount += kept.count
+      bodyBytes += kept.bytes
+      // A filter on records, or a lost record, leaves room: go on.
+      const isFull =
+        next < scanEnd && (kept.count === selection.count || messageCount >= request.maxMessages || bodyBytes >= request.maxBytes)
+      if (isFull || next >= scanEnd) break
+      next = this.select(queue, request, next, scanEnd, messageCount, bodyBytes, selection)
     }
-  }
-
-  /** Puts the records `[from, to)` of one segment to `at` of `body`, each of which may lie across two blocks; returns where they end. */
-  private *fromBlocks(
-    segment: Segment,
-    { offsets, sizes }: Found,
-    from: number,
-    to: number,
-    body: Uint8Array,
-    at: number,
-  ): Generator<Want, number, void> {
-    const { blocks } = this
-    let blockStart = 0
-    let blockEnd = 0
-    let bytes: Uint8Array | undefined
-    for (let i = from; i < to; i++) {
-      let next = offsets[i] as number
-      const end = next + (sizes[i] as number)
-      while (next < end) {
-        if (next < blockStart || next >= blockEnd) {
-          blockStart = blocks.startOf(segment, next)
-          bytes = blockStart < 0 ? undefined : blocks.peek(blockStart)
-          if (blockStart >= 0 && bytes === undefined) {
-            yield new BlockWant(blocks, segment, blockStart)
-            bytes = blocks.peek(blockStart)
-          }
-          blockEnd = bytes === undefined ? 0 : blocks.endOf(segment, blockStart)
-        }
-        if (bytes === undefined) {
-          // The block is not complete yet, or had to make room at once.
-          yield new FileWant(segment, body.subarray(at, at + end - next), next)
-          at += end - next
-          break
-        }
-        const length = Math.min(end, blockEnd) - next
-        body.set(bytes.subarray(next - blockStart, next - blockStart + length), at)
-        at += length
-        next += length
-      }
-    }
-    return at
-  }
-
-  /** Drops what is not the record that the queue meant, and what the filter does not want. */
-  private keep(body: Buffer, found: Found, request: ReadRequest): { body: Buffer; count: number; lost: number } {
-    const view = viewOf(body)
-    const filter = request.recordFilter
-    let lost = 0
-    let count = 0
-    let from = 0
-    let to = 0
-    for (let i = 0; i < found.offsets.length; i++) {
-      const size = found.sizes[i] as number
-      const physicalOffset = found.offsets[i] as number
-      const good =
-        plausibleSize(view, from, size) === size &&
-        getInt64(view, from + AT.physicalOffset) === physicalOffset &&
-        getInt64(view, from + AT.queueOffset) === found.queueOffsets[i] &&
-        view.getInt32(from + AT.queueId) === request.queueId &&
-        (this.isBelieved(physicalOffset) || this.isAsWritten(body, view, from, physicalOffset, found.digests[i] as number))
-      if (!good) {
-        lost++
-        this.report(physicalOffset, { topic: request.topic, queueId: request.queueId, queueOffset: found.queueOffsets[i], sizeBytes: size })
-      } else if (filter === undefined || filter(body.subarray(from, from + size))) {
-        if (to !== from) body.copyWithin(to, from, from + size)
-        to += size
-        count++
-      }
-      from += size
-    }
-    return { body: to === body.length ? body : body.subarray(0, to), count, lost }
-  }
-
-  /** What this process wrote a moment ago cannot have changed on the disk. */
-  private isBelieved(physicalOffset: number): boolean {
-    return physicalOffset >= this.openedAt && this.log.isRecent(physicalOffset)
-  }
-
-  private isAsWritten(bytes: Uint8Array, view: DataView, at: number, physicalOffset: number, digest: number): boolean {
-    return checkRecord(bytes, view, at, physicalOffset, true) === undefined && recordDigest(view, at) === digest
-  }
-
-  private report(physicalOffset: number, place: Record<string, unknown>): void {
-    if (this.reported.has(physicalOffset) || this.reported.size >= LIMITS.reportedDamages) return
-    this.reported.add(physicalOffset)
-    const hint = 'stop the broker and run `skylark store salvage` to put the damaged bytes aside'
-    this.logger.error('a record of the log is damaged: it is not served', { physicalOffset, ...place, hint })
+    this.spare = selection
+    if (messageCount === 0) return empty(missing ? 'message-was-removing' : 'no-matched-message', next, queue)
+    const { bytes, release } = bodies.length === 1 ? (bodies[0] as Body) : joined(bodies)
+    return found(bytes, release, messageCount, next, queue)
   }
 
   /** What the consume queue knows of the record that says of itself that it is message `queueOffset`. */
@@ -369,9 +164,7 @@ export class StoreReader {
     const topic = range === undefined ? undefined : this.queues.topics.find(record, range.start, range.end)
     const queue = topic?.queues.get(view.getInt32(AT.queueId))
     const queueOffset = getInt64(view, AT.queueOffset)
-    if (queue === undefined || queue.readEntries(queueOffset, 1, this.entries) === 0) return undefined
-    if (!queue.isSound(this.entriesView, 0, queueOffset) || physicalOffsetAt(this.entriesView, 0) !== physicalOffset) return undefined
-    return digestAt(this.entriesView, 0)
+    return queue === undefined ? undefined : this.selector.digestOf(queue, queueOffset, physicalOffset)
   }
 
   readRecordAt(physicalOffset: number): Uint8Array | undefined {
@@ -385,7 +178,7 @@ export class StoreReader {
     const view = viewOf(record)
     if (checkRecord(record, view, 0, physicalOffset, true) !== undefined) return undefined
     // A record that is in a queue must be the one that the queue knows; else its topic, queue or offset may be what is damaged.
-    if (!this.isBelieved(physicalOffset)) {
+    if (!this.judge.isBelieved(physicalOffset)) {
       const digest = this.digestKnown(record, view, physicalOffset)
       const isInQueue = entersQueue(view.getInt32(AT.sysFlag))
       if (digest === undefined ? isInQueue : digest !== recordDigest(view, 0)) return undefined
@@ -400,28 +193,17 @@ export class StoreReader {
   }
 }
 
-/** A place of a queue that says nothing: damaged, or never filled. */
-class BadEntry extends Error {
-  readonly queueOffset: number
+const scanEndOf = (queue: ConsumeQueue, request: ReadRequest): number =>
+  Math.min(queue.maxOffset, request.offset + Math.max(request.scanEntries ?? LIMITS.scanEntries, request.maxMessages))
 
-  constructor(queueOffset: number) {
-    super(`place ${queueOffset} of a consume queue is damaged`)
-    this.queueOffset = queueOffset
-  }
-}
-
-interface Found {
-  readonly queueOffsets: number[]
-  readonly offsets: number[]
-  readonly sizes: number[]
-  readonly digests: number[]
-  totalBytes: number
-}
-
-function joined(bodies: readonly Body[]): Body {
+function joined(bodies: readonly Body[]): Pick<Body, 'bytes' | 'release'> {
   const bytes = Buffer.concat(bodies.map((body) => body.bytes))
   for (const body of bodies) body.release?.()
   return { bytes, release: undefined }
+}
+
+function found(body: Buffer, release: Body['release'], messageCount: number, nextOffset: number, queue: ConsumeQueue): ReadResult {
+  return { status: 'found', body, release, messageCount, nextOffset, minOffset: queue.minOffset, maxOffset: queue.maxOffset }
 }
 
 function empty(status: ReadStatus, nextOffset: number, queue: ConsumeQueue | undefined): ReadResult {

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Disk, DiskFile } from '@skylarkmq/runtime'
 import { getInt64, setInt64, viewOf } from '../bytes.ts'
 import { crc32OfRange } from '../crc32.ts'
+import { LIMITS } from '../limits.ts'
 import { ENTRY_BYTES } from './entry.ts'
 
 export const CHUNK_ENTRIES = 256
@@ -39,6 +40,8 @@ export class ChunkFile {
   private headersEnd = 0
   private readonly headerBytes = new Uint8Array(HEADER_BYTES)
   private readonly headerView = viewOf(this.headerBytes)
+  /** Chunks that were read lately, by slot, the oldest first: whoever reads along a queue takes a chunk bit by bit. */
+  private readonly kept = new Map<number, Uint8Array>()
 
   constructor(disk: Disk, directory: string) {
     this.data = disk.open(join(directory, 'chunks.data'), { create: true })
@@ -83,6 +86,7 @@ export class ChunkFile {
 
   /** Gives a chunk back. It is used again only when its empty header is on disk: else a crash could give its old queue the new one's entries. */
   freeSlot(slot: number): void {
+    this.kept.delete(slot)
     this.headerBytes.fill(0)
     this.headers.write(this.headerBytes, 0, HEADER_BYTES, slot * HEADER_BYTES)
     this.freed.push(slot)
@@ -103,7 +107,26 @@ export class ChunkFile {
 
   /** Writes places `[from, to)` of a chunk from `entries`, which holds the chunk from its first place on. */
   writeEntries(slot: number, entries: Uint8Array, from: number, to: number): void {
+    this.kept.delete(slot)
     this.data.write(entries, from * ENTRY_BYTES, (to - from) * ENTRY_BYTES, slot * CHUNK_BYTES + from * ENTRY_BYTES)
+  }
+
+  /** A whole chunk as it is on file. To be read at once, and not to be changed. */
+  chunk(slot: number): Uint8Array {
+    const present = this.kept.get(slot)
+    if (present !== undefined) return present
+    let bytes: Uint8Array | undefined
+    if (this.kept.size >= LIMITS.keptChunks) {
+      const [oldest] = this.kept.entries()
+      if (oldest !== undefined) {
+        this.kept.delete(oldest[0])
+        bytes = oldest[1]
+      }
+    }
+    bytes ??= new Uint8Array(CHUNK_BYTES)
+    this.readEntries(slot, 0, CHUNK_ENTRIES, bytes, 0)
+    this.kept.set(slot, bytes)
+    return bytes
   }
 
   /** Reads places `[from, to)` into `target` at `targetStart`. */

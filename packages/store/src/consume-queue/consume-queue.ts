@@ -197,7 +197,7 @@ export class ConsumeQueue {
     const waiting = this.unwritten?.get(chunkNo)
     if (waiting !== undefined) target.set(waiting.subarray(from * ENTRY_BYTES, to * ENTRY_BYTES))
     else if (slot === HOLE) target.fill(0, 0, (to - from) * ENTRY_BYTES)
-    else this.chunks.readEntries(slot, from, to, target, 0)
+    else target.set(this.chunks.chunk(slot).subarray(from * ENTRY_BYTES, to * ENTRY_BYTES))
     return to - from
   }
 

@@ -1,18 +1,23 @@
 /** Memory for the bodies of reads, used again when they have been sent: a pull costs the collector nothing. */
-import { LIMITS } from './limits.ts'
+import { viewOf } from '../bytes.ts'
+import { LIMITS } from '../limits.ts'
 
 export interface Body {
   readonly bytes: Buffer
+  /** Of `bytes`. */
+  readonly view: DataView
   readonly release: (() => void) | undefined
 }
 
-class LentBody {
+class LentBody implements Body {
   readonly bytes: Buffer
+  readonly view: DataView
   readonly release: () => void
   private isLent = true
 
   constructor(bytes: number, free: LentBody[], keep: number) {
     this.bytes = Buffer.allocUnsafeSlow(bytes)
+    this.view = viewOf(this.bytes)
     this.release = () => {
       if (this.isLent && free.length < keep) free.push(this)
       this.isLent = false
@@ -44,4 +49,7 @@ export class BodyPool {
 }
 
 /** One that is never used again. */
-export const own = (bytes: number): Body => ({ bytes: Buffer.allocUnsafeSlow(bytes), release: undefined })
+export function own(length: number): Body {
+  const bytes = Buffer.allocUnsafeSlow(length)
+  return { bytes, view: viewOf(bytes), release: undefined }
+}

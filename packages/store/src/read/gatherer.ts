@@ -1,0 +1,169 @@
+import { ColdBlocks } from '../commit-log/cold-blocks.ts'
+import type { CommitLog } from '../commit-log/commit-log.ts'
+import type { Segment } from '../commit-log/segments.ts'
+import { LIMITS } from '../limits.ts'
+import type { Selection } from './selection.ts'
+
+/** Bytes of the log that a step needs; the driver gets them on the main thread or off it. */
+export interface Want {
+  readonly logOffset: number
+  getNow(): void
+  get(): Promise<void>
+}
+
+/** Straight from the file; what it does not have is zero. */
+class FileWant implements Want {
+  readonly segment: Segment
+  readonly target: Uint8Array
+  readonly logOffset: number
+
+  constructor(segment: Segment, target: Uint8Array, logOffset: number) {
+    this.segment = segment
+    this.target = target
+    this.logOffset = logOffset
+  }
+
+  getNow(): void {
+    this.clear(this.segment.readNow(this.target, 0, this.target.length, this.logOffset))
+  }
+
+  async get(): Promise<void> {
+    this.clear(await this.segment.read(this.target, 0, this.target.length, this.logOffset))
+  }
+
+  private clear(got: number): void {
+    if (got < this.target.length) this.target.fill(0, got)
+  }
+}
+
+/** A block of old log. */
+class BlockWant implements Want {
+  readonly blocks: ColdBlocks
+  readonly segment: Segment
+  readonly logOffset: number
+
+  constructor(blocks: ColdBlocks, segment: Segment, start: number) {
+    this.blocks = blocks
+    this.segment = segment
+    this.logOffset = start
+  }
+
+  getNow(): void {
+    this.blocks.loadNow(this.segment, this.logOffset)
+  }
+
+  get(): Promise<void> {
+    return this.blocks.load(this.segment, this.logOffset)
+  }
+}
+
+/** Puts records one after another: from the ring, else from the file in as few reads as their places allow. */
+export class Gatherer {
+  private readonly log: CommitLog
+  private readonly blocks: ColdBlocks
+
+  constructor(log: CommitLog) {
+    this.log = log
+    this.blocks = new ColdBlocks(log, LIMITS.coldBlockBytes, LIMITS.coldBlocks)
+  }
+
+  /** True when all were in the ring; else `body` holds anything. */
+  fromRing({ offsets, sizes, count }: Selection, body: Uint8Array): boolean {
+    const { ring } = this.log
+    let at = 0
+    for (let i = 0; i < count; ) {
+      const start = offsets[i] as number
+      let length = sizes[i++] as number
+      while (i < count && offsets[i] === start + length) length += sizes[i++] as number
+      const from = ring.locate(start, length)
+      if (from < 0) return false
+      copy(ring.bytes, from, length, body, at)
+      at += length
+    }
+    return true
+  }
+
+  /** Places that are no longer there become zero. */
+  *gather(selection: Selection, body: Uint8Array): Generator<Want, void, void> {
+    const { offsets, sizes, count } = selection
+    const { ring } = this.log
+    let at = 0
+    for (let i = 0; i < count; ) {
+      const start = offsets[i] as number
+      const size = sizes[i] as number
+      const ringAt = ring.locate(start, size)
+      const segment = ringAt < 0 ? this.log.segments.find(start) : undefined
+      if (segment === undefined) {
+        if (ringAt >= 0) copy(ring.bytes, ringAt, size, body, at)
+        else body.fill(0, at, at + size)
+        at += size
+        i++
+        continue
+      }
+      // All that lies near enough in this segment.
+      let j = i + 1
+      let end = start + size
+      while (j < count) {
+        const next = offsets[j] as number
+        if (next < end || next >= segment.endOffset || next - end > LIMITS.coalesceGapBytes) break
+        end = next + (sizes[j++] as number)
+      }
+      if (end - start >= LIMITS.directReadBytes) {
+        at = yield* this.fromBlocks(segment, selection, i, j, body, at)
+        i = j
+        continue
+      }
+      const window = new Uint8Array(end - start)
+      yield new FileWant(segment, window, start)
+      for (; i < j; i++) {
+        copy(window, (offsets[i] as number) - start, sizes[i] as number, body, at)
+        at += sizes[i] as number
+      }
+    }
+  }
+
+  /** Puts the records `[from, to)` of one segment to `at` of `body`, each of which may lie across two blocks; returns where they end. */
+  private *fromBlocks(
+    segment: Segment,
+    { offsets, sizes }: Selection,
+    from: number,
+    to: number,
+    body: Uint8Array,
+    at: number,
+  ): Generator<Want, number, void> {
+    const { blocks } = this
+    let blockStart = 0
+    let blockEnd = 0
+    let bytes: Uint8Array | undefined
+    for (let i = from; i < to; i++) {
+      let next = offsets[i] as number
+      const end = next + (sizes[i] as number)
+      while (next < end) {
+        if (next < blockStart || next >= blockEnd) {
+          blockStart = blocks.startOf(segment, next)
+          bytes = blockStart < 0 ? undefined : blocks.peek(blockStart)
+          if (blockStart >= 0 && bytes === undefined) {
+            yield new BlockWant(blocks, segment, blockStart)
+            bytes = blocks.peek(blockStart)
+          }
+          blockEnd = bytes === undefined ? 0 : blocks.endOf(segment, blockStart)
+        }
+        if (bytes === undefined) {
+          // The block is not complete yet, or had to make room at once.
+          yield new FileWant(segment, body.subarray(at, at + end - next), next)
+          at += end - next
+          break
+        }
+        const length = Math.min(end, blockEnd) - next
+        copy(bytes, next - blockStart, length, body, at)
+        at += length
+        next += length
+      }
+    }
+    return at
+  }
+}
+
+function copy(from: Uint8Array, start: number, length: number, to: Uint8Array, at: number): void {
+  to.set(new Uint8Array(from.buffer, from.byteOffset + start, length), at)
+}
