@@ -31,7 +31,7 @@ async function test() {
   const began = performance.now()
   const steps = [
     () => prepare([]),
-    () => step('lint', tool('oxlint'), ['packages']),
+    () => step('lint', tool('oxlint'), ['packages', '--ignore-pattern', '**/assembly/**']),
     () => step('format', tool('biome'), ['format', '.']),
     () => step('tests', tool('vitest'), ['run', ...rest], 'inherit'),
   ]

@@ -21,7 +21,8 @@ export interface Import {
 }
 
 const FOLDERS = ['packages', 'tidy', 'scripts', 'examples', 'interop', 'benchmarks', 'distribution', 'simulator']
-const NOT_OURS = new Set(['node_modules', 'dist', 'golden', 'gen', 'target', '.cache'])
+// What `assembly` holds is another language.
+const NOT_OURS = new Set(['node_modules', 'dist', 'golden', 'gen', 'target', '.cache', 'assembly'])
 
 const walk = (folder: string): string[] =>
   readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {

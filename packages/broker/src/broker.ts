@@ -258,7 +258,8 @@ class RunningBroker implements Broker {
       host: config.bindAddress,
       port: config.listenPort,
       routes: brokerRoutes(this.#parts, makeLanes(config)),
-      fastPath: sendFastPath(this.#parts, config.sendThreadPoolQueueCapacity),
+      fastPath: sendFastPath(this.#parts),
+      memory: this.store.kernel,
       onOpen: ({ remoteHost }) => this.#parts.reachability.connected(remoteHost),
       onClose: (connection) => forgetConnection(this.#parts, connection),
     })

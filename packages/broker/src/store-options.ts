@@ -3,6 +3,10 @@ import type { StoreOptions } from '@skylarkmq/store'
 import type { Settings } from './config.ts'
 import type { ExpiryHurry } from './operate/maintenance.ts'
 
+/** What one read of a socket brings at most, and 16 buffers of answers. */
+const ROOM = { receiveBytes: 256 * 1024, outBytes: 1024 * 1024 }
+const SLOTS_MAX = 65_536
+
 const HOURS = Array.from({ length: 24 }, (_, hour) => hour)
 
 /** How long messages are kept is looked up each time: updateBrokerConfig changes it. */
@@ -14,6 +18,7 @@ export function storeOptions(settings: Settings, delayLevelsMs: readonly number[
     segmentBytes: config.mappedFileSizeCommitLog,
     flush: config.flushDiskType === 'SYNC_FLUSH' ? 'sync' : 'async',
     maxMessageBytes: config.maxMessageSize,
+    room: { ...ROOM, slots: Math.min(config.sendThreadPoolQueueCapacity, SLOTS_MAX) },
     delayLevelsMs,
     compaction: {
       intervalMs: config.compactionScheduleInternal,

@@ -11,6 +11,8 @@ export interface ListenOptions {
   readonly port: number
   /** Called once per accepted connection, which is paused until `start` is called on it. */
   readonly onConnection: (connection: Connection) => void
+  /** Where bytes are received, if the platform lets sockets share a buffer; else each has memory of its own. Chunks end with the call. */
+  readonly receive?: Uint8Array
   /** Certificates for connections whose first byte says TLS. Without it such a connection is closed. */
   readonly tls?: { readonly key: string; readonly cert: string }
 }

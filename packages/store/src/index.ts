@@ -29,5 +29,6 @@ export type {
   ReadStatus,
   RecordFilter,
   RecoveryReport,
+  ScannedSend,
   StoreOptions,
 } from './types.ts'

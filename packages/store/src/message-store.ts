@@ -1,25 +1,26 @@
 import { join } from 'node:path'
+import type { Kernel } from '@skylarkmq/remoting/protocol'
 import type { Runtime, Timer } from '@skylarkmq/runtime'
 import type { Capacity } from './admission.ts'
 import { COMPACTION_DEFAULTS, Compaction } from './compaction/compaction.ts'
 import { reasonAgainst, reasonAgainstBatch, reasonAgainstTopic } from './admission.ts'
-import { getInt64, javaHashOfText } from './bytes.ts'
+import { javaHashOfText } from './bytes.ts'
 import type { CommitLog } from './commit-log/commit-log.ts'
 import { GroupCommit } from './commit-log/group-commit.ts'
-import { AT, encodeRecord, entersQueue, recordBytes } from './commit-log/record.ts'
-import { plausibleSize } from './commit-log/record-check.ts'
+import { encodeRecord, entersQueue, recordBytes } from './commit-log/record.ts'
 import { QueueMender } from './consume-queue/mender.ts'
 import type { Topic } from './consume-queue/topic.ts'
 import { bodyCrc } from './crc32.ts'
 import { describeError } from './describe-error.ts'
 import type { DirectoryLock } from './directory-lock.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
-import { topicRange } from './dispatch/record-parser.ts'
 import type { LastFailure } from './last-failure.ts'
 import { LIMITS } from './limits.ts'
 import { PutTimesMeter } from './put-times.ts'
+import { ScannedSends } from './scanned-sends.ts'
 import { StoreReader } from './store-reader.ts'
 import { StoreTimes } from './store-times.ts'
+import { takeBackOffsets } from './take-back-offsets.ts'
 import type {
   AppendResult,
   ArrivalListener,
@@ -30,6 +31,7 @@ import type {
   ReadRequest,
   ReadResult,
   RecoveryReport,
+  ScannedSend,
   StoreOptions,
 } from './types.ts'
 import { Upkeep } from './upkeep.ts'
@@ -42,6 +44,7 @@ export interface StoreParts {
   readonly views: Views
   readonly recovery: RecoveryReport
   readonly lastFailure: LastFailure
+  readonly kernel: Kernel
 }
 
 /**
@@ -50,6 +53,8 @@ export interface StoreParts {
  */
 export class LogMessageStore implements MessageStore {
   readonly recovery: RecoveryReport
+  readonly kernel: Kernel
+  private readonly scannedSends: ScannedSends
   private readonly runtime: Runtime
   private readonly options: StoreOptions
   private readonly lock: DirectoryLock
@@ -83,6 +88,8 @@ export class LogMessageStore implements MessageStore {
     this.log = parts.log
     this.views = parts.views
     this.recovery = parts.recovery
+    this.kernel = parts.kernel
+    this.scannedSends = new ScannedSends(parts.kernel)
     this.capacity = { maxMessageBytes: options.maxMessageBytes, maxAppendBytes: this.log.maxAppendBytes }
     this.dispatcher = new Dispatcher(this.log, this.views.parser, this.views.liveTargets, this.log.endOffset)
     const mender = new QueueMender(this.log.segments, options.delayLevelsMs)
@@ -128,6 +135,31 @@ export class LogMessageStore implements MessageStore {
       return this.refuse('not-available', this.refusal ?? describeError(error), onStored)
     }
     const { physicalOffset, queueOffset, storeTimestamp } = this.assigned
+    this.await({ status: 'ok', physicalOffset, queueOffset, storeTimestamp }, waitForFlush, onStored)
+  }
+
+  appendScanned(send: ScannedSend, waitForFlush: boolean, onStored: OnStored): void {
+    if (this.refusal !== undefined) return this.refuse('not-available', this.refusal, onStored)
+    const known = this.views.queues.topics.get(send.topic)
+    const illegal =
+      (known === undefined ? reasonAgainstTopic(send.topic) : undefined) ?? this.scannedSends.reasonAgainst(send, this.capacity)
+    if (illegal !== undefined) return this.refuse('message-illegal', illegal, onStored)
+    let queueOffset = 0
+    let physicalOffset = 0
+    let storeTimestamp = 0
+    try {
+      const topic = known ?? this.views.queues.topics.obtain(send.topic, this.log.endOffset)
+      const size = this.scannedSends.sizeOf(send)
+      const at = this.log.reserve(size)
+      physicalOffset = this.log.endOffset
+      storeTimestamp = this.turnTimestamp === 0 ? this.beginTurn() : this.turnTimestamp
+      if (entersQueue(send.sysFlag)) queueOffset = this.views.queues.obtain(topic, this.scannedSends.queueId).nextOffset++
+      this.scannedSends.encode(send, at, size, queueOffset, physicalOffset, storeTimestamp)
+      this.log.advance(size)
+    } catch (error) {
+      this.onWriteError(error)
+      return this.refuse('not-available', this.refusal ?? describeError(error), onStored)
+    }
     this.await({ status: 'ok', physicalOffset, queueOffset, storeTimestamp }, waitForFlush, onStored)
   }
 
@@ -284,25 +316,8 @@ export class LogMessageStore implements MessageStore {
     this.upkeep.disk.refuse(`The disk is full: ${describeError(error)}. Writes are accepted again when there is room.`)
     const { results, ends } = this.turn
     for (let i = 0; i < results.length; i++) if ((ends[i] as number) > this.log.writtenOffset) results[i] = this.notAvailable()
-    this.takeBackOffsets()
+    takeBackOffsets(this.log, this.views.queues)
     this.log.dropUnwritten()
-  }
-
-  /** Queue offsets that were given to records which could not be written are given again. */
-  private takeBackOffsets(): void {
-    const { bytes, view } = this.log.ring
-    for (let offset = this.log.writtenOffset; offset < this.log.endOffset; ) {
-      const at = this.log.ring.locate(offset, 8)
-      const size = at < 0 ? 0 : plausibleSize(view, at, this.log.endOffset - offset)
-      if (size === 0) return
-      const range = topicRange(bytes, view, at)
-      const topic = range === undefined ? undefined : this.views.queues.topics.find(bytes, range.start, range.end)
-      const queue = topic?.queues.get(view.getInt32(at + AT.queueId))
-      if (queue !== undefined && entersQueue(view.getInt32(at + AT.sysFlag))) {
-        queue.nextOffset = Math.min(queue.nextOffset, getInt64(view, at + AT.queueOffset))
-      }
-      offset += size
-    }
   }
 
   private settle(onStored: OnStored, result: AppendResult): void {

@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path'
+import { Kernel } from '@skylarkmq/remoting/protocol'
 import type { Log, Runtime } from '@skylarkmq/runtime'
 import { HANDOVER_RECORD, hasApacheQueues } from './apache-handover.ts'
 import { CommitLog } from './commit-log/commit-log.ts'
@@ -12,6 +13,8 @@ import { recover } from './recover.ts'
 import { describeRecovery } from './recovery-report.ts'
 import type { MessageStore, StoreOptions } from './types.ts'
 import { Views } from './views.ts'
+
+const NO_ROOM = { receiveBytes: 0, outBytes: 0, slots: 0 }
 
 const DAMAGED_ENDS =
   'queue-ends.json was damaged: of queues without a message left, how far they had come is taken from their own files. It is written anew.'
@@ -47,14 +50,15 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
     const failure = lastFailure.read()
     if (failure !== undefined)
       notes.push(`The last process had stopped acknowledging: ${failure} What it left of the log was written again and synced.`)
-    const views = new Views(runtime, options.rootDirectory, segments, options.delayLevelsMs)
+    const ringBytes = Math.max(options.memoryBytes ?? LIMITS.ringBytes, 2 * (options.maxMessageBytes + 65_536))
+    const kernel = new Kernel({ ringBytes, ...(options.room ?? NO_ROOM) })
+    const views = new Views(runtime, options.rootDirectory, segments, options.delayLevelsMs, kernel)
     const found = await recover(runtime, options, { segments, views, cleanStop })
     views.queueEnds.resume(views.queues, found.checkedTo)
     if (views.queueEnds.isDamaged) notes.push(DAMAGED_ENDS)
     if (views.deletions.isDamaged) notes.push(DAMAGED_DELETIONS)
     await views.trimBefore(segments.minOffset)
-    const ringBytes = Math.max(options.memoryBytes ?? LIMITS.ringBytes, 2 * (options.maxMessageBytes + 65_536))
-    const commitLog = await CommitLog.open(segments, found.checkedTo, ringBytes)
+    const commitLog = await CommitLog.open(segments, found.checkedTo, kernel.ring)
 
     const weWroteLast = cleanStop && views.trustedTo === found.checkedTo
     const isFromApache = found.checkedTo > segments.minOffset && !weWroteLast && hasApacheQueues(disk, options.rootDirectory)
@@ -66,7 +70,7 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
     const reportPath = join(options.rootDirectory, 'skylark', 'recovery-report.json')
     unlessFull(log, notes, () => disk.writeTextAtomically(reportPath, `${JSON.stringify(recovery, undefined, 2)}\n`))
     lastFailure.clear()
-    const store = new LogMessageStore(runtime, options, { lock, log: commitLog, views, recovery, lastFailure })
+    const store = new LogMessageStore(runtime, options, { lock, log: commitLog, views, recovery, lastFailure, kernel })
     if (isFromApache) {
       store.append(HANDOVER_RECORD, false, () => {})
       store.commitTurn()

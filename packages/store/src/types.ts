@@ -1,3 +1,4 @@
+import type { Kernel } from '@skylarkmq/remoting/protocol'
 import type { DiskRules } from './disk-guard.ts'
 
 /**
@@ -19,6 +20,24 @@ export interface MessageToStore {
   readonly body: Uint8Array
   /** The property text (`name \u0001 value \u0002` …) in UTF-8, complete: UNIQ_KEY, CLUSTER and the rest are in it. */
   readonly properties: Uint8Array
+}
+
+/**
+ * A send that the kernel has scanned (`Kernel.calls.scanSend`): topic, queue, flag, times and properties are what it has found. Bytes count
+ * during the call only.
+ */
+export interface ScannedSend {
+  readonly topic: string
+  readonly sysFlag: number
+  readonly bornHost: Uint8Array
+  readonly storeHost: Uint8Array
+  /** The body is `bytes[bodyStart, bodyEnd)`, and at `bodyAt` in the kernel's memory unless that is 0. */
+  readonly bytes: Uint8Array
+  readonly bodyStart: number
+  readonly bodyEnd: number
+  readonly bodyAt: number
+  /** The kernel's slot that keeps what the answer needs. */
+  readonly slot: number
 }
 
 export type AppendStatus =
@@ -92,6 +111,8 @@ export interface MessageStore {
    * `waitForFlush` asks for fdatasync first (sync flush).
    */
   append(message: MessageToStore, waitForFlush: boolean, onStored: OnStored): void
+  /** As `append`, for the message that the kernel has just scanned. */
+  appendScanned(send: ScannedSend, waitForFlush: boolean, onStored: OnStored): void
   /** Messages of one topic and queue, consecutive in the log and never split over two files. */
   appendBatch(messages: readonly MessageToStore[], waitForFlush: boolean, onStored: OnStored): void
   /** Writes now what was appended in this turn and calls `onStored` of what needs no flush. Runs by itself at the turn's end at the latest. */
@@ -124,6 +145,8 @@ export interface MessageStore {
    * longer in its queues; the log itself goes by segments.
    */
   keepTopicsFor(hoursOf: (topic: string) => number | undefined): void
+  /** Its memory holds the newest part of the log. */
+  readonly kernel: Kernel
   /** How long stores took lately. */
   putTimes(): PutTimes
   /** Undefined while writes are accepted; else the reason in words. */
@@ -195,6 +218,8 @@ export interface StoreOptions {
   readonly retentionBytes?: number
   readonly disk?: DiskRules
   readonly compaction?: CompactionRules
+  /** Room in the kernel's memory for who brings messages: see `KernelSizes`. */
+  readonly room?: { readonly receiveBytes: number; readonly outBytes: number; readonly slots: number }
   /** The newest bytes of the log that are kept in memory; 16 MiB unless told. */
   readonly memoryBytes?: number
   /** What `abort` names, for whoever finds the store locked. Found by itself on Linux. */

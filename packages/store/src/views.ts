@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path'
+import type { Kernel } from '@skylarkmq/remoting/protocol'
 import type { Clock, Disk, Log } from '@skylarkmq/runtime'
 import { viewOf } from './bytes.ts'
 import type { ClockPosition } from './clock-steps.ts'
@@ -46,6 +47,7 @@ export class Views {
     rootDirectory: string,
     segments: Segments,
     delayLevelsMs: readonly number[],
+    kernel?: Kernel,
   ) {
     const directory = join(rootDirectory, 'skylark', 'views')
     this.clock = clock
@@ -63,7 +65,7 @@ export class Views {
     this.checkpoint = files.checkpoint
     this.trustedTo = isTaken ? (position as ViewsPosition).logEnd : undefined
     this.rebuiltBecause = isTaken ? undefined : taken
-    this.parser = new RecordParser(this.queues.topics, delayLevelsMs, this.deletions)
+    this.parser = new RecordParser(this.queues.topics, delayLevelsMs, this.deletions, kernel)
     if (typeof position !== 'string' && isTaken) {
       this.parser.lastRecordOffset = position.lastRecordOffset
       this.parser.secondLastRecordOffset = position.secondLastRecordOffset

@@ -4,7 +4,7 @@ import { TIMER_REQUESTS } from '../timer/timer-request.ts'
 import { STRIPPED_PROPERTIES } from './send-checks.ts'
 
 /** Names that change what a send means, or that the broker writes itself. */
-const UNUSUAL_PROPERTIES: readonly string[] = [
+export const UNUSUAL_PROPERTIES: readonly string[] = [
   ...STRIPPED_PROPERTIES,
   PROPERTY.DELAY,
   PROPERTY.TRAN_MSG,

@@ -3,19 +3,19 @@
  * second definition: whatever is unusual (a topic not met before, a delay, a transaction, a retry topic, a property that the broker sets)
  * is declined and takes the declared route. A test holds the records and answers of both equal.
  */
-import { PROPERTIES_MAX_BYTES, RETRY_PREFIX, SEND_FIELD, SendHeaderScanner } from '@skylarkmq/remoting/protocol'
+import { PROPERTIES_MAX_BYTES, PROPERTY, PROPERTY_KIND, RETRY_PREFIX, SCANNED } from '@skylarkmq/remoting/protocol'
+import type { Kernel } from '@skylarkmq/remoting/protocol'
 import type { FastPath, FrameView, ServerConnection } from '@skylarkmq/remoting'
 import type { AppendResult, MessageStore } from '@skylarkmq/store'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
-import { equalBytes, PROPERTIES_COUNT_MAX, PropertyNames, sameRange, stampText, UNIQ_KEY, UNUSUAL, WAIT } from './plain-properties.ts'
+import { equalBytes, stampText, UNUSUAL_PROPERTIES } from './plain-properties.ts'
 import { isCompacted } from '../topics/topic-attributes.ts'
 import { ALLOWED_SYS_FLAG, isClosedToSends } from './send-checks.ts'
 import { answer, bornHostOf, hostFlags, isSync } from './send-message.ts'
 import type { SendDeps } from './send-message.ts'
-import { SendReplyWriter } from './send-reply-writer.ts'
+import { REPLY_BYTES_MAX, replyTexts } from './send-reply.ts'
 
 const TOPICS_MAX = 65_536
-const UNIQ_KEY_BYTES_MAX = 128
 
 interface KnownTopic {
   readonly bytes: Uint8Array
@@ -23,7 +23,7 @@ interface KnownTopic {
   readonly queues: number
 }
 
-/** Topics by the bytes of their name, so that a send makes no string. Forgotten whenever a topic changes. */
+/** Topics by the hash and the bytes of their name, so that a send makes no string. Forgotten whenever a topic changes. */
 class KnownTopics {
   readonly #topics: TopicConfigs
   readonly #slots = new Map<number, KnownTopic>()
@@ -33,9 +33,7 @@ class KnownTopics {
     topics.onChange(() => this.#slots.clear())
   }
 
-  find(bytes: Uint8Array, start: number, end: number): KnownTopic | undefined {
-    let hash = 0
-    for (let p = start; p < end; p++) hash = (Math.imul(hash, 31) + (bytes[p] as number)) | 0
+  find(hash: number, bytes: Uint8Array, start: number, end: number): KnownTopic | undefined {
     const known = this.#slots.get(hash)
     if (known !== undefined && equalBytes(known.bytes, bytes, start, end)) return known
     return this.#learn(hash, Buffer.from(bytes.subarray(start, end)))
@@ -55,169 +53,141 @@ class KnownTopics {
 
 /** One send whose answer is under way. Reused, so that a send makes no closure. */
 class PendingSend {
-  readonly uniqKey = Buffer.alloc(UNIQ_KEY_BYTES_MAX)
-  uniqKeyLength = 0
-  opaque = 0
+  /** Where the kernel keeps what the answer needs. */
+  readonly slot: number
   version = 0
-  queueId = 0
   isOneway = false
   connection: ServerConnection | undefined
   readonly onStored: (result: AppendResult) => void
 
-  constructor(done: (send: PendingSend, result: AppendResult) => void) {
+  constructor(slot: number, done: (send: PendingSend, result: AppendResult) => void) {
+    this.slot = slot
     this.onStored = (result) => done(this, result)
   }
 }
 
-export function sendFastPath(deps: SendDeps, maxInFlight: number): FastPath {
-  const path = new SendFastPath(deps, maxInFlight)
+export function sendFastPath(deps: SendDeps): FastPath {
+  const path = new SendFastPath(deps)
   return (view, connection) => path.take(view, connection)
 }
 
 class SendFastPath {
   readonly #deps: SendDeps
   readonly #store: MessageStore
-  readonly #maxInFlight: number
-  readonly #scanner = new SendHeaderScanner()
+  readonly #kernel: Kernel
   readonly #topics: KnownTopics
-  readonly #names = new PropertyNames()
-  readonly #replies: SendReplyWriter
   readonly #free: PendingSend[] = []
-  #inFlight = 0
-  #stamp: Buffer
+  #slotsUsed = 0
+  /** False when the texts of answers are longer than the kernel has room for: then all takes the declared route. */
+  #isUsable: boolean | undefined
+  #replyBytesMax = 0
 
-  constructor(deps: SendDeps, maxInFlight: number) {
+  constructor(deps: SendDeps) {
     this.#deps = deps
     this.#store = deps.store
-    this.#maxInFlight = maxInFlight
+    const kernel = deps.store.kernel
+    this.#kernel = kernel
     this.#topics = new KnownTopics(deps.topics)
-    const config = deps.settings.current
-    this.#replies = new SendReplyWriter(deps.storeHost, config)
-    this.#stamp = Buffer.from(stampText(config))
+    for (const name of UNUSUAL_PROPERTIES) kernel.addName(name, PROPERTY_KIND.unusual)
+    kernel.addName(PROPERTY.UNIQ_KEY, PROPERTY_KIND.uniqKey)
+    kernel.addName(PROPERTY.WAIT, PROPERTY_KIND.wait)
+  }
+
+  /** At the first send, when the broker knows its port. */
+  #begin(): boolean {
+    const config = this.#deps.settings.current
+    const { texts, labelLength } = replyTexts(this.#deps.storeHost, config)
+    this.#replyBytesMax = texts.reduce((sum, text) => sum + text.length, 0) + REPLY_BYTES_MAX
+    this.#isUsable = this.#kernel.setTexts([Buffer.from(stampText(config)), ...texts], labelLength)
+    return this.#isUsable
   }
 
   take(view: FrameView, connection: ServerConnection): boolean {
     const { bytes, bodyStart, bodyEnd } = view
-    const scanner = this.#scanner
-    if (view.serializeType !== 0 || bodyStart >= bodyEnd || this.#inFlight >= this.#maxInFlight) return false
-    if (!scanner.scan(bytes, view.headerStart, view.headerEnd)) return false
-    const { starts, ends } = scanner
-    const topicStart = starts[SEND_FIELD.topic] as number
-    if (topicStart < 0 || (starts[SEND_FIELD.producerGroup] as number) < 0 || scanner.flag > 3 || (scanner.flag & 1) !== 0) return false
-    const topic = this.#topics.find(bytes, topicStart, ends[SEND_FIELD.topic] as number)
-    if (topic === undefined) return false
-    const queueId = scanner.number(bytes, SEND_FIELD.queueId)
-    const sysFlag = scanner.number(bytes, SEND_FIELD.sysFlag)
-    const bornTimestamp = scanner.number(bytes, SEND_FIELD.bornTimestamp)
-    const flag = scanner.number(bytes, SEND_FIELD.flag)
-    if (queueId < 0 || queueId >= topic.queues || sysFlag < 0 || bornTimestamp < 0 || flag < 0) return false
-    if (sysFlag > 0x7fffffff || flag > 0x7fffffff) return false
-    const reconsumeTimes = (starts[SEND_FIELD.reconsumeTimes] as number) < 0 ? 0 : scanner.number(bytes, SEND_FIELD.reconsumeTimes)
-    if (reconsumeTimes < 0 || reconsumeTimes > 0x7fffffff || isTrue(bytes, scanner, SEND_FIELD.batch)) return false
-    if (!isWhole(bytes, scanner, SEND_FIELD.defaultTopicQueueNums) || !isWhole(bytes, scanner, SEND_FIELD.maxReconsumeTimes)) return false
+    const kernel = this.#kernel
+    if (view.serializeType !== 0 || bodyStart >= bodyEnd || !(this.#isUsable ?? this.#begin())) return false
+    const base = kernel.addressOf(bytes)
+    if (!this.#scan(view, base)) return false
+    const { words } = kernel
+    const topicAt = words[SCANNED.topicAt] as number
+    const topic = this.#topics.find(
+      words[SCANNED.topicHash] as number,
+      kernel.bytes,
+      topicAt,
+      topicAt + (words[SCANNED.topicLength] as number),
+    )
+    if (topic === undefined || (words[SCANNED.queueId] as number) >= topic.queues) return false
     const { settings, storeHost } = this.#deps
-    const { current } = settings
-    if (bodyEnd - bodyStart > current.maxMessageSize || this.#store.refusal !== undefined) return false
-    const uniq = this.#inspectProperties(scanner)
-    if (uniq < 0) return false
+    if (bodyEnd - bodyStart > settings.current.maxMessageSize || this.#store.refusal !== undefined) return false
+    if ((words[SCANNED.propertiesLength] as number) + (words[SCANNED.stampLength] as number) > PROPERTIES_MAX_BYTES) return false
+    const send = this.#free.pop() ?? this.#another()
+    if (send === undefined) return false
 
-    const propertiesLength = scanner.propertiesLength + this.#stamp.length
-    scanner.properties.set(this.#stamp, scanner.propertiesLength)
-    const send = this.#free.pop() ?? new PendingSend(this.#done)
-    const keyStart = (scanner.nameEnds[uniq] as number) + 1
-    send.uniqKeyLength = (scanner.valueEnds[uniq] as number) - keyStart
-    for (let i = 0; i < send.uniqKeyLength; i++) send.uniqKey[i] = scanner.properties[keyStart + i] as number
-    send.opaque = scanner.opaque
-    send.version = scanner.version
-    send.queueId = queueId
-    send.isOneway = (scanner.flag & 2) !== 0
+    send.version = words[SCANNED.version] as number
+    send.isOneway = ((words[SCANNED.requestFlag] as number) & 2) !== 0
     send.connection = connection
-    this.#inFlight++
     connection.noteUnanswered()
     const bornHost = bornHostOf(connection)
-    const message = {
-      topic: topic.name,
-      queueId,
-      flag,
-      sysFlag: (sysFlag & ALLOWED_SYS_FLAG) | hostFlags(bornHost, storeHost),
-      bornTimestamp,
-      bornHost,
-      storeHost,
-      reconsumeTimes,
-      preparedTransactionOffset: 0,
-      body: new Uint8Array(bytes.buffer, bytes.byteOffset + bodyStart, bodyEnd - bodyStart),
-      properties: this.#propertiesOf(propertiesLength),
-    }
-    this.#store.append(message, this.#waits && isSync(this.#deps), send.onStored)
+    const sysFlag = ((words[SCANNED.sysFlag] as number) & ALLOWED_SYS_FLAG) | hostFlags(bornHost, storeHost)
+    const waits = words[SCANNED.waits] !== 0 && isSync(this.#deps)
+    this.#store.appendScanned(
+      {
+        topic: topic.name,
+        sysFlag,
+        bornHost,
+        storeHost,
+        bytes,
+        bodyStart,
+        bodyEnd,
+        bodyAt: base < 0 ? 0 : base + bodyStart,
+        slot: send.slot,
+      },
+      waits,
+      send.onStored,
+    )
     return true
   }
 
-  #waits = true
-  #properties = new Uint8Array(0)
-
-  /** The scanner's text of this length: mostly the same view as last time. */
-  #propertiesOf(length: number): Uint8Array {
-    if (this.#properties.length !== length) this.#properties = this.#scanner.properties.subarray(0, length)
-    return this.#properties
+  #scan({ bytes, headerStart, headerEnd }: FrameView, base: number): boolean {
+    const { calls, bytes: memory } = this.#kernel
+    if (base >= 0) return calls.scanSend(base + headerStart, headerEnd - headerStart) !== 0
+    if (headerEnd - headerStart > SCANNED.inputBytesMax) return false
+    memory.set(bytes.subarray(headerStart, headerEnd), SCANNED.inputAt)
+    return calls.scanSend(SCANNED.inputAt, headerEnd - headerStart) !== 0
   }
 
-  /** Index of UNIQ_KEY among the properties, or -1 when something about them is unusual. */
-  #inspectProperties(scanner: SendHeaderScanner): number {
-    const { properties, nameStarts, nameEnds, valueEnds, propertyCount } = scanner
-    if (propertyCount > PROPERTIES_COUNT_MAX || scanner.propertiesLength + this.#stamp.length > PROPERTIES_MAX_BYTES) return -1
-    let uniq = -1
-    this.#waits = true
-    for (let i = 0; i < propertyCount; i++) {
-      const start = nameStarts[i] as number
-      const end = nameEnds[i] as number
-      // A name twice: the declared route keeps the last.
-      for (let k = 0; k < i; k++) {
-        if (
-          (nameEnds[k] as number) - (nameStarts[k] as number) === end - start &&
-          sameRange(properties, nameStarts[k] as number, start, end - start)
-        )
-          return -1
-      }
-      const kind = this.#names.kindOf(properties, start, end)
-      if (kind === UNUSUAL) return -1
-      if (kind === UNIQ_KEY) uniq = i
-      // RocketMQ parses WAIT as a boolean; only the plain words are taken here.
-      else if (kind === WAIT) {
-        const length = (valueEnds[i] as number) - end - 1
-        if (length === 5 && properties[end + 1] === 0x66) this.#waits = false
-        else if (length !== 4 || properties[end + 1] !== 0x74) return -1
-      }
-    }
-    if (uniq >= 0 && (valueEnds[uniq] as number) - (nameEnds[uniq] as number) - 1 > UNIQ_KEY_BYTES_MAX) return -1
-    return uniq
+  /** As long as there are slots. */
+  #another(): PendingSend | undefined {
+    if (this.#slotsUsed === this.#kernel.slots) return undefined
+    return new PendingSend(this.#kernel.slotAt(this.#slotsUsed++), this.#done)
   }
 
   readonly #done = (send: PendingSend, result: AppendResult): void => {
     const connection = send.connection as ServerConnection
-    this.#inFlight--
     connection.settleOne()
     if (!send.isOneway && !connection.isClosed) {
-      if (result.status === 'ok') this.#replies.write(connection, send.opaque, send.queueId, result, send.uniqKey, send.uniqKeyLength)
-      else {
-        const transactionId = send.uniqKey.toString('utf8', 0, send.uniqKeyLength)
-        const request = { opaque: send.opaque, serializeType: 0 as const, code: 310, version: send.version }
-        connection.reply(request, answer(this.#deps, result, send.queueId, transactionId))
-      }
+      if (result.status === 'ok') this.#reply(connection, send.slot, result)
+      else this.#refuse(connection, send, result)
     }
     send.connection = undefined
     this.#free.push(send)
   }
-}
 
-/** True for all that is not clearly false or absent. */
-function isTrue(bytes: Uint8Array, scanner: SendHeaderScanner, index: number): boolean {
-  const start = scanner.starts[index] as number
-  return start >= 0 && ((scanner.ends[index] as number) - start !== 5 || bytes[start] !== 0x66)
-}
+  #reply(connection: ServerConnection, slot: number, { queueOffset, physicalOffset }: AppendResult): void {
+    const kernel = this.#kernel
+    const { bytes, start } = connection.reserve(this.#replyBytesMax)
+    const base = kernel.addressOf(bytes)
+    let length: number
+    if (base >= 0) length = kernel.calls.writeReply(slot, base + start, queueOffset, physicalOffset)
+    else {
+      length = kernel.calls.writeReply(slot, SCANNED.inputAt, queueOffset, physicalOffset)
+      bytes.set(kernel.bytes.subarray(SCANNED.inputAt, SCANNED.inputAt + length), start)
+    }
+    connection.giveBack(this.#replyBytesMax - length)
+  }
 
-/** Absent, or digits that fit 32 bits: what is not used must still be valid, or the declared route refuses it. */
-function isWhole(bytes: Uint8Array, scanner: SendHeaderScanner, index: number): boolean {
-  if ((scanner.starts[index] as number) < 0) return true
-  const value = scanner.number(bytes, index)
-  return value >= 0 && value <= 0x7fffffff
+  #refuse(connection: ServerConnection, send: PendingSend, result: AppendResult): void {
+    const { opaque, queueId, key } = this.#kernel.slotOf(send.slot)
+    connection.reply({ opaque, serializeType: 0, code: 310, version: send.version }, answer(this.#deps, result, queueId, key))
+  }
 }

@@ -327,4 +327,5 @@ export {
   TRACE_TOPIC,
   TRANS_CHECK_MAX_TIME_TOPIC,
 } from './topic-names.ts'
-export { SEND_FIELD, SendHeaderScanner } from './send-header-scanner.ts'
+export { Kernel, PARSED, PROPERTY_KIND, SCANNED } from './kernel/kernel.ts'
+export type { KernelCalls, KernelSizes } from './kernel/kernel.ts'

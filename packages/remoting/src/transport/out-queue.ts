@@ -5,11 +5,12 @@ import { COPIED_BODY_BYTES, OUT_BUFFER_BYTES, OUT_BUFFERS_KEPT } from './limits.
 const EMPTY = Buffer.alloc(0)
 
 class OutBuffer {
-  readonly bytes = Buffer.allocUnsafeSlow(OUT_BUFFER_BYTES)
+  readonly bytes: Buffer
   /** Handed to `Connection.write`; made once, so that a write costs no closure. */
   readonly release: () => void
 
-  constructor(pool: OutBufferPool) {
+  constructor(pool: OutBufferPool, bytes: Buffer) {
+    this.bytes = bytes
     this.release = () => pool.put(this)
   }
 }
@@ -18,8 +19,15 @@ class OutBuffer {
 export class OutBufferPool {
   readonly #free: OutBuffer[] = []
 
+  /** `memory`: where the first buffers lie. */
+  constructor(memory?: Buffer) {
+    for (let end = OUT_BUFFER_BYTES; memory !== undefined && end <= memory.length; end += OUT_BUFFER_BYTES) {
+      this.#free.push(new OutBuffer(this, memory.subarray(end - OUT_BUFFER_BYTES, end)))
+    }
+  }
+
   take(): OutBuffer {
-    return this.#free.pop() ?? new OutBuffer(this)
+    return this.#free.pop() ?? new OutBuffer(this, Buffer.allocUnsafeSlow(OUT_BUFFER_BYTES))
   }
 
   put(buffer: OutBuffer): void {

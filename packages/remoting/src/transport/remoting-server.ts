@@ -50,11 +50,12 @@ class Server implements RemotingServer {
   }
 
   async listen(): Promise<void> {
-    const { host, port, tls, tlsMode } = this.#options
+    const { host, port, tls, tlsMode, memory } = this.#options
     this.#listener = await this.#runtime.network.listen({
       port,
       onConnection: (connection) => this.#accept(connection),
       ...(host === undefined ? {} : { host }),
+      ...(memory === undefined ? {} : { receive: memory.receive }),
       ...(tls === undefined || tlsMode === 'disabled' ? {} : { tls }),
     })
     const { clock } = this.#runtime

@@ -192,6 +192,10 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
     return this.#out.reserve(length)
   }
 
+  giveBack(length: number): void {
+    this.#out.giveBack(length)
+  }
+
   flushTurn(): void {
     if (this.#isClosed) return this.#out.discard()
     this.#writtenBytes += this.#out.bytes

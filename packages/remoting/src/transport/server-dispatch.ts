@@ -47,7 +47,7 @@ export class ServerDispatch {
   readonly limits: ServerLimits
   readonly decodeOptions: DecodeFrameOptions
   readonly turn: TurnEnd
-  readonly pool = new OutBufferPool()
+  readonly pool: OutBufferPool
   readonly isPlainRefused: boolean
   isClosing = false
   /** While the server closes: a connection has no more answers under way. */
@@ -75,6 +75,7 @@ export class ServerDispatch {
     this.isPlainRefused = options.tlsMode === 'enforcing'
     this.#name = options.name
     this.#fastPath = options.fastPath
+    this.pool = new OutBufferPool(options.memory?.out)
     const lanes = new Map<Lane, LaneState>()
     for (const { command, lane, process, inPlace } of options.routes) {
       assert(!this.#routes.has(command.code), `the routes of ${options.name} name request type ${command.code} (${command.name}) twice`)

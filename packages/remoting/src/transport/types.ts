@@ -86,6 +86,8 @@ export interface ServerConnection {
   reply(request: { opaque: number; serializeType: SerializeType; code: number; version: number }, reply: Reply): void
   /** Room for `length` bytes in the turn's output buffer, for encoders that write in place. Fill `bytes[start, start+length)` at once. */
   reserve(length: number): { readonly bytes: Buffer; readonly start: number }
+  /** The last bytes of the latest `reserve` were not needed. */
+  giveBack(length: number): void
   /** For the fast path: a request that it took is under way, and has its answer. They count against `ServerLimits.unansweredRequests`. */
   noteUnanswered(): void
   settleOne(): void
@@ -100,6 +102,8 @@ export interface RemotingServerOptions {
   readonly port: number
   readonly routes: readonly Route[]
   readonly fastPath?: FastPath
+  /** Memory for what sockets bring and take, where the fast path has it at hand; what does not fit goes elsewhere. */
+  readonly memory?: { readonly receive: Buffer; readonly out: Buffer }
   readonly onOpen?: (connection: ServerConnection) => void
   readonly onClose?: (connection: ServerConnection) => void
   readonly limits?: Partial<ServerLimits>

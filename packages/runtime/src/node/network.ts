@@ -19,6 +19,8 @@ const networkError = (code: string, sentence: string, address: string, cause?: u
 
 const addressOf = (host: string, port: number): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
 
+const bufferOver = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
 const codeOf = (error: unknown): string => {
   const code = (error as { code?: unknown }).code
   return typeof code === 'string' ? code : 'EIO'
@@ -36,9 +38,10 @@ class NodeNetwork implements Network {
   listen(options: ListenOptions): Promise<Listener> {
     // Not Node's "::": clients expect to see IPv4 addresses in what the broker stores and shows.
     const host = options.host ?? '0.0.0.0'
+    const shared = this.#shared && (options.receive === undefined ? this.#shared : bufferOver(options.receive))
     const secureContext = options.tls && tls.createSecureContext({ key: options.tls.key, cert: options.tls.cert })
     const server = net.createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true }, (socket) => {
-      options.onConnection(NodeConnection.accepted(socket, server, { shared: this.#shared, secureContext, log: this.#log }))
+      options.onConnection(NodeConnection.accepted(socket, server, { shared, secureContext, log: this.#log }))
     })
     return new Promise((resolve, reject) => {
       server.once('error', (error) => {

@@ -21,19 +21,19 @@ export class CommitLog {
   private current: Segment
   private pendingRingStart = 0
 
-  private constructor(segments: Segments, current: Segment, endOffset: number, ringBytes: number) {
+  private constructor(segments: Segments, current: Segment, endOffset: number, ring: Buffer) {
     this.segments = segments
     this.current = current
     this.endOffset = endOffset
     this.writtenOffset = endOffset
     this.flushedOffset = endOffset
-    this.ring = new StagingRing(ringBytes, endOffset)
+    this.ring = new StagingRing(ring, endOffset)
   }
 
-  /** Goes on at `endOffset`, where recovery found the end of `segments`. */
-  static async open(segments: Segments, endOffset: number, ringBytes: number): Promise<CommitLog> {
+  /** Goes on at `endOffset`, where recovery found the end of `segments`. `ring`: memory for the newest bytes. */
+  static async open(segments: Segments, endOffset: number, ring: Buffer): Promise<CommitLog> {
     const start = endOffset - (endOffset % segments.segmentBytes)
-    return new CommitLog(segments, await segments.takePrepared(start), endOffset, ringBytes)
+    return new CommitLog(segments, await segments.takePrepared(start), endOffset, ring)
   }
 
   /** The largest record, or batch of records, that fits. */

@@ -10,7 +10,7 @@ export const MAGIC_BLANK = -875_286_124
 export const BLANK_MARKER_BYTES = 8
 
 /** All but hosts, body, topic and properties: 91 bytes for a V1 record with two IPv4 hosts. */
-const FIXED_BYTES = 75
+export const FIXED_BYTES = 75
 
 export const AT = {
   size: 0,

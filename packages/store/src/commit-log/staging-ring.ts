@@ -24,11 +24,11 @@ export class StagingRing {
   /** First ring position beyond `head` that still holds older bytes. */
   private limit: number
 
-  constructor(capacityBytes: number, logOffset: number) {
-    this.capacity = capacityBytes
-    this.bytes = Buffer.allocUnsafeSlow(capacityBytes)
+  constructor(bytes: Buffer, logOffset: number) {
+    this.capacity = bytes.length
+    this.bytes = bytes
     this.view = viewOf(this.bytes)
-    this.limit = capacityBytes
+    this.limit = bytes.length
     this.current = { logStart: logOffset, logEnd: logOffset, ringStart: 0 }
     this.spans.push(this.current)
   }

@@ -81,8 +81,8 @@ export class TopicTable {
   }
 
   /** The topic whose name is `bytes[start, end)`, if known. */
-  find(bytes: Uint8Array, start: number, end: number): Topic | undefined {
-    const candidates = this.byHash.get(hashOf(bytes, start, end))
+  find(bytes: Uint8Array, start: number, end: number, hash = nameHash(bytes, start, end)): Topic | undefined {
+    const candidates = this.byHash.get(hash)
     if (candidates === undefined) return undefined
     for (const topic of candidates) if (equal(topic.bytes, bytes, start, end)) return topic
     return undefined
@@ -111,7 +111,7 @@ export class TopicTable {
 
   private remember(topic: Topic): void {
     this.byName.set(topic.name, topic)
-    const hash = hashOf(topic.bytes, 0, topic.bytes.length)
+    const hash = nameHash(topic.bytes, 0, topic.bytes.length)
     const same = this.byHash.get(hash)
     if (same === undefined) this.byHash.set(hash, [topic])
     else same.push(topic)
@@ -119,16 +119,17 @@ export class TopicTable {
 
   private forget(topic: Topic): void {
     this.byName.delete(topic.name)
-    const hash = hashOf(topic.bytes, 0, topic.bytes.length)
+    const hash = nameHash(topic.bytes, 0, topic.bytes.length)
     const rest = (this.byHash.get(hash) ?? []).filter((other) => other !== topic)
     if (rest.length === 0) this.byHash.delete(hash)
     else this.byHash.set(hash, rest)
   }
 }
 
-function hashOf(bytes: Uint8Array, start: number, end: number): number {
-  let hash = -2_128_831_035
-  for (let i = start; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), 16_777_619)
+/** As the kernel makes it. */
+function nameHash(bytes: Uint8Array, start: number, end: number): number {
+  let hash = 0
+  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + (bytes[i] as number)) | 0
   return hash
 }
 

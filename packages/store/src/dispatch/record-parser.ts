@@ -1,3 +1,5 @@
+import { PARSED } from '@skylarkmq/remoting/protocol'
+import type { Kernel } from '@skylarkmq/remoting/protocol'
 import { getInt64, javaHashOfUtf8, utf8 } from '../bytes.ts'
 import { AT, MAGIC_V2, SYS_FLAG_BORN_HOST_V6, SYS_FLAG_STORE_HOST_V6 } from '../commit-log/record.ts'
 import { Topic } from '../consume-queue/topic.ts'
@@ -44,7 +46,8 @@ export function topicRange(
 }
 
 export interface TopicLookup {
-  find(bytes: Uint8Array, start: number, end: number): Topic | undefined
+  /** `hash`: of the name, where it is known. */
+  find(bytes: Uint8Array, start: number, end: number, hash?: number): Topic | undefined
   obtain(name: string, createdAt: number): Topic
 }
 
@@ -61,9 +64,12 @@ export class RecordParser {
   private readonly topics: TopicLookup
   private readonly delayLevelsMs: readonly number[]
   private readonly deletions: DeletedTopics
+  private readonly kernel: Kernel | undefined
   private delayLevel = 0
 
-  constructor(topics: TopicLookup, delayLevelsMs: readonly number[], deletions: DeletedTopics) {
+  /** `kernel`: reads what lies in its ring, which is what comes while the log is written. */
+  constructor(topics: TopicLookup, delayLevelsMs: readonly number[], deletions: DeletedTopics, kernel?: Kernel) {
+    this.kernel = kernel
     this.topics = topics
     this.deletions = deletions
     this.delayLevelsMs = delayLevelsMs
@@ -88,6 +94,7 @@ export class RecordParser {
 
   /** Fills `record` from the (valid) record at `start`. Undefined for a message of a topic that was deleted since. */
   parse(bytes: Uint8Array, view: DataView, start: number): DispatchRecord | undefined {
+    if (bytes === this.kernel?.ring) return this.parseInRing(this.kernel, start)
     const record = this.record
     record.bytes = bytes
     record.start = start
@@ -108,14 +115,53 @@ export class RecordParser {
     const topicLength = long ? view.getInt16(at) : (bytes[at] as number)
     at += long ? 2 : 1
     const topicEnd = at + topicLength
-    let topic = this.topics.find(bytes, at, topicEnd)
-    if (topic === undefined) {
-      const name = utf8.decode(bytes.subarray(at, topicEnd))
-      if (this.deletions.covers(name, record.physicalOffset)) return undefined
-      topic = this.topics.obtain(name, record.physicalOffset)
-    } else if (record.physicalOffset < topic.createdAt) return undefined
+    const topic = this.topics.find(bytes, at, topicEnd) ?? this.meet(bytes, at, topicEnd)
+    if (topic === undefined || record.physicalOffset < topic.createdAt) return undefined
     record.topic = topic
     this.scanProperties(bytes, topicEnd + 2, topicEnd + 2 + view.getInt16(topicEnd))
+    return this.withDeliveryTime(record)
+  }
+
+  /** As `parse`, by the kernel. */
+  private parseInRing(kernel: Kernel, start: number): DispatchRecord | undefined {
+    const { ring, ringAt, words, numbers } = kernel
+    kernel.calls.parseRecord(ringAt + start)
+    const record = this.record
+    record.bytes = ring
+    record.start = start
+    record.sizeBytes = words[PARSED.size] as number
+    record.queueId = words[PARSED.queueId] as number
+    record.sysFlag = words[PARSED.sysFlag] as number
+    record.digest = words[PARSED.digest] as number
+    record.queueOffset = numbers[PARSED.queueOffset] as number
+    record.physicalOffset = numbers[PARSED.physicalOffset] as number
+    record.storeTimestamp = numbers[PARSED.storeTimestamp] as number
+    this.secondLastRecordOffset = this.lastRecordOffset
+    this.lastRecordOffset = record.physicalOffset
+    const topicAt = (words[PARSED.topicAt] as number) - ringAt
+    const topicEnd = topicAt + (words[PARSED.topicLength] as number)
+    const topic = this.topics.find(ring, topicAt, topicEnd, words[PARSED.topicHash]) ?? this.meet(ring, topicAt, topicEnd)
+    if (topic === undefined || record.physicalOffset < topic.createdAt) return undefined
+    record.topic = topic
+    record.tagsCode = words[PARSED.tagsCode] as number
+    const oddTagsAt = words[PARSED.oddTagsAt] as number
+    if (oddTagsAt !== 0) record.tagsCode = javaHashOfUtf8(kernel.bytes, oddTagsAt, words[PARSED.oddTagsEnd] as number, 0)
+    record.uniqKeyStart = (words[PARSED.uniqKeyAt] as number) - ringAt
+    record.uniqKeyEnd = (words[PARSED.uniqKeyEnd] as number) - ringAt
+    record.keysStart = (words[PARSED.keysAt] as number) - ringAt
+    record.keysEnd = (words[PARSED.keysEnd] as number) - ringAt
+    this.delayLevel = words[PARSED.delayLevel] as number
+    return this.withDeliveryTime(record)
+  }
+
+  /** A topic that is not known yet; undefined when it was deleted since. */
+  private meet(bytes: Uint8Array, start: number, end: number): Topic | undefined {
+    const name = utf8.decode(bytes.subarray(start, end))
+    const { physicalOffset } = this.record
+    return this.deletions.covers(name, physicalOffset) ? undefined : this.topics.obtain(name, physicalOffset)
+  }
+
+  private withDeliveryTime(record: DispatchRecord): DispatchRecord {
     // RocketMQ CommitLog#checkMessageAndReturnSize: entries of the schedule topic carry the delivery time; levels above the last count as it.
     if (this.delayLevel > 0 && record.topic.isSchedule && this.delayLevelsMs.length > 0) {
       const level = Math.min(this.delayLevel, this.delayLevelsMs.length)

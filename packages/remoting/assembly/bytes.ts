@@ -1,0 +1,94 @@
+/** Small tools on bytes in memory. */
+
+const LOW: u64 = 0x0101010101010101
+const HIGH: u64 = 0x8080808080808080
+
+/** Bit 7 of the first byte that is a quote, a backslash or below 0x20 is the lowest bit set; 0 when there is none. */
+@inline
+export function special(word: u64): u64 {
+  const quote = word ^ 0x2222222222222222
+  const backslash = word ^ 0x5c5c5c5c5c5c5c5c
+  const found = ((quote - LOW) & ~quote) | ((backslash - LOW) & ~backslash) | ((word - 0x2020202020202020) & ~word)
+  return found & HIGH
+}
+
+/** Position of the first quote, backslash or control byte from `at` on; `end` or more when there is none. */
+@inline
+export function skipPlain(at: usize, end: usize): usize {
+  while (at < end) {
+    const found = special(load<u64>(at))
+    if (found != 0) return at + (<usize>ctz(found) >> 3)
+    at += 8
+  }
+  return at
+}
+
+/** A whole number ≥ 0 of at most 15 plain digits, or -1. */
+@inline
+export function wholeNumber(at: usize, end: usize): i64 {
+  if (at == end || end - at > 15) return -1
+  let value: i64 = 0
+  for (; at < end; at++) {
+    const digit = <u32>load<u8>(at) - 0x30
+    if (digit > 9) return -1
+    value = value * 10 + <i64>digit
+  }
+  return value
+}
+
+@inline
+export function equal(a: usize, b: usize, length: usize): bool {
+  while (length >= 8) {
+    if (load<u64>(a) != load<u64>(b)) return false
+    a += 8
+    b += 8
+    length -= 8
+  }
+  for (; length > 0; length--) if (load<u8>(a++) != load<u8>(b++)) return false
+  return true
+}
+
+/** Java's String.hashCode of ASCII bytes. */
+@inline
+export function javaHash(at: usize, end: usize): i32 {
+  let hash: i32 = 0
+  for (; at < end; at++) hash = hash * 31 + <i32>load<u8>(at)
+  return hash
+}
+
+@inline
+export function isAscii(at: usize, end: usize): bool {
+  for (; at < end; at++) if (load<u8>(at) > 0x7f) return false
+  return true
+}
+
+@inline
+export function put16(at: usize, value: i32): void {
+  store<u16>(at, bswap<u16>(<u16>value))
+}
+
+@inline
+export function put32(at: usize, value: i32): void {
+  store<u32>(at, bswap<u32>(<u32>value))
+}
+
+@inline
+export function put64(at: usize, value: f64): void {
+  store<u64>(at, bswap<u64>(<u64>(<i64>value)))
+}
+
+@inline
+export function get32(at: usize): i32 {
+  return <i32>bswap<u32>(load<u32>(at))
+}
+
+@inline
+export function get64(at: usize): f64 {
+  return <f64>(<i64>bswap<u64>(load<u64>(at)))
+}
+
+/** For few bytes: a call into the engine costs more. Writes up to seven bytes more than told. */
+@inline
+export function copyShort(to: usize, from: usize, length: i32): void {
+  for (let i = 0; i < length; i += 8) store<u64>(to + <usize>i, load<u64>(from + <usize>i))
+}

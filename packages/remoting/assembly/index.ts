@@ -1,0 +1,5 @@
+/** What the kernel offers. Compiled by `npm run kernel`; memory is imported, so that the caller decides what lies in it. */
+export { addName, scanSend } from './send-header'
+export { bodyAtOf, encodeSend, parseRecord, recordDigest } from './record'
+export { writeReply } from './reply'
+export { crc32, makeTables } from './crc32'

@@ -1,0 +1,241 @@
+/** Records of the commit log: RocketMQ MessageExtEncoder#encode and CommitLog#checkMessageAndReturnSize. */
+import { copyShort, get32, get64, isAscii, javaHash, put16, put32, put64 } from './bytes'
+import { crc32 } from './crc32'
+import {
+  BORN_HOST_AT,
+  BORN_TIMESTAMP,
+  FLAG,
+  NUMBERS_AT,
+  OPAQUE,
+  PROPERTIES_AT,
+  PROPERTIES_LENGTH,
+  RECONSUME_TIMES,
+  SLOT_KEY,
+  SLOT_KEY_LENGTH,
+  SLOT_QUEUE_ID,
+  STAMP_LENGTH,
+  TEXTS_AT,
+  TOPIC_AT,
+  TOPIC_LENGTH,
+  UNIQ_KEY_AT,
+  UNIQ_KEY_LENGTH,
+  RECORD_DELAY_LEVEL,
+  RECORD_DIGEST,
+  RECORD_KEYS_AT,
+  RECORD_KEYS_END,
+  RECORD_ODD_TAGS_AT,
+  RECORD_ODD_TAGS_END,
+  RECORD_PHYSICAL_OFFSET,
+  RECORD_QUEUE_ID,
+  RECORD_QUEUE_OFFSET,
+  RECORD_SIZE,
+  RECORD_STORE_TIMESTAMP,
+  RECORD_SYS_FLAG,
+  RECORD_TAGS_CODE,
+  RECORD_TOPIC_AT,
+  RECORD_TOPIC_HASH,
+  RECORD_TOPIC_LENGTH,
+  RECORD_UNIQ_KEY_AT,
+  RECORD_UNIQ_KEY_END,
+  STORE_HOST_AT,
+} from '../src/protocol/kernel/layout'
+
+const MAGIC_V1 = -626_843_481
+const MAGIC_V2 = -626_843_477
+const BORN_HOST_V6 = 0x10
+const STORE_HOST_V6 = 0x20
+const NAME_END = 1
+const VALUE_END = 2
+
+@inline
+function value(index: i32): i32 {
+  return load<i32>(<usize>index << 2)
+}
+
+@inline
+function result(index: i32, value: i32): void {
+  store<i32>(<usize>index << 2, value)
+}
+
+/**
+ * Stores the send that `scanSend` has read: writes its record at `at`, of `size` bytes, and notes in `slot` what the answer needs. The
+ * body is copied from `bodyAt`, or lies at its place already (0). Hosts are at `BORN_HOST_AT` and `STORE_HOST_AT`, of the lengths that
+ * `sysFlag` tells.
+ */
+export function encodeSend(
+  at: usize,
+  size: i32,
+  queueId: i32,
+  sysFlag: i32,
+  queueOffset: f64,
+  physicalOffset: f64,
+  storeTimestamp: f64,
+  bodyAt: usize,
+  bodyLength: i32,
+  slot: usize,
+): void {
+  const topicLength = value(TOPIC_LENGTH)
+  const keyLength = value(UNIQ_KEY_LENGTH)
+  store<i32>(slot, value(OPAQUE))
+  store<i32>(slot, queueId, SLOT_QUEUE_ID)
+  store<i32>(slot, keyLength, SLOT_KEY_LENGTH)
+  copyShort(slot + SLOT_KEY, <usize>value(UNIQ_KEY_AT), keyLength)
+  const isLong = topicLength > 127
+  put32(at, size)
+  put32(at + 4, isLong ? MAGIC_V2 : MAGIC_V1)
+  put32(at + 12, queueId)
+  put32(at + 16, value(FLAG))
+  put64(at + 20, queueOffset)
+  put64(at + 28, physicalOffset)
+  put32(at + 36, sysFlag)
+  put64(at + 40, load<f64>(NUMBERS_AT + (BORN_TIMESTAMP << 3)))
+  let p = at + 48
+  p = copyHost(p, BORN_HOST_AT, (sysFlag & BORN_HOST_V6) != 0)
+  put64(p, storeTimestamp)
+  p = copyHost(p + 8, STORE_HOST_AT, (sysFlag & STORE_HOST_V6) != 0)
+  put32(p, value(RECONSUME_TIMES))
+  store<i64>(p, 0, 4)
+  put32(p + 12, bodyLength)
+  p += 16
+  if (bodyAt != 0) memory.copy(p, bodyAt, bodyLength)
+  put32(at + 8, <i32>(crc32(p, p + <usize>bodyLength) & 0x7fffffff))
+  p += <usize>bodyLength
+  if (isLong) put16(p++, topicLength)
+  else store<u8>(p, <u8>topicLength)
+  copyShort(++p, <usize>value(TOPIC_AT), topicLength)
+  p += <usize>topicLength
+  const propertiesLength = value(PROPERTIES_LENGTH)
+  const stampLength = value(STAMP_LENGTH)
+  put16(p, propertiesLength + stampLength)
+  memory.copy(p + 2, PROPERTIES_AT, propertiesLength)
+  memory.copy(p + 2 + <usize>propertiesLength, TEXTS_AT, stampLength)
+}
+
+/** Where the body of a record at `at` lies, by its `sysFlag`. */
+export function bodyAtOf(at: usize, sysFlag: i32): usize {
+  return at + 48 + (sysFlag & BORN_HOST_V6 ? 20 : 8) + 8 + (sysFlag & STORE_HOST_V6 ? 20 : 8) + 16
+}
+
+@inline
+function copyHost(to: usize, from: usize, isV6: bool): usize {
+  store<u64>(to, load<u64>(from))
+  if (!isV6) return to + 8
+  store<u64>(to, load<u64>(from, 8), 8)
+  store<u32>(to, load<u32>(from, 16), 16)
+  return to + 20
+}
+
+const FACTOR: u32 = 0x9e3779b1
+const SEED: u32 = 0x5bd1e995
+
+@inline
+function digestOfRange(from: usize, to: usize, seed: u32): u32 {
+  let h = seed
+  let at = from
+  for (; at + 4 <= to; at += 4) {
+    h = (h ^ <u32>get32(at)) * FACTOR
+    h ^= h >>> 15
+  }
+  for (; at < to; at++) {
+    h = (h ^ <u32>load<u8>(at)) * FACTOR
+    h ^= h >>> 15
+  }
+  return h
+}
+
+/** Digest of all of a record but its body; its lengths must be sound. See `digest.ts` of the store. */
+export function recordDigest(at: usize): i32 {
+  const bodyAt = bodyAtOf(at, get32(at + 36))
+  const topicAt = bodyAt + <usize>get32(bodyAt - 4)
+  return <i32>digestOfRange(topicAt, at + <usize>get32(at), digestOfRange(at, bodyAt, SEED))
+}
+
+/** Reads of the (valid) record at `at` what views need. */
+export function parseRecord(at: usize): void {
+  const size = get32(at)
+  const sysFlag = get32(at + 36)
+  const bodyAt = bodyAtOf(at, sysFlag)
+  let p = bodyAt + <usize>get32(bodyAt - 4)
+  const end = at + <usize>size
+  result(RECORD_DIGEST, <i32>digestOfRange(p, end, digestOfRange(at, bodyAt, SEED)))
+  result(RECORD_SIZE, size)
+  result(RECORD_QUEUE_ID, get32(at + 12))
+  result(RECORD_SYS_FLAG, sysFlag)
+  store<f64>(NUMBERS_AT + (RECORD_QUEUE_OFFSET << 3), get64(at + 20))
+  store<f64>(NUMBERS_AT + (RECORD_PHYSICAL_OFFSET << 3), get64(at + 28))
+  store<f64>(NUMBERS_AT + (RECORD_STORE_TIMESTAMP << 3), get64(at + 48 + (sysFlag & BORN_HOST_V6 ? 20 : 8)))
+  let topicLength: i32
+  if (get32(at + 4) == MAGIC_V2) {
+    topicLength = (<i32>load<u8>(p) << 8) | <i32>load<u8>(p, 1)
+    p += 2
+  } else topicLength = load<u8>(p++)
+  result(RECORD_TOPIC_AT, <i32>p)
+  result(RECORD_TOPIC_LENGTH, topicLength)
+  result(RECORD_TOPIC_HASH, javaHash(p, p + <usize>topicLength))
+  p += <usize>topicLength
+  const propertiesLength = (<i32>load<u8>(p) << 8) | <i32>load<u8>(p, 1)
+  parseProperties(p + 2, p + 2 + <usize>propertiesLength)
+}
+
+function parseProperties(from: usize, end: usize): void {
+  let tagsCode = 0
+  let uniqKeyAt: usize = 0
+  let uniqKeyEnd: usize = 0
+  let keysAt: usize = 0
+  let keysEnd: usize = 0
+  let delayLevel = 0
+  let oddTagsAt: usize = 0
+  let oddTagsEnd: usize = 0
+  let at = from
+  while (at < end) {
+    let nameEnd = at
+    while (nameEnd < end && load<u8>(nameEnd) != NAME_END && load<u8>(nameEnd) != VALUE_END) nameEnd++
+    let valueEnd = nameEnd
+    while (valueEnd < end && load<u8>(valueEnd) != VALUE_END) valueEnd++
+    if (nameEnd < valueEnd) {
+      const length = nameEnd - at
+      const value = nameEnd + 1
+      if (length == 4) {
+        const name = load<u32>(at)
+        // TAGS, KEYS
+        if (name == 0x53474154) {
+          tagsCode = javaHash(value, valueEnd)
+          oddTagsAt = isAscii(value, valueEnd) ? 0 : value
+          oddTagsEnd = valueEnd
+        }
+        else if (name == 0x5359454b) {
+          keysAt = value
+          keysEnd = valueEnd
+        }
+      } else if (length == 8) {
+        // UNIQ_KEY
+        if (load<u64>(at) == 0x59454b5f51494e55) {
+          uniqKeyAt = value
+          uniqKeyEnd = valueEnd
+        }
+      } else if (length == 5) {
+        // DELAY
+        if (load<u32>(at) == 0x414c4544 && load<u8>(at, 4) == 0x59) delayLevel = levelOf(value, valueEnd)
+      }
+    }
+    at = valueEnd + 1
+  }
+  result(RECORD_TAGS_CODE, tagsCode)
+  result(RECORD_UNIQ_KEY_AT, <i32>uniqKeyAt)
+  result(RECORD_UNIQ_KEY_END, <i32>uniqKeyEnd)
+  result(RECORD_KEYS_AT, <i32>keysAt)
+  result(RECORD_KEYS_END, <i32>keysEnd)
+  result(RECORD_DELAY_LEVEL, delayLevel)
+  result(RECORD_ODD_TAGS_AT, <i32>oddTagsAt)
+  result(RECORD_ODD_TAGS_END, <i32>oddTagsEnd)
+}
+
+function levelOf(at: usize, end: usize): i32 {
+  let value = 0
+  for (; at < end; at++) {
+    const digit = <u32>load<u8>(at) - 0x30
+    if (digit > 9 || value > 100_000) return 0
+    value = value * 10 + <i32>digit
+  }
+  return value
+}

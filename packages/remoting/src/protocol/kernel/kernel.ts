@@ -1,0 +1,186 @@
+import { Buffer } from 'node:buffer'
+import { assert } from '@skylarkmq/runtime'
+import { KERNEL_BINARY } from './binary.ts'
+import * as layout from './layout.ts'
+
+/** What `assembly/` exports: see there. Addresses are positions in `Kernel.bytes`. */
+export interface KernelCalls {
+  /** Reads the JSON header of a send that lies at this address. True when nothing about it is unusual: then its results are there. */
+  scanSend(at: number, length: number): number
+  encodeSend(
+    at: number,
+    size: number,
+    queueId: number,
+    sysFlag: number,
+    queueOffset: number,
+    physicalOffset: number,
+    storeTimestamp: number,
+    bodyAt: number,
+    bodyLength: number,
+    slot: number,
+  ): void
+  bodyAtOf(recordAt: number, sysFlag: number): number
+  writeReply(slot: number, at: number, queueOffset: number, physicalOffset: number): number
+  parseRecord(at: number): void
+  recordDigest(at: number): number
+  crc32(start: number, end: number): number
+}
+
+export interface KernelSizes {
+  readonly ringBytes: number
+  /** For what sockets bring. */
+  readonly receiveBytes: number
+  /** For what is to be sent. */
+  readonly outBytes: number
+  /** Sends that may be under way at once. */
+  readonly slots: number
+}
+
+/** Where in `words` `scanSend` leaves what it read, and where bytes go that lie outside the memory. A literal: the engine knows its values. */
+export const SCANNED = {
+  requestFlag: layout.REQUEST_FLAG,
+  version: layout.VERSION,
+  topicAt: layout.TOPIC_AT,
+  topicLength: layout.TOPIC_LENGTH,
+  topicHash: layout.TOPIC_HASH,
+  queueId: layout.QUEUE_ID,
+  sysFlag: layout.SYS_FLAG,
+  propertiesLength: layout.PROPERTIES_LENGTH,
+  stampLength: layout.STAMP_LENGTH,
+  waits: layout.WAITS,
+  inputAt: layout.INPUT_AT,
+  inputBytesMax: layout.INPUT_BYTES_MAX,
+  replyVariableBytes: layout.REPLY_VARIABLE_BYTES,
+} as const
+
+/** Where in `words` and `numbers` `parseRecord` leaves what it read. Places are addresses. */
+export const PARSED = {
+  size: layout.RECORD_SIZE,
+  queueId: layout.RECORD_QUEUE_ID,
+  sysFlag: layout.RECORD_SYS_FLAG,
+  digest: layout.RECORD_DIGEST,
+  topicAt: layout.RECORD_TOPIC_AT,
+  topicLength: layout.RECORD_TOPIC_LENGTH,
+  topicHash: layout.RECORD_TOPIC_HASH,
+  tagsCode: layout.RECORD_TAGS_CODE,
+  uniqKeyAt: layout.RECORD_UNIQ_KEY_AT,
+  uniqKeyEnd: layout.RECORD_UNIQ_KEY_END,
+  keysAt: layout.RECORD_KEYS_AT,
+  keysEnd: layout.RECORD_KEYS_END,
+  delayLevel: layout.RECORD_DELAY_LEVEL,
+  oddTagsAt: layout.RECORD_ODD_TAGS_AT,
+  oddTagsEnd: layout.RECORD_ODD_TAGS_END,
+  queueOffset: layout.RECORD_QUEUE_OFFSET,
+  physicalOffset: layout.RECORD_PHYSICAL_OFFSET,
+  storeTimestamp: layout.RECORD_STORE_TIMESTAMP,
+} as const
+
+/** What the name of a property means to `scanSend`. */
+export const PROPERTY_KIND = { unusual: layout.UNUSUAL, uniqKey: layout.UNIQ_KEY, wait: layout.WAIT } as const
+
+/** What is used of the platform's WebAssembly. */
+interface Platform {
+  readonly Memory: new (pages: { readonly initial: number; readonly maximum: number }) => { readonly buffer: ArrayBuffer }
+  readonly Module: new (bytes: Uint8Array) => object
+  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown }
+}
+const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: Platform }
+
+const PAGE_BYTES = 65_536
+/** Words are read and written whole, also at the end of a text. */
+const SLACK_BYTES = 64
+
+/**
+ * The work on bytes that each message needs (reading its header, writing its record and its answer, deriving what the views hold), as
+ * WebAssembly over one memory in which all of these bytes lie: the buffer of the sockets, the ring of the log, the buffers of answers. Why:
+ * the same work in JavaScript costs twice as much and depends on what else the engine has met. What is unusual takes the declared route, in
+ * TypeScript; property tests hold both equal.
+ */
+export class Kernel {
+  readonly bytes: Buffer
+  /** Results of calls: indices are in `layout.ts`. */
+  readonly words: Int32Array
+  readonly numbers: Float64Array
+  readonly calls: KernelCalls
+  readonly ringAt: number
+  readonly ring: Buffer
+  readonly receive: Buffer
+  readonly out: Buffer
+  readonly #slotsAt: number
+  readonly slots: number
+
+  constructor(sizes: KernelSizes) {
+    let end: number = layout.FREE_AT
+    const place = (length: number): number => {
+      const at = end
+      end = at + Math.ceil((length + SLACK_BYTES) / 8) * 8
+      return at
+    }
+    this.ringAt = place(sizes.ringBytes)
+    const receiveAt = place(sizes.receiveBytes)
+    const outAt = place(sizes.outBytes)
+    this.#slotsAt = place(sizes.slots * layout.SLOT_BYTES)
+    this.slots = sizes.slots
+    const pages = Math.ceil(end / PAGE_BYTES)
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
+    const exports = new WebAssembly.Instance(compiled(), { env: { memory } }).exports
+    const { addName, makeTables, ...calls } = exports as KernelCalls & {
+      addName(at: number, length: number, kind: number): number
+      makeTables(): void
+    }
+    makeTables()
+    this.#addName = addName
+    this.calls = calls
+    this.bytes = Buffer.from(memory.buffer)
+    this.words = new Int32Array(memory.buffer, 0, layout.NAMES_MET_AT / 4)
+    this.numbers = new Float64Array(memory.buffer, layout.NUMBERS_AT, 8)
+    this.ring = this.bytes.subarray(this.ringAt, this.ringAt + sizes.ringBytes)
+    this.receive = this.bytes.subarray(receiveAt, receiveAt + sizes.receiveBytes)
+    this.out = this.bytes.subarray(outAt, outAt + sizes.outBytes)
+  }
+
+  readonly #addName: (at: number, length: number, kind: number) => number
+
+  /** Says what a property of this name means to `scanSend`: one of `PROPERTY_KIND`. */
+  addName(name: string, kind: number): void {
+    const length = this.bytes.write(name, layout.INPUT_AT)
+    assert(this.#addName(layout.INPUT_AT, length, kind) !== 0, `the kernel has no room for the property name ${name}`)
+  }
+
+  /** The texts of records and answers, in the order of their lengths in `layout`. False: they are too long. */
+  setTexts(texts: readonly Uint8Array[], labelLength: number): boolean {
+    const joined = Buffer.concat(texts)
+    if (joined.length > layout.TEXTS_BYTES - SLACK_BYTES) return false
+    this.bytes.set(joined, layout.TEXTS_AT)
+    this.words.set([...texts.map((text) => text.length), labelLength], layout.STAMP_LENGTH)
+    return true
+  }
+
+  /** For the records that `encodeSend` writes from now on. */
+  setHosts(bornHost: Uint8Array, storeHost: Uint8Array): void {
+    this.bytes.set(bornHost, layout.BORN_HOST_AT)
+    this.bytes.set(storeHost, layout.STORE_HOST_AT)
+  }
+
+  /** Address of slot `index`. */
+  slotAt(index: number): number {
+    assert(index >= 0 && index < this.slots, `the kernel has ${this.slots} slots, none of number ${index}`)
+    return this.#slotsAt + index * layout.SLOT_BYTES
+  }
+
+  /** What `encodeSend` has noted there. */
+  slotOf(slot: number): { readonly opaque: number; readonly queueId: number; readonly key: string } {
+    const keyAt = slot + layout.SLOT_KEY
+    const word = (at: number): number => this.bytes.readInt32LE(slot + at)
+    const key = this.bytes.toString('utf8', keyAt, keyAt + word(layout.SLOT_KEY_LENGTH))
+    return { opaque: word(0), queueId: word(layout.SLOT_QUEUE_ID), key }
+  }
+
+  /** Where these bytes lie in the memory: `-1` when they lie elsewhere. */
+  addressOf(bytes: Uint8Array): number {
+    return bytes.buffer === this.bytes.buffer ? bytes.byteOffset : -1
+  }
+}
+
+let module: object | undefined
+const compiled = (): object => (module ??= new WebAssembly.Module(Buffer.from(KERNEL_BINARY, 'base64')))

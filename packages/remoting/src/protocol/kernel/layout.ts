@@ -1,0 +1,111 @@
+/**
+ * Where things lie in the kernel's memory. Read by the AssemblyScript compiler and by TypeScript alike, so that each place is named once.
+ * Results of a call stay until the next call of the same function.
+ */
+
+// int32 results of `scanSend`, by index.
+export const OPAQUE = 0
+export const REQUEST_FLAG = 1
+export const VERSION = 2
+/** Where the topic's name starts: an address in this memory. */
+export const TOPIC_AT = 3
+export const TOPIC_LENGTH = 4
+/** Java's String.hashCode of the name, if it is ASCII. */
+export const TOPIC_HASH = 5
+export const QUEUE_ID = 6
+export const SYS_FLAG = 7
+export const FLAG = 8
+export const RECONSUME_TIMES = 9
+/** Of the property text with JSON's escapes resolved, which begins at `PROPERTIES_AT`. */
+export const PROPERTIES_LENGTH = 10
+/** Where the value of UNIQ_KEY starts: an address; and its length. */
+export const UNIQ_KEY_AT = 11
+export const UNIQ_KEY_LENGTH = 12
+/** 0 when the property WAIT says that the sender does not wait for the flush. */
+export const WAITS = 13
+
+// int32 results of `parseRecord`, by index.
+export const RECORD_SIZE = 16
+export const RECORD_QUEUE_ID = 17
+export const RECORD_SYS_FLAG = 18
+export const RECORD_DIGEST = 19
+export const RECORD_TOPIC_AT = 20
+export const RECORD_TOPIC_LENGTH = 21
+export const RECORD_TOPIC_HASH = 22
+export const RECORD_TAGS_CODE = 23
+export const RECORD_UNIQ_KEY_AT = 24
+export const RECORD_UNIQ_KEY_END = 25
+export const RECORD_KEYS_AT = 26
+export const RECORD_KEYS_END = 27
+export const RECORD_DELAY_LEVEL = 28
+/** Where the tags lie that are not ASCII, whose code the caller makes: addresses, or 0. */
+export const RECORD_ODD_TAGS_AT = 29
+export const RECORD_ODD_TAGS_END = 30
+
+/** float64 results begin here, in bytes; by index. */
+export const NUMBERS_AT = 256
+export const BORN_TIMESTAMP = 0
+export const RECORD_QUEUE_OFFSET = 1
+export const RECORD_PHYSICAL_OFFSET = 2
+export const RECORD_STORE_TIMESTAMP = 3
+
+/** The caller puts hosts here: bytes of an address and its port, as records have them. */
+export const BORN_HOST_AT = 320
+export const STORE_HOST_AT = 352
+
+// int32 lengths of the texts that the caller puts at `TEXTS_AT`, one after another, by index.
+/** What is stored behind the properties of each message. */
+export const STAMP_LENGTH = 100
+/** Of the answer to a send: with frame head, up to the offset in the message id and what leads to the queue id. */
+export const REPLY_HEAD_LENGTH = 101
+/** From the queue id to the queue offset. */
+export const REPLY_OFFSET_LENGTH = 102
+/** From there to the transaction id. */
+export const REPLY_TRANSACTION_LENGTH = 103
+/** From there to the opaque. */
+export const REPLY_OPAQUE_LENGTH = 104
+export const REPLY_END_LENGTH = 105
+/** Of the text between the digits of the message id and the queue id: the end of the head. */
+export const REPLY_LABEL_LENGTH = 106
+
+/** Starts and lengths of the names of the properties that were met. */
+export const NAMES_MET_AT = 512
+export const PROPERTIES_MAX = 24
+
+/** Names of properties that the caller wants to hear of, by length: `NAMES_PER_LENGTH` slots for each. */
+export const NAME_LENGTH_MAX = 39
+export const NAMES_PER_LENGTH = 8
+export const NAME_SLOT_BYTES = 40
+export const NAMES_AT = 1024
+
+export const CRC_TABLES_AT = 16384
+
+/** The property text. */
+export const PROPERTIES_AT = 32768
+export const PROPERTIES_BYTES_MAX = 32767
+
+export const TEXTS_AT = 65600
+export const TEXTS_BYTES = 1984
+
+/** What the caller copies in, when it does not lie in this memory already. */
+export const INPUT_AT = 67584
+export const INPUT_BYTES_MAX = 63000
+
+/** Here begins what the caller lays out: buffers of sockets, the ring of the log. */
+export const FREE_AT = 131072
+
+// A send under way: int32 opaque, int32 queue id, int32 length of UNIQ_KEY, and that from `SLOT_KEY` on.
+export const SLOT_BYTES = 160
+export const SLOT_QUEUE_ID = 4
+export const SLOT_KEY_LENGTH = 8
+export const SLOT_KEY = 16
+export const SLOT_KEY_BYTES = 128
+/** Digits of the numbers in an answer, and the transaction id. */
+export const REPLY_VARIABLE_BYTES = 10 + 16 + 10 + 128
+
+// What a name of a property means to `scanSend`.
+export const USUAL = 0
+/** Only the declared route knows what to do with it. */
+export const UNUSUAL = 1
+export const UNIQ_KEY = 2
+export const WAIT = 3
