@@ -8,6 +8,7 @@ import type { FrameView, ServerConnection } from '@skylarkmq/remoting'
 import {
   PROPERTY,
   Kernel,
+  SCANNED,
   SendMessage,
   SendMessageV2,
   decodeFrame,
@@ -18,7 +19,6 @@ import {
 } from '@skylarkmq/remoting/protocol'
 import type { Answer } from '@skylarkmq/remoting'
 import type { AppendResult, ScannedSend } from '@skylarkmq/store'
-import { ScannedSends } from '../../store/src/scanned-sends.ts'
 import { sendFastPath } from '../src/processors/send-fast-path.ts'
 import type { SendDeps } from '../src/processors/send-message.ts'
 import { startScene } from './support.ts'
@@ -119,9 +119,13 @@ describe('the fast path', () => {
       refusal: undefined,
       kernel,
       appendScanned(send: ScannedSend, _wait: boolean, onStored: (result: AppendResult) => void) {
-        const sends = new ScannedSends(kernel)
-        const size = sends.sizeOf(send)
-        sends.encode(send, 0, size, 41, 0x1_0000_00ff, 1)
+        const { calls, ringAt, words } = kernel
+        const bodyLength = send.bodyEnd - send.bodyStart
+        const propertiesLength = (words[SCANNED.propertiesLength] as number) + (words[SCANNED.stampLength] as number)
+        const size = 91 + bodyLength + send.topic.length + propertiesLength
+        kernel.setHosts(send.bornHost, send.storeHost)
+        kernel.bytes.set(send.bytes.subarray(send.bodyStart, send.bodyEnd), calls.bodyAtOf(ringAt, send.sysFlag))
+        calls.encodeSend(ringAt, size, words[SCANNED.queueId] as number, send.sysFlag, 41, 0x1_0000_00ff, 1, 0, bodyLength, send.slot)
         taken.push(decodeRecord(Buffer.from(kernel.ring.subarray(0, size)), 0))
         stored = onStored
       },
