@@ -1,11 +1,12 @@
 /**
- * What goes on beside the main path costs it: a consumer that is too slow, a backlog, metrics that are scraped, compaction. Each is measured
- * in turns with the same load without it (A B A B). The main path: a closed loop of 64 sends of 1 KiB for the rate and the CPU per message, and
- * 2,000 messages a second end to end for the latency. Build first: npm run build. Some 6 minutes, and the filling of the backlog (a minute
- * per 10 million messages of 100 bytes; 4 GB of disk).
+ * What goes on beside the main path costs it: a consumer that is too slow, a backlog, a full disk, metrics that are scraped, compaction. Each
+ * is measured in turns with the same load without it (A B A B). The main path: a closed loop of 64 sends of 1 KiB for the rate and the CPU per
+ * message, and 2,000 messages a second end to end for the latency; beside a full disk, which takes no sends, a closed loop of pulls. Build
+ * first: npm run build. A minute each (an odd number of rounds has a median); the backlog takes 4 GB of disk.
  *
  *   node --conditions=source --import tsx benchmarks/isolation.ts [--rounds 3] [--seconds 2] [--backlog 10000000] [--only compaction] [--write]
  */
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { freePort } from '../scripts/free-ports.ts'
@@ -15,6 +16,8 @@ import { spread } from './src/outcome.ts'
 import { runLoadProcess } from './src/run-load.ts'
 import { figure, report, shown } from './src/sections.ts'
 import type { Servers } from './src/servers.ts'
+import type { SmallDisk } from './src/small-disk.ts'
+import { mountSmallDisk } from './src/small-disk.ts'
 import { startServers } from './src/servers.ts'
 
 const { values } = parseArgs({
@@ -31,6 +34,13 @@ const GAP_MS = 1000
 const SETTLE_MS = 3000
 const END_TO_END_RATE = 2000
 const COMPACTION_EVERY_MS = 2000
+const MEBI = 2 ** 20
+const SMALL_DISK_MEBIBYTES = 256
+/** Less than the twentieth below which a broker takes no more; it looks every ten seconds. */
+const LEFT_BYTES = 8 * MEBI
+const NOTICE_MS = 12_000
+const PULLED_MESSAGES = 7000
+const TRIED_RATE = 1000
 
 interface Sample {
   readonly perSecond: number
@@ -46,6 +56,8 @@ interface Guest {
   /** Before the rounds, at the broker that has the guest. */
   readonly prepare?: (servers: Servers) => Promise<void>
   readonly begin?: (servers: Servers) => Promise<Companion>
+  /** Both brokers keep their stores on small disks; that of the guest is full. */
+  readonly hasFullDisk?: boolean
 }
 
 const metricsPort = String(await freePort())
@@ -66,9 +78,24 @@ const GUESTS: readonly Guest[] = [
     title: `a backlog of ${figure(Number(values.backlog))} messages`,
     config: {},
     prepare: async ({ host, port }) => {
-      const load = { mode: 'fill', addr: `${host}:${port}`, topic: 'Backlog', connections: 2, depth: 256, size: 100, count: values.backlog }
+      const load = {
+        mode: 'fill',
+        addr: `${host}:${port}`,
+        topic: 'Backlog',
+        connections: 2,
+        depth: 16,
+        batch: 32,
+        size: 100,
+        count: values.backlog,
+      }
       await runLoadProcess('load.ts', load, [])
     },
+  },
+  {
+    name: 'full-disk',
+    title: 'a full disk: 1,000 sends a second refused (without: accepted), and pulls',
+    config: { mappedFileSizeCommitLog: String(16 * MEBI) },
+    hasFullDisk: true,
   },
   {
     name: 'metrics',
@@ -84,7 +111,7 @@ const GUESTS: readonly Guest[] = [
   },
 ]
 
-async function measure({ host, port, brokerPid }: Servers, seconds = Number(values.seconds)): Promise<Sample> {
+async function measureSends({ host, port, brokerPid }: Servers, seconds = Number(values.seconds)): Promise<Sample> {
   const load = { addr: `${host}:${port}`, topic: 'Main', warmup: 1, seconds }
   const sends = await runLoadProcess('load.ts', { ...load, depth: 64 }, [brokerPid])
   const latency = await runLoadProcess('load.ts', { ...load, mode: 'end-to-end', topic: 'Latency', rate: END_TO_END_RATE }, [])
@@ -93,22 +120,60 @@ async function measure({ host, port, brokerPid }: Servers, seconds = Number(valu
   return { perSecond: sends.perSecond, cpuSecondsPerMillion, p50Ms: latency.p50Ms, p99Ms: latency.p99Ms }
 }
 
+function noSmallDisk(): string | undefined {
+  const disk = mountSmallDisk(1)
+  if ('missing' in disk) return disk.missing
+  disk.remove()
+  return undefined
+}
+
+function smallDisks(): SmallDisk[] {
+  return [1, 2].map(() => {
+    const disk = mountSmallDisk(SMALL_DISK_MEBIBYTES)
+    if ('missing' in disk) throw new Error(disk.missing)
+    return disk
+  })
+}
+
+/** Consumers, while producers send at a low rate: all of it is taken, or none. */
+async function measurePulls({ host, port, brokerPid }: Servers, isFull: boolean, seconds = Number(values.seconds)): Promise<Sample> {
+  const load = { addr: `${host}:${port}`, warmup: 1, seconds }
+  const [pulls, sends] = await Promise.all([
+    runLoadProcess('load.ts', { ...load, topic: 'Main', mode: 'pull', depth: 8 }, [brokerPid]),
+    runLoadProcess('load.ts', { ...load, topic: 'Tried', rate: TRIED_RATE }, []),
+  ])
+  const unexpected = isFull ? sends.messages : sends.refused
+  if (unexpected > 0)
+    throw new Error(`of ${TRIED_RATE} sends a second ${unexpected} were ${isFull ? 'accepted' : 'refused'} ${sends.firstRefusal}`)
+  if (pulls.refused > 0) throw new Error(`pulls were refused: ${pulls.firstRefusal}`)
+  const cpuSecondsPerMillion = ((pulls.cpuSeconds[0] as number) / pulls.messages) * 1e6
+  return { perSecond: pulls.perSecond, cpuSecondsPerMillion, p50Ms: pulls.p50Ms, p99Ms: pulls.p99Ms }
+}
+
 /** Two brokers, one of them with the guest; in turns. */
-async function compare({
-  name,
-  config,
-  prepare,
-  begin,
-}: Guest): Promise<{ readonly alone: Sample[]; readonly beside: Sample[]; readonly facts: object }> {
+async function compare(guest: Guest): Promise<{ readonly alone: Sample[]; readonly beside: Sample[]; readonly facts: object }> {
+  const { name, config, prepare, begin, hasFullDisk = false } = guest
   const alone: Sample[] = []
   const beside: Sample[] = []
   let facts = {}
   const running: Servers[] = []
+  const disks = hasFullDisk ? smallDisks() : []
   try {
-    for (const settings of [{}, config]) running.push(await startServers('ours', settings))
+    const common = (disk: SmallDisk | undefined) => (disk === undefined ? {} : { ...config, storePathRootDir: join(disk.path, 'store') })
+    for (const [i, settings] of [{}, config].entries()) running.push(await startServers('ours', { ...settings, ...common(disks[i]) }))
     const [quiet, busy] = running as [Servers, Servers]
     await prepare?.(busy)
-    for (const one of running) await measure(one, 1)
+    if (hasFullDisk) {
+      for (const { host, port } of running) {
+        const load = { mode: 'fill', addr: `${host}:${port}`, topic: 'Main', count: PULLED_MESSAGES }
+        await runLoadProcess('load.ts', load, [])
+      }
+      disks[1]?.fill(LEFT_BYTES)
+      await sleep(NOTICE_MS)
+    }
+    const measure = (one: Servers, seconds?: number) =>
+      hasFullDisk ? measurePulls(one, one === busy, seconds) : measureSends(one, seconds)
+    await Promise.all(running.map((one) => measure(one, 1)))
     for (let round = 0; round < Number(values.rounds); round++) {
       await sleep(GAP_MS)
       alone.push(await measure(quiet))
@@ -123,6 +188,7 @@ async function compare({
     }
   } finally {
     for (const one of running) await one.stop()
+    for (const disk of disks) disk.remove()
   }
   return { alone, beside, facts }
 }
@@ -130,7 +196,11 @@ async function compare({
 const chosen = GUESTS.filter(({ name }) => values.only === '' || values.only.split(',').includes(name))
 if (chosen.length === 0) throw new Error(`--only ${values.only}: there are ${GUESTS.map(({ name }) => name).join(', ')}`)
 const results = []
-for (const guest of chosen) results.push({ guest, ...(await compare(guest)) })
+for (const guest of chosen) {
+  const missing = guest.hasFullDisk ? noSmallDisk() : undefined
+  if (missing === undefined) results.push({ guest, ...(await compare(guest)) })
+  else process.stderr.write(`${guest.name} is left out: ${missing}\n`)
+}
 
 const of = (samples: readonly Sample[], field: keyof Sample) => samples.map((sample) => sample[field])
 const change = (field: keyof Sample, { alone, beside }: { alone: Sample[]; beside: Sample[] }) =>
@@ -144,7 +214,7 @@ report(
       'the backlog lies there unread; the others are at work while it is measured, by clients in one more process that shares the cores',
     ],
     text:
-      `Rate and CPU: 64 sends of 1 KiB outstanding in a closed loop. Latency: ${END_TO_END_RATE} messages a second, from the send to the arrival. The CPU of ` +
+      `Rate and CPU: 64 sends of 1 KiB outstanding in a closed loop. Latency: ${END_TO_END_RATE} messages a second, from the send to the arrival. Beside the full disk both are of pulls, 8 outstanding, 32 messages at a time. The CPU of ` +
       'the broker holds what it does for the guest. Each factor is the median beside the guest to the median without; the first row says what ' +
       'factors chance makes on this machine.',
     headings: [
