@@ -54,7 +54,7 @@ export async function createTopic(servers: Servers, scenario: Scenario): Promise
   }
 }
 
-function loadArguments(servers: Servers, scenario: Scenario, more: Readonly<Record<string, string | number>>): string[] {
+export function loadArguments(servers: Servers, scenario: Scenario, more: Readonly<Record<string, string | number>>): string[] {
   const { mode, queues, size, connections, depth, batch, rate } = scenario
   const all = {
     mode,

@@ -17,7 +17,7 @@ export interface Section {
   readonly samples: unknown
 }
 
-const NAMES = ['profile', 'brokers-per-host', 'peers', 'client', 'isolation', 'soak'] as const
+const NAMES = ['profile', 'stalls', 'brokers-per-host', 'peers', 'client', 'isolation', 'soak'] as const
 export type SectionName = (typeof NAMES)[number]
 
 const DOCS = join(import.meta.dirname, '../../docs')
