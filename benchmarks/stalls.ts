@@ -26,6 +26,7 @@ const { values } = parseArgs({
   },
 })
 const WARM_UP_SECONDS = 3
+const STALL_MS = 1
 const RECORDER = join(import.meta.dirname, 'src/stall-recorder.cjs')
 
 interface Stall {
@@ -64,17 +65,13 @@ interface Tally {
 }
 
 /** By what took most of it. Calls that were interrupted are no cause. */
-function causeOf({ beganMs, ms, waitedMs, parts }: Stall, collections: Recorded['collections']): Cause {
+function causeOf({ ms, waitedMs, parts }: Stall): Cause {
   if (waitedMs > ms / 2) return 'waiting'
-  const collected = collections
-    .filter(([at, length]) => at < beganMs + ms && at + length > beganMs)
-    .reduce((sum, [, length]) => sum + length, 0)
   const { files = 0, sockets = 0 } = parts
   const shares: [Cause, number][] = [
-    ['collections', collected],
     ['files', files],
     ['sockets', sockets],
-    ['rest', ms - waitedMs - collected - files - sockets],
+    ['rest', ms - waitedMs - files - sockets],
   ]
   return shares.reduce((most, one) => (one[1] > most[1] ? one : most))[0]
 }
@@ -82,11 +79,18 @@ function causeOf({ beganMs, ms, waitedMs, parts }: Stall, collections: Recorded[
 function tally({ stalls, collections }: Recorded): Record<Cause, Tally> {
   const none = (): Tally => ({ count: 0, totalMs: 0, longestMs: 0 })
   const by: Record<Cause, Tally> = { waiting: none(), files: none(), sockets: none(), collections: none(), rest: none() }
-  for (const stall of stalls) {
-    const one = by[causeOf(stall, collections)]
+  const add = (cause: Cause, ms: number) => {
+    const one = by[cause]
     one.count++
-    one.totalMs += stall.ms
-    one.longestMs = Math.max(one.longestMs, stall.ms)
+    one.totalMs += ms
+    one.longestMs = Math.max(one.longestMs, ms)
+  }
+  // V8 collects within a turn or between two; while it does, the thread waits for its helpers.
+  const long = collections.filter(([, ms]) => ms > STALL_MS)
+  for (const [, ms] of long) add('collections', ms)
+  for (const stall of stalls) {
+    const collected = long.some(([at, ms]) => Math.min(at + ms, stall.beganMs + stall.ms) - Math.max(at, stall.beganMs) > stall.ms / 2)
+    if (!collected) add(causeOf(stall), stall.ms)
   }
   return by
 }
