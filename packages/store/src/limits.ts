@@ -18,6 +18,8 @@ export const LIMITS = {
     { bytes: 64 * 1024, keep: 64 },
     { bytes: 256 * 1024, keep: 16 },
   ],
+  /** Lists of what a read has picked, of 2 KiB or more, that are used again. */
+  spareSelections: 64,
   /** Consume queue entries looked at by one read (RocketMQ DefaultMessageStore: 16,000 bytes of 20-byte entries). */
   scanEntries: 800,
   /** Chunks of consume queues kept in memory for those who read along them: half a megabyte. */

@@ -36,8 +36,8 @@ export class StoreReader {
   private readonly gatherer: Gatherer
   private readonly judge: RecordJudge
   private readonly pool = new BodyPool()
-  /** Used again by whoever reads next. */
-  private spare: Selection | undefined
+  /** Used again by those who read next; as many as there were reads at a time. */
+  private readonly spare: Selection[] = []
 
   constructor(log: CommitLog, queues: ConsumeQueues, deletions: Deletions, mender: QueueMender, logger: Log) {
     this.log = log
@@ -59,8 +59,7 @@ export class StoreReader {
     if (request.offset < queue.minOffset) return empty('offset-too-small', queue.minOffset, queue)
     if (request.offset === queue.maxOffset) return empty('offset-overflow-one', request.offset, queue)
     if (request.offset > queue.maxOffset) return empty('offset-overflow-badly', queue.maxOffset, queue)
-    const selection = this.spare ?? new Selection()
-    this.spare = undefined
+    const selection = this.spare.pop() ?? new Selection()
     try {
       const scanEnd = scanEndOf(queue, request)
       const next = this.select(queue, request, request.offset, scanEnd, 0, 0, selection)
@@ -98,6 +97,10 @@ export class StoreReader {
     }
   }
 
+  private putBack(selection: Selection): void {
+    if (this.spare.length < LIMITS.spareSelections) this.spare.push(selection)
+  }
+
   private select(
     queue: ConsumeQueue,
     request: ReadRequest,
@@ -120,7 +123,7 @@ export class StoreReader {
       body.release?.()
       return undefined
     }
-    this.spare = selection
+    this.putBack(selection)
     return found(body.bytes.subarray(0, kept.bytes), body.release, kept.count, next, queue)
   }
 
@@ -152,7 +155,7 @@ export class StoreReader {
       if (isFull || next >= scanEnd) break
       next = this.select(queue, request, next, scanEnd, messageCount, bodyBytes, selection)
     }
-    this.spare = selection
+    this.putBack(selection)
     if (messageCount === 0) return empty(missing ? 'message-was-removing' : 'no-matched-message', next, queue)
     const { bytes, release } = bodies.length === 1 ? (bodies[0] as Body) : joined(bodies)
     return found(bytes, release, messageCount, next, queue)
