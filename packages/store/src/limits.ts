@@ -9,8 +9,8 @@ export const LIMITS = {
   /** Two records nearer than this are read by one call. */
   coalesceGapBytes: 256 * 1024,
   /** Old log is kept in blocks of this size, so many of them: 8 MiB, and only while somebody reads it. */
-  coldBlockBytes: 256 * 1024,
-  coldBlocks: 32,
+  coldBlockBytes: 512 * 1024,
+  coldBlocks: 16,
   /** A read shorter than this goes to the file alone: a block would cost more than it saves. */
   directReadBytes: 32 * 1024,
   /** Memory for the bodies of pulls that is used again: 4 MiB of each size. */
