@@ -93,7 +93,7 @@ export class LogMessageStore implements MessageStore {
     this.capacity = { maxMessageBytes: options.maxMessageBytes, maxAppendBytes: this.log.maxAppendBytes }
     this.dispatcher = new Dispatcher(this.log, this.views.parser, this.views.liveTargets, this.log.endOffset)
     const mender = new QueueMender(this.log.segments, options.delayLevelsMs)
-    this.reader = new StoreReader(this.log, this.views.queues, this.views.deletions, mender, runtime.log)
+    this.reader = new StoreReader(this.log, this.views.queues, this.views.deletions, mender, runtime.log, parts.kernel)
     this.times = new StoreTimes(this.log, this.views.clockSteps)
     this.putMeter = new PutTimesMeter(runtime.clock.monotonic())
     this.groupCommit = new GroupCommit(runtime.clock, this.log, this.putMeter, {

@@ -9,6 +9,7 @@ import { lockDirectory } from './directory-lock.ts'
 import { LastFailure } from './last-failure.ts'
 import { LIMITS } from './limits.ts'
 import { LogMessageStore } from './message-store.ts'
+import { READ_BYTES } from './read/read-memory.ts'
 import { recover } from './recover.ts'
 import { describeRecovery } from './recovery-report.ts'
 import type { MessageStore, StoreOptions } from './types.ts'
@@ -51,7 +52,7 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
     if (failure !== undefined)
       notes.push(`The last process had stopped acknowledging: ${failure} What it left of the log was written again and synced.`)
     const ringBytes = Math.max(options.memoryBytes ?? LIMITS.ringBytes, 2 * (options.maxMessageBytes + 65_536))
-    const kernel = new Kernel({ ringBytes, ...(options.room ?? NO_ROOM) })
+    const kernel = new Kernel({ ringBytes, readBytes: READ_BYTES, ...(options.room ?? NO_ROOM) })
     const views = new Views(runtime, options.rootDirectory, segments, options.delayLevelsMs, kernel)
     const found = await recover(runtime, options, { segments, views, cleanStop })
     views.queueEnds.resume(views.queues, found.checkedTo)

@@ -1,3 +1,4 @@
+import type { Kernel } from '@skylarkmq/remoting/protocol'
 import type { Log } from '@skylarkmq/runtime'
 import { getInt64, utf8, viewOf } from './bytes.ts'
 import type { CommitLog } from './commit-log/commit-log.ts'
@@ -15,6 +16,8 @@ import type { Body } from './read/body-pool.ts'
 import { BodyPool, own } from './read/body-pool.ts'
 import type { Want } from './read/gatherer.ts'
 import { Gatherer } from './read/gatherer.ts'
+import { bodiesIn } from './read/read-memory.ts'
+import type { Kept } from './read/record-judge.ts'
 import { RecordJudge } from './read/record-judge.ts'
 import { Selection } from './read/selection.ts'
 import { BadEntry, Selector } from './read/selector.ts'
@@ -35,19 +38,20 @@ export class StoreReader {
   private readonly selector: Selector
   private readonly gatherer: Gatherer
   private readonly judge: RecordJudge
-  private readonly pool = new BodyPool()
+  private readonly pool: BodyPool
   /** Used again by those who read next; as many as there were reads at a time. */
   private readonly spare: Selection[] = []
 
-  constructor(log: CommitLog, queues: ConsumeQueues, deletions: Deletions, mender: QueueMender, logger: Log) {
+  constructor(log: CommitLog, queues: ConsumeQueues, deletions: Deletions, mender: QueueMender, logger: Log, kernel: Kernel) {
     this.log = log
     this.queues = queues
     this.deletions = deletions
     this.mender = mender
     this.logger = logger
     this.selector = new Selector(log.segments)
-    this.gatherer = new Gatherer(log)
-    this.judge = new RecordJudge(log, logger)
+    this.pool = new BodyPool(bodiesIn(kernel))
+    this.gatherer = new Gatherer(log, kernel)
+    this.judge = new RecordJudge(log, logger, kernel)
   }
 
   read(request: ReadRequest): ReadResult | Promise<ReadResult> {
@@ -69,8 +73,7 @@ export class StoreReader {
       let step = steps.next()
       while (step.done !== true) {
         if (!this.log.isRecent(step.value.logOffset)) return this.mended(queue, request, finish(steps, step.value))
-        step.value.getNow()
-        step = steps.next()
+        step = advance(steps, step.value)
       }
       return step.value
     } catch (error) {
@@ -118,7 +121,7 @@ export class StoreReader {
   private readRing(queue: ConsumeQueue, request: ReadRequest, selection: Selection, next: number): ReadResult | undefined {
     if (selection.count === 0 || request.recordFilter !== undefined) return undefined
     const body = request.lendsBody === true ? this.pool.take(selection.totalBytes) : own(selection.totalBytes)
-    const kept = this.gatherer.fromRing(selection, body.bytes) ? this.judge.keep(body.bytes, body.view, selection, request) : undefined
+    const kept = this.gatherer.fromRing(selection, body) ? this.judge.keep(body, selection, request) : undefined
     if (kept === undefined || kept.lost > 0) {
       body.release?.()
       return undefined
@@ -135,17 +138,24 @@ export class StoreReader {
     firstNext: number,
     scanEnd: number,
   ): Generator<Want, ReadResult, void> {
-    const bodies: Body[] = []
+    const bodies: Answer[] = []
     let messageCount = 0
     let bodyBytes = 0
     let missing = false
     let next = firstNext
     while (selection.count > 0) {
       const body = request.lendsBody === true ? this.pool.take(selection.totalBytes) : own(selection.totalBytes)
-      yield* this.gatherer.gather(selection, body.bytes)
-      const kept = this.judge.keep(body.bytes, body.view, selection, request)
+      let kept: Kept
+      try {
+        yield* this.gatherer.gather(selection, body)
+        kept = this.judge.keep(body, selection, request)
+      } catch (error) {
+        body.release?.()
+        for (const other of bodies) other.release?.()
+        throw error
+      }
       missing ||= kept.lost > 0
-      if (kept.count > 0) bodies.push({ bytes: body.bytes.subarray(0, kept.bytes), view: body.view, release: body.release })
+      if (kept.count > 0) bodies.push({ bytes: body.bytes.subarray(0, kept.bytes), release: body.release })
       else body.release?.()
       messageCount += kept.count
       bodyBytes += kept.bytes
@@ -157,7 +167,7 @@ export class StoreReader {
     }
     this.putBack(selection)
     if (messageCount === 0) return empty(missing ? 'message-was-removing' : 'no-matched-message', next, queue)
-    const { bytes, release } = bodies.length === 1 ? (bodies[0] as Body) : joined(bodies)
+    const { bytes, release } = bodies.length === 1 ? (bodies[0] as Answer) : joined(bodies)
     return found(bytes, release, messageCount, next, queue)
   }
 
@@ -199,7 +209,9 @@ export class StoreReader {
 const scanEndOf = (queue: ConsumeQueue, request: ReadRequest): number =>
   Math.min(queue.maxOffset, request.offset + Math.max(request.scanEntries ?? LIMITS.scanEntries, request.maxMessages))
 
-function joined(bodies: readonly Body[]): Pick<Body, 'bytes' | 'release'> {
+type Answer = Pick<Body, 'bytes' | 'release'>
+
+function joined(bodies: readonly Answer[]): Answer {
   const bytes = Buffer.concat(bodies.map((body) => body.bytes))
   for (const body of bodies) body.release?.()
   return { bytes, release: undefined }
@@ -213,11 +225,26 @@ function empty(status: ReadStatus, nextOffset: number, queue: ConsumeQueue | und
   return { status, body: NOTHING, messageCount: 0, nextOffset, minOffset: queue?.minOffset ?? 0, maxOffset: queue?.maxOffset ?? 0 }
 }
 
+/** A read that fails is told to the steps, too: what was lent for them comes back. */
+function advance(steps: Generator<Want, ReadResult, void>, wanted: Want): IteratorResult<Want, ReadResult> {
+  try {
+    wanted.getNow()
+  } catch (error) {
+    return steps.throw(error)
+  }
+  return steps.next()
+}
+
 async function finish(steps: Generator<Want, ReadResult, void>, first: Want): Promise<ReadResult> {
   let wanted = first
   for (;;) {
-    await wanted.get()
-    const step = steps.next()
+    let step: IteratorResult<Want, ReadResult>
+    try {
+      await wanted.get()
+      step = steps.next()
+    } catch (error) {
+      step = steps.throw(error)
+    }
     if (step.done === true) return step.value
     wanted = step.value
   }

@@ -248,14 +248,12 @@ function scanner(store: MessageStore, topic: string, queueId: number, sql: SqlFi
 function compose(deps: PullDeps, header: PullHeader, pull: AcceptedPull, result: ReadResult, connection: ServerConnection): PullReply {
   deps.throughput.gets += result.messageCount
   const { consumerGroup, topic, queueId, queueOffset } = header
-  if (result.status === 'found') deps.journal.delivered(consumerGroup, topic, queueId, queueOffset, result.nextOffset, connection)
   const isEmptyQueue = result.status === 'no-matched-logic-queue' || result.status === 'no-message-in-queue'
-  return {
-    code: codeOf(result, header.queueOffset),
-    remark: REMARKS[result.status],
-    header: headerOf(pull, isEmptyQueue ? 0 : result.nextOffset, result.minOffset, result.maxOffset),
-    ...(result.status === 'found' ? { body: result.body, release: result.release } : {}),
-  }
+  const answer = headerOf(pull, isEmptyQueue ? 0 : result.nextOffset, result.minOffset, result.maxOffset)
+  const remark = REMARKS[result.status]
+  if (result.status !== 'found') return { code: codeOf(result, header.queueOffset), remark, header: answer }
+  deps.journal.delivered(consumerGroup, topic, queueId, queueOffset, result.nextOffset, connection)
+  return { code: ResponseCode.SUCCESS, remark, header: answer, body: result.body, release: result.release }
 }
 
 /** RocketMQ 5.3 `PullMessageProcessor#composeResponseHeader`. */

@@ -172,13 +172,14 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
   // The way out.
 
   reply(request: { opaque: number; serializeType: SerializeType; code: number; version: number }, reply: Reply): void {
-    if (this.#isClosed) return
+    if (this.#isClosed) return reply.release?.()
     const server = this.#server
     const command = server.commandOf(request.code)
     const options = { command, announceMsgpack: this.#readsMsgpack, frameBytes: server.limits.frameBytes }
     try {
       writeReply(this.#out, request, reply, options)
     } catch (error) {
+      reply.release?.()
       server.log.error('an answer could not be encoded', { peer: this.address, code: request.code, error })
       const isOurs = error instanceof RocketError
       const remark = isOurs ? error.message : `the server could not write its answer to request type ${request.code}; its log says why`

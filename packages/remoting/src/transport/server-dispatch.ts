@@ -192,6 +192,7 @@ export class ServerDispatch {
 
   #answer(connection: AcceptedConnection, request: Frame, reply: Reply): void {
     if ((request.flag & FLAG_ONEWAY) === 0) connection.reply(request, reply)
+    else reply.release?.()
   }
 
   /** Clients after 5.3.1 know GO_AWAY and connect anew (RocketMQ 5.3 `NettyRemotingAbstract`); older ones try another broker on 14. */

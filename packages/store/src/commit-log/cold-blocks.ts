@@ -17,11 +17,15 @@ export class ColdBlocks {
   /** By their first position, the least recently used first. */
   private readonly blocks = new Map<number, Block>()
   private readonly spare: Buffer[] = []
+  /** What no block has taken yet. */
+  private room: Buffer
 
-  constructor(log: { readonly writtenOffset: number }, blockBytes: number, maxBlocks: number) {
+  /** `room`: where blocks lie while it lasts. */
+  constructor(log: { readonly writtenOffset: number }, blockBytes: number, maxBlocks: number, room: Buffer = Buffer.alloc(0)) {
     this.log = log
     this.blockBytes = blockBytes
     this.maxBlocks = maxBlocks
+    this.room = room
   }
 
   /** First position of the block that holds `logOffset`, or -1 when it is not complete yet. */
@@ -94,9 +98,16 @@ export class ColdBlocks {
       if (this.blocks.size < this.maxBlocks) break
       if (old.loading === undefined) this.drop(oldStart, old)
     }
-    const block: Block = { bytes: this.spare.pop() ?? Buffer.allocUnsafeSlow(this.blockBytes), loading: undefined }
+    const block: Block = { bytes: this.spare.pop() ?? this.memory(), loading: undefined }
     this.blocks.set(start, block)
     return block
+  }
+
+  private memory(): Buffer {
+    if (this.room.length < this.blockBytes) return Buffer.allocUnsafeSlow(this.blockBytes)
+    const bytes = this.room.subarray(0, this.blockBytes)
+    this.room = this.room.subarray(this.blockBytes)
+    return bytes
   }
 
   private drop(start: number, block: Block): void {

@@ -6,18 +6,22 @@ export interface Body {
   readonly bytes: Buffer
   /** Of `bytes`. */
   readonly view: DataView
+  /** Of `bytes` in the kernel's memory; -1 when they lie elsewhere. */
+  readonly address: number
   readonly release: (() => void) | undefined
 }
 
 class LentBody implements Body {
   readonly bytes: Buffer
   readonly view: DataView
+  readonly address: number
   readonly release: () => void
   private isLent = true
 
-  constructor(bytes: number, free: LentBody[], keep: number) {
-    this.bytes = Buffer.allocUnsafeSlow(bytes)
-    this.view = viewOf(this.bytes)
+  constructor(bytes: Buffer, address: number, free: LentBody[], keep: number) {
+    this.bytes = bytes
+    this.view = viewOf(bytes)
+    this.address = address
     this.release = () => {
       if (this.isLent && free.length < keep) free.push(this)
       this.isLent = false
@@ -30,20 +34,45 @@ class LentBody implements Body {
   }
 }
 
-interface Shelf {
+class Shelf {
   readonly bytes: number
-  readonly keep: number
-  readonly free: LentBody[]
+  private readonly keep: number
+  private readonly free: LentBody[] = []
+  /** What was not lent yet of the kernel's memory. */
+  private room: Buffer
+
+  constructor(bytes: number, keep: number, room: Buffer) {
+    this.bytes = bytes
+    this.keep = keep
+    this.room = room
+  }
+
+  take(): LentBody {
+    const present = this.free.pop()
+    if (present !== undefined) return present.lend()
+    if (this.room.length < this.bytes) return new LentBody(Buffer.allocUnsafeSlow(this.bytes), -1, this.free, this.keep)
+    const bytes = this.room.subarray(0, this.bytes)
+    this.room = this.room.subarray(this.bytes)
+    return new LentBody(bytes, bytes.byteOffset, this.free, Number.POSITIVE_INFINITY)
+  }
 }
 
 export class BodyPool {
-  private readonly shelves: readonly Shelf[] = LIMITS.lentBodies.map((shelf) => ({ ...shelf, free: [] }))
+  private readonly shelves: readonly Shelf[]
+
+  /** `room`: in the kernel's memory, for all that are kept. */
+  constructor(room: Buffer) {
+    let at = 0
+    this.shelves = LIMITS.lentBodies.map(({ bytes, keep }) => {
+      const from = at
+      at += bytes * keep
+      return new Shelf(bytes, keep, room.subarray(from, at))
+    })
+  }
 
   /** At least `bytes` long, with whatever was in it. */
   take(bytes: number): Body {
-    for (const { bytes: size, keep, free } of this.shelves) {
-      if (bytes <= size) return (free.pop() ?? new LentBody(size, free, keep)).lend()
-    }
+    for (const shelf of this.shelves) if (bytes <= shelf.bytes) return shelf.take()
     return own(bytes)
   }
 }
@@ -51,5 +80,5 @@ export class BodyPool {
 /** One that is never used again. */
 export function own(length: number): Body {
   const bytes = Buffer.allocUnsafeSlow(length)
-  return { bytes, view: viewOf(bytes), release: undefined }
+  return { bytes, view: viewOf(bytes), address: -1, release: undefined }
 }

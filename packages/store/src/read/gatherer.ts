@@ -1,7 +1,10 @@
+import type { Kernel } from '@skylarkmq/remoting/protocol'
 import { ColdBlocks } from '../commit-log/cold-blocks.ts'
 import type { CommitLog } from '../commit-log/commit-log.ts'
 import type { Segment } from '../commit-log/segments.ts'
 import { LIMITS } from '../limits.ts'
+import type { Body } from './body-pool.ts'
+import { coldBlocksIn } from './read-memory.ts'
 import type { Selection } from './selection.ts'
 
 /** Bytes of the log that a step needs; the driver gets them on the main thread or off it. */
@@ -60,16 +63,19 @@ class BlockWant implements Want {
 /** Puts records one after another: from the ring, else from the file in as few reads as their places allow. */
 export class Gatherer {
   private readonly log: CommitLog
+  private readonly kernel: Kernel
   private readonly blocks: ColdBlocks
 
-  constructor(log: CommitLog) {
+  constructor(log: CommitLog, kernel: Kernel) {
     this.log = log
-    this.blocks = new ColdBlocks(log, LIMITS.coldBlockBytes, LIMITS.coldBlocks)
+    this.kernel = kernel
+    this.blocks = new ColdBlocks(log, LIMITS.coldBlockBytes, LIMITS.coldBlocks, coldBlocksIn(kernel))
   }
 
   /** True when all were in the ring; else `body` holds anything. */
-  fromRing({ offsets, sizes, count }: Selection, body: Uint8Array): boolean {
+  fromRing({ offsets, sizes, count }: Selection, body: Body): boolean {
     const { ring } = this.log
+    const ringAddress = this.kernel.addressOf(ring.bytes)
     let at = 0
     for (let i = 0; i < count; ) {
       const start = offsets[i] as number
@@ -77,16 +83,17 @@ export class Gatherer {
       while (i < count && offsets[i] === start + length) length += sizes[i++] as number
       const from = ring.locate(start, length)
       if (from < 0) return false
-      copy(ring.bytes, from, length, body, at)
+      this.copy(ring.bytes, ringAddress, from, length, body, at)
       at += length
     }
     return true
   }
 
   /** Places that are no longer there become zero. */
-  *gather(selection: Selection, body: Uint8Array): Generator<Want, void, void> {
+  *gather(selection: Selection, body: Body): Generator<Want, void, void> {
     const { offsets, sizes, count } = selection
     const { ring } = this.log
+    const ringAddress = this.kernel.addressOf(ring.bytes)
     let at = 0
     for (let i = 0; i < count; ) {
       const start = offsets[i] as number
@@ -94,8 +101,8 @@ export class Gatherer {
       const ringAt = ring.locate(start, size)
       const segment = ringAt < 0 ? this.log.segments.find(start) : undefined
       if (segment === undefined) {
-        if (ringAt >= 0) copy(ring.bytes, ringAt, size, body, at)
-        else body.fill(0, at, at + size)
+        if (ringAt >= 0) this.copy(ring.bytes, ringAddress, ringAt, size, body, at)
+        else body.bytes.fill(0, at, at + size)
         at += size
         i++
         continue
@@ -116,7 +123,7 @@ export class Gatherer {
       const window = new Uint8Array(end - start)
       yield new FileWant(segment, window, start)
       for (; i < j; i++) {
-        copy(window, (offsets[i] as number) - start, sizes[i] as number, body, at)
+        this.copy(window, -1, (offsets[i] as number) - start, sizes[i] as number, body, at)
         at += sizes[i] as number
       }
     }
@@ -128,13 +135,14 @@ export class Gatherer {
     { offsets, sizes }: Selection,
     from: number,
     to: number,
-    body: Uint8Array,
+    body: Body,
     at: number,
   ): Generator<Want, number, void> {
     const { blocks } = this
     let blockStart = 0
     let blockEnd = 0
     let bytes: Uint8Array | undefined
+    let address = -1
     for (let i = from; i < to; i++) {
       let next = offsets[i] as number
       const end = next + (sizes[i] as number)
@@ -147,23 +155,26 @@ export class Gatherer {
             bytes = blocks.peek(blockStart)
           }
           blockEnd = bytes === undefined ? 0 : blocks.endOf(segment, blockStart)
+          address = bytes === undefined ? -1 : this.kernel.addressOf(bytes)
         }
         if (bytes === undefined) {
           // The block is not complete yet, or had to make room at once.
-          yield new FileWant(segment, body.subarray(at, at + end - next), next)
+          yield new FileWant(segment, body.bytes.subarray(at, at + end - next), next)
           at += end - next
           break
         }
         const length = Math.min(end, blockEnd) - next
-        copy(bytes, next - blockStart, length, body, at)
+        this.copy(bytes, address, next - blockStart, length, body, at)
         at += length
         next += length
       }
     }
     return at
   }
-}
 
-function copy(from: Uint8Array, start: number, length: number, to: Uint8Array, at: number): void {
-  to.set(new Uint8Array(from.buffer, from.byteOffset + start, length), at)
+  /** `address`: of `from` in the kernel's memory, or -1. Within one memory no view has to be made, which costs as much as a small copy. */
+  private copy(from: Uint8Array, address: number, start: number, length: number, to: Body, at: number): void {
+    if (address < 0 || to.address < 0) to.bytes.set(new Uint8Array(from.buffer, from.byteOffset + start, length), at)
+    else this.kernel.bytes.copyWithin(to.address + at, address + start, address + start + length)
+  }
 }

@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer'
+import type { Kernel } from '@skylarkmq/remoting/protocol'
 import type { Log } from '@skylarkmq/runtime'
 import { getInt64 } from '../bytes.ts'
 import type { CommitLog } from '../commit-log/commit-log.ts'
@@ -7,7 +7,11 @@ import { checkRecord, plausibleSize } from '../commit-log/record-check.ts'
 import { recordDigest } from '../digest.ts'
 import { LIMITS } from '../limits.ts'
 import type { ReadRequest } from '../types.ts'
+import type { Body } from './body-pool.ts'
 import type { Selection } from './selection.ts'
+
+/** RocketMQ UtilAll#crc32: 31 bits. */
+const CRC_MASK = 0x7fffffff
 
 export interface Kept {
   readonly bytes: number
@@ -21,10 +25,12 @@ export class RecordJudge {
   private readonly logger: Log
   /** End of the log when it was opened: what this process wrote since is believed as long as it is surely in memory. */
   private readonly openedAt: number
+  private readonly kernel: Kernel
   private readonly reported = new Set<number>()
 
-  constructor(log: CommitLog, logger: Log) {
+  constructor(log: CommitLog, logger: Log, kernel: Kernel) {
     this.log = log
+    this.kernel = kernel
     this.logger = logger
     this.openedAt = log.endOffset
   }
@@ -35,7 +41,8 @@ export class RecordJudge {
   }
 
   /** Drops from `body` what is not the record that the queue meant, and what the filter does not want. */
-  keep(body: Buffer, view: DataView, selection: Selection, request: ReadRequest): Kept {
+  keep(body: Body, selection: Selection, request: ReadRequest): Kept {
+    const { bytes, view } = body
     const { offsets, sizes, queueOffsets, digests } = selection
     const { queueId, recordFilter } = request
     let lost = 0
@@ -50,12 +57,12 @@ export class RecordJudge {
         getInt64(view, from + AT.physicalOffset) === physicalOffset &&
         getInt64(view, from + AT.queueOffset) === queueOffsets[i] &&
         view.getInt32(from + AT.queueId) === queueId &&
-        (this.isBelieved(physicalOffset) || isAsWritten(body, view, from, physicalOffset, digests[i] as number))
+        (this.isBelieved(physicalOffset) || this.isAsWritten(body, from, physicalOffset, digests[i] as number))
       if (!good) {
         lost++
         this.report(physicalOffset, { topic: request.topic, queueId, queueOffset: queueOffsets[i], sizeBytes: size })
-      } else if (recordFilter === undefined || recordFilter(body.subarray(from, from + size))) {
-        if (to !== from) body.copyWithin(to, from, from + size)
+      } else if (recordFilter === undefined || recordFilter(bytes.subarray(from, from + size))) {
+        if (to !== from) bytes.copyWithin(to, from, from + size)
         to += size
         count++
       }
@@ -64,14 +71,20 @@ export class RecordJudge {
     return { bytes: to, count, lost }
   }
 
+  private isAsWritten({ bytes, view, address }: Body, at: number, physicalOffset: number, digest: number): boolean {
+    if (address < 0) return checkRecord(bytes, view, at, physicalOffset, true) === undefined && recordDigest(view, at) === digest
+    // The kernel believes lengths: they are checked first.
+    if (checkRecord(bytes, view, at, physicalOffset, false) !== undefined) return false
+    const { calls } = this.kernel
+    const bodyAt = calls.bodyAtOf(address + at, view.getInt32(at + AT.sysFlag))
+    const crc = calls.crc32(bodyAt, bodyAt + view.getInt32(bodyAt - address - 4)) & CRC_MASK
+    return crc === view.getInt32(at + AT.bodyCrc) && calls.recordDigest(address + at) === digest
+  }
+
   private report(physicalOffset: number, place: Record<string, unknown>): void {
     if (this.reported.has(physicalOffset) || this.reported.size >= LIMITS.reportedDamages) return
     this.reported.add(physicalOffset)
     const hint = 'stop the broker and run `skylark store salvage` to put the damaged bytes aside'
     this.logger.error('a record of the log is damaged: it is not served', { physicalOffset, ...place, hint })
   }
-}
-
-function isAsWritten(bytes: Uint8Array, view: DataView, at: number, physicalOffset: number, digest: number): boolean {
-  return checkRecord(bytes, view, at, physicalOffset, true) === undefined && recordDigest(view, at) === digest
 }

@@ -108,11 +108,12 @@ export class Bench {
     const texts = new Map<number, string>()
     let offset = this.store.minOffset(topic, queueId)
     for (;;) {
-      const request = { topic, queueId, offset, maxMessages: 32, maxBytes: 262_144 }
+      const request = { topic, queueId, offset, maxMessages: 32, maxBytes: 262_144, lendsBody: true }
       const result = await this.run(Promise.resolve(this.store.read(request)))
       if (result.nextOffset === offset) return texts
       const { decodeRecords } = await import('@skylarkmq/remoting/protocol')
       for (const record of decodeRecords(result.body)) texts.set(record.queueOffset, Buffer.from(record.body).toString())
+      result.release?.()
       offset = result.nextOffset
     }
   }

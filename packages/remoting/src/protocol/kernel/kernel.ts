@@ -32,6 +32,8 @@ export interface KernelSizes {
   readonly receiveBytes: number
   /** For what is to be sent. */
   readonly outBytes: number
+  /** For what is read from the log. */
+  readonly readBytes?: number
   /** Sends that may be under way at once. */
   readonly slots: number
 }
@@ -106,6 +108,7 @@ export class Kernel {
   readonly ring: Buffer
   readonly receive: Buffer
   readonly out: Buffer
+  readonly read: Buffer
   readonly #slotsAt: number
   readonly slots: number
 
@@ -119,6 +122,7 @@ export class Kernel {
     this.ringAt = place(sizes.ringBytes)
     const receiveAt = place(sizes.receiveBytes)
     const outAt = place(sizes.outBytes)
+    const readAt = place(sizes.readBytes ?? 0)
     this.#slotsAt = place(sizes.slots * layout.SLOT_BYTES)
     this.slots = sizes.slots
     const pages = Math.ceil(end / PAGE_BYTES)
@@ -137,6 +141,7 @@ export class Kernel {
     this.ring = this.bytes.subarray(this.ringAt, this.ringAt + sizes.ringBytes)
     this.receive = this.bytes.subarray(receiveAt, receiveAt + sizes.receiveBytes)
     this.out = this.bytes.subarray(outAt, outAt + sizes.outBytes)
+    this.read = this.bytes.subarray(readAt, readAt + (sizes.readBytes ?? 0))
   }
 
   readonly #addName: (at: number, length: number, kind: number) => number
