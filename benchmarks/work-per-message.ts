@@ -109,8 +109,11 @@ async function measure(chunks: readonly Uint8Array[], turns: number, messages: n
     const answer = answered()
     // As a socket's bytes come: into the memory that the broker gave for it.
     const chunk = chunks[i % chunks.length] as Uint8Array
-    receive.set(chunk)
-    feed.handler?.onBytes(receive.subarray(0, chunk.length))
+    for (let at = 0; at < chunk.length; at += receive.length) {
+      const piece = chunk.subarray(at, at + receive.length)
+      receive.set(piece)
+      feed.handler?.onBytes(receive.subarray(0, piece.length))
+    }
     await answer
     await turn()
   }

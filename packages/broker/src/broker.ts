@@ -27,7 +27,7 @@ import { HeldPulls } from './pull/held-pulls.ts'
 import { Registration, parseNamesrvAddr } from './registration.ts'
 import { PopService } from './pop/pop-service.ts'
 import { TopicRoutes } from './pop/topic-routes.ts'
-import { sendFastPath } from './processors/send-fast-path.ts'
+import { sendAnyFastPath } from './processors/send-batch-fast-path.ts'
 import { brokerRoutes, makeLanes } from './routes.ts'
 import type { BrokerParts } from './routes.ts'
 import { Throughput } from './throughput.ts'
@@ -258,7 +258,7 @@ class RunningBroker implements Broker {
       host: config.bindAddress,
       port: config.listenPort,
       routes: brokerRoutes(this.#parts, makeLanes(config)),
-      fastPath: sendFastPath(this.#parts),
+      fastPath: sendAnyFastPath(this.#parts),
       memory: this.store.kernel,
       onOpen: ({ remoteHost }) => this.#parts.reachability.connected(remoteHost),
       onClose: (connection) => forgetConnection(this.#parts, connection),

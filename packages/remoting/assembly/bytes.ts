@@ -23,6 +23,20 @@ export function skipPlain(at: usize, end: usize): usize {
   return at
 }
 
+/** Position of the first byte from `at` on that is 1, 2 or not ASCII; `end` or more when there is none. */
+@inline
+export function skipText(at: usize, end: usize): usize {
+  while (at < end) {
+    const word = load<u64>(at)
+    const one = word ^ LOW
+    const two = word ^ (LOW << 1)
+    const found = (((one - LOW) & ~one) | ((two - LOW) & ~two) | word) & HIGH
+    if (found != 0) return at + (<usize>ctz(found) >> 3)
+    at += 8
+  }
+  return at
+}
+
 /** A whole number ≥ 0 of at most 15 plain digits, or -1. */
 @inline
 export function wholeNumber(at: usize, end: usize): i64 {
@@ -82,6 +96,12 @@ export function get32(at: usize): i32 {
   return <i32>bswap<u32>(load<u32>(at))
 }
 
+/** Signed, as Java has it. */
+@inline
+export function get16(at: usize): i32 {
+  return <i32>(<i16>bswap<u16>(load<u16>(at)))
+}
+
 @inline
 export function get64(at: usize): f64 {
   return <f64>(<i64>bswap<u64>(load<u64>(at)))
@@ -91,4 +111,16 @@ export function get64(at: usize): f64 {
 @inline
 export function copyShort(to: usize, from: usize, length: i32): void {
   for (let i = 0; i < length; i += 8) store<u64>(to + <usize>i, load<u64>(from + <usize>i))
+}
+
+/** For some dozens of bytes: writes none more than told. */
+@inline
+export function copyExactly(to: usize, from: usize, length: i32): void {
+  if (length < 8) {
+    for (let i = 0; i < length; i++) store<u8>(to + <usize>i, load<u8>(from + <usize>i))
+    return
+  }
+  const last = length - 8
+  for (let i = 0; i < last; i += 8) store<u64>(to + <usize>i, load<u64>(from + <usize>i))
+  store<u64>(to + <usize>last, load<u64>(from + <usize>last))
 }

@@ -40,7 +40,7 @@ import {
   STORE_HOST_AT,
 } from '../src/protocol/kernel/layout'
 
-const MAGIC_V1 = -626_843_481
+export const MAGIC_V1 = -626_843_481
 const MAGIC_V2 = -626_843_477
 const BORN_HOST_V6 = 0x10
 const STORE_HOST_V6 = 0x20
@@ -81,22 +81,8 @@ export function encodeSend(
   store<i32>(slot, keyLength, SLOT_KEY_LENGTH)
   copyShort(slot + SLOT_KEY, <usize>value(UNIQ_KEY_AT), keyLength)
   const isLong = topicLength > 127
-  put32(at, size)
-  put32(at + 4, isLong ? MAGIC_V2 : MAGIC_V1)
-  put32(at + 12, queueId)
-  put32(at + 16, value(FLAG))
-  put64(at + 20, queueOffset)
-  put64(at + 28, physicalOffset)
-  put32(at + 36, sysFlag)
-  put64(at + 40, load<f64>(NUMBERS_AT + (BORN_TIMESTAMP << 3)))
-  let p = at + 48
-  p = copyHost(p, BORN_HOST_AT, (sysFlag & BORN_HOST_V6) != 0)
-  put64(p, storeTimestamp)
-  p = copyHost(p + 8, STORE_HOST_AT, (sysFlag & STORE_HOST_V6) != 0)
-  put32(p, value(RECONSUME_TIMES))
-  store<i64>(p, 0, 4)
-  put32(p + 12, bodyLength)
-  p += 16
+  const magic = isLong ? MAGIC_V2 : MAGIC_V1
+  let p = putHead(at, size, magic, queueId, value(FLAG), queueOffset, physicalOffset, sysFlag, storeTimestamp, bodyLength)
   if (bodyAt != 0) memory.copy(p, bodyAt, bodyLength)
   put32(at + 8, <i32>(crc32(p, p + <usize>bodyLength) & 0x7fffffff))
   p += <usize>bodyLength
@@ -109,6 +95,38 @@ export function encodeSend(
   put16(p, propertiesLength + stampLength)
   memory.copy(p + 2, PROPERTIES_AT, propertiesLength)
   memory.copy(p + 2 + <usize>propertiesLength, TEXTS_AT, stampLength)
+}
+
+/** All of a record before its body but the CRC, by the numbers of the header that was scanned. Address of the body. */
+@inline
+export function putHead(
+  at: usize,
+  size: i32,
+  magic: i32,
+  queueId: i32,
+  flag: i32,
+  queueOffset: f64,
+  physicalOffset: f64,
+  sysFlag: i32,
+  storeTimestamp: f64,
+  bodyLength: i32,
+): usize {
+  put32(at, size)
+  put32(at + 4, magic)
+  put32(at + 12, queueId)
+  put32(at + 16, flag)
+  put64(at + 20, queueOffset)
+  put64(at + 28, physicalOffset)
+  put32(at + 36, sysFlag)
+  put64(at + 40, load<f64>(NUMBERS_AT + (BORN_TIMESTAMP << 3)))
+  let p = at + 48
+  p = copyHost(p, BORN_HOST_AT, (sysFlag & BORN_HOST_V6) != 0)
+  put64(p, storeTimestamp)
+  p = copyHost(p + 8, STORE_HOST_AT, (sysFlag & STORE_HOST_V6) != 0)
+  put32(p, value(RECONSUME_TIMES))
+  store<i64>(p, 0, 4)
+  put32(p + 12, bodyLength)
+  return p + 16
 }
 
 /** Where the body of a record at `at` lies, by its `sysFlag`. */

@@ -36,6 +36,7 @@ import {
 } from '../src/protocol/kernel/layout'
 
 const SEND_MESSAGE_V2 = 310
+const SEND_BATCH_MESSAGE = 320
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const COLON = 0x3a
@@ -89,7 +90,7 @@ export function addName(at: usize, length: i32, kind: i32): bool {
 }
 
 @inline
-function kindOf(at: usize, length: i32): i32 {
+export function kindOf(at: usize, length: i32): i32 {
   if (length > NAME_LENGTH_MAX) return USUAL
   let slot: usize = <usize>(NAMES_AT + length * NAMES_PER_LENGTH * NAME_SLOT_BYTES)
   while (true) {
@@ -100,10 +101,9 @@ function kindOf(at: usize, length: i32): i32 {
   }
 }
 
-/** Judges one property. False: only the declared route knows what it means. */
-function takeProperty(count: i32, nameStart: usize, nameEnd: usize, valueEnd: usize): bool {
-  const length = <i32>(nameEnd - nameStart)
-  // A name twice: the declared route keeps the last.
+/** Remembers the name of property `count`. False when it came before: of a name twice, the declared route keeps the last. */
+@inline
+export function meetName(count: i32, nameStart: usize, length: i32): bool {
   for (let k = 0; k < count; k++) {
     const met: usize = <usize>(NAMES_MET_AT + (k << 3))
     if (load<i32>(met, 4) == length && equal(load<u32>(met), nameStart, length)) return false
@@ -111,10 +111,19 @@ function takeProperty(count: i32, nameStart: usize, nameEnd: usize, valueEnd: us
   const here: usize = <usize>(NAMES_MET_AT + (count << 3))
   store<u32>(here, <u32>nameStart)
   store<i32>(here, length, 4)
+  return true
+}
+
+/** Judges one property. False: only the declared route knows what it means. */
+function takeProperty(count: i32, nameStart: usize, nameEnd: usize, valueEnd: usize): bool {
+  const length = <i32>(nameEnd - nameStart)
+  if (!meetName(count, nameStart, length)) return false
   const kind = kindOf(nameStart, length)
   if (kind == UNUSUAL) return false
   const value = nameEnd + 1
   if (kind == UNIQ_KEY) {
+    // It is answered as it is.
+    if (skipPlain(value, valueEnd) < valueEnd) return false
     uniqKeyAt = value
     uniqKeyLength = <i32>(valueEnd - value)
   } else if (kind == WAIT) {
@@ -257,7 +266,7 @@ function number31(field: i32): i32 {
 }
 
 /** True when the fields say nothing unusual; their values are results then. */
-function judge(): bool {
+function judge(isBatch: bool): bool {
   const seen = fieldsSeen
   if ((seen & (1 << GROUP)) == 0 || (seen & (1 << TOPIC)) == 0 || uniqKeyAt == 0 || uniqKeyLength > SLOT_KEY_BYTES) return false
   const queueId = number31(QUEUE)
@@ -276,7 +285,8 @@ function judge(): bool {
   if ((seen & (1 << MAX_RECONSUMED)) != 0 && number31(MAX_RECONSUMED) < 0) return false
   if ((seen & (1 << BATCH)) != 0) {
     const at: usize = load<u32>(fieldStarts + (BATCH << 2))
-    if (load<u32>(fieldEnds + (BATCH << 2)) - at != 5 || load<u8>(at) != 0x66) return false
+    const length = load<u32>(fieldEnds + (BATCH << 2)) - <u32>at
+    if (isBatch ? length != 4 || load<u32>(at) != TRUE : length != 5 || load<u8>(at) != 0x66) return false
   }
   const topicAt: usize = load<u32>(fieldStarts + (TOPIC << 2))
   const topicEnd: usize = load<u32>(fieldEnds + (TOPIC << 2))
@@ -297,6 +307,15 @@ function judge(): bool {
 
 /** Reads the header at `start`, of `length` bytes. True when all of it is usual. At least 8 bytes of memory lie behind it. */
 export function scanSend(start: usize, length: i32): bool {
+  return scan(start, length, SEND_MESSAGE_V2)
+}
+
+/** The same for SEND_BATCH_MESSAGE, whose header is of the same fields. */
+export function scanBatch(start: usize, length: i32): bool {
+  return scan(start, length, SEND_BATCH_MESSAGE)
+}
+
+function scan(start: usize, length: i32, code: i32): bool {
   const end = start + <usize>length
   fieldsSeen = 0
   uniqKeyAt = 0
@@ -328,8 +347,8 @@ export function scanSend(start: usize, length: i32): bool {
       }
       if (at == digits || (load<u8>(digits) == 0x30 && at - digits > 1)) return false
       if (bit == 1) {
-        // Others than SEND_MESSAGE_V2 are not worth the rest.
-        if (value != SEND_MESSAGE_V2) return false
+        // Others are not worth the rest.
+        if (value != code) return false
       } else if (bit == 2) requestFlag = value
       else if (bit == 4) opaque = value
       else version = value
@@ -350,5 +369,5 @@ export function scanSend(start: usize, length: i32): bool {
   result(OPAQUE, opaque)
   result(REQUEST_FLAG, requestFlag)
   result(VERSION, version)
-  return judge()
+  return judge(code == SEND_BATCH_MESSAGE)
 }

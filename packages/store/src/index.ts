@@ -29,6 +29,7 @@ export type {
   ReadStatus,
   RecordFilter,
   RecoveryReport,
+  ScannedBatch,
   ScannedSend,
   StoreOptions,
 } from './types.ts'

@@ -17,10 +17,13 @@ import { Dispatcher } from './dispatch/dispatcher.ts'
 import type { LastFailure } from './last-failure.ts'
 import { LIMITS } from './limits.ts'
 import { PutTimesMeter } from './put-times.ts'
+import { ScannedBatches } from './scanned-batches.ts'
 import { ScannedSends } from './scanned-sends.ts'
 import { StoreReader } from './store-reader.ts'
 import { StoreTimes } from './store-times.ts'
 import { takeBackOffsets } from './take-back-offsets.ts'
+import { newTurn } from './turn.ts'
+import type { Turn } from './turn.ts'
 import type {
   AppendResult,
   ArrivalListener,
@@ -31,6 +34,7 @@ import type {
   ReadRequest,
   ReadResult,
   RecoveryReport,
+  ScannedBatch,
   ScannedSend,
   StoreOptions,
 } from './types.ts'
@@ -55,6 +59,7 @@ export class LogMessageStore implements MessageStore {
   readonly recovery: RecoveryReport
   readonly kernel: Kernel
   private readonly scannedSends: ScannedSends
+  private readonly scannedBatches: ScannedBatches
   private readonly runtime: Runtime
   private readonly options: StoreOptions
   private readonly lock: DirectoryLock
@@ -90,6 +95,7 @@ export class LogMessageStore implements MessageStore {
     this.recovery = parts.recovery
     this.kernel = parts.kernel
     this.scannedSends = new ScannedSends(parts.kernel)
+    this.scannedBatches = new ScannedBatches(parts.kernel, this.scannedSends)
     this.capacity = { maxMessageBytes: options.maxMessageBytes, maxAppendBytes: this.log.maxAppendBytes }
     this.dispatcher = new Dispatcher(this.log, this.views.parser, this.views.liveTargets, this.log.endOffset)
     const mender = new QueueMender(this.log.segments, options.delayLevelsMs)
@@ -189,6 +195,27 @@ export class LogMessageStore implements MessageStore {
     const storeTimestamp = this.assigned.storeTimestamp
     const physicalOffset = physicalOffsets[0] as number
     this.await({ status: 'ok', physicalOffset, queueOffset, storeTimestamp, physicalOffsets }, waitForFlush, onStored)
+  }
+
+  appendScannedBatch(batch: ScannedBatch, waitForFlush: boolean, onStored: OnStored): boolean {
+    const topic = this.refusal === undefined ? this.views.queues.topics.get(batch.topic) : undefined
+    const size = topic === undefined ? -1 : this.scannedBatches.measure(batch, this.capacity)
+    if (topic === undefined || size < 0) return false
+    try {
+      const at = this.log.reserve(size)
+      const physicalOffset = this.log.endOffset
+      const storeTimestamp = this.turnTimestamp === 0 ? this.beginTurn() : this.turnTimestamp
+      const queue = this.views.queues.obtain(topic, this.scannedSends.queueId)
+      const assigned = { queueOffset: queue.nextOffset, physicalOffset, storeTimestamp }
+      const physicalOffsets = this.scannedBatches.encode(batch, at, size, assigned)
+      queue.nextOffset += physicalOffsets.length
+      this.log.advance(size)
+      this.await({ status: 'ok', ...assigned, physicalOffsets }, waitForFlush, onStored)
+    } catch (error) {
+      this.onWriteError(error)
+      this.refuse('not-available', this.refusal ?? describeError(error), onStored)
+    }
+    return true
   }
 
   private put(message: MessageToStore, topic: Topic, sizeBytes: number, at: number): void {
@@ -399,17 +426,7 @@ export class LogMessageStore implements MessageStore {
   }
 
   queues(): ReadonlyMap<string, readonly number[]> {
-    const all = new Map<string, readonly number[]>()
-    for (const topic of this.views.queues.topics.values()) {
-      const ids: number[] = []
-      for (const queue of topic.queues.values()) if (queue.maxOffset > 0) ids.push(queue.queueId)
-      if (ids.length > 0)
-        all.set(
-          topic.name,
-          ids.sort((a, b) => a - b),
-        )
-    }
-    return all
+    return this.views.queues.idsByTopic()
   }
 
   compactTopic(topic: string): void {
@@ -480,16 +497,4 @@ export class LogMessageStore implements MessageStore {
     if (this.failure === undefined) this.runtime.disk.remove(join(this.options.rootDirectory, 'abort'))
     this.lock.release()
   }
-}
-
-interface Turn {
-  readonly callbacks: OnStored[]
-  readonly results: AppendResult[]
-  /** End of each append in the log. */
-  readonly ends: number[]
-  readonly waits: boolean[]
-}
-
-function newTurn(): Turn {
-  return { callbacks: [], results: [], ends: [], waits: [] }
 }

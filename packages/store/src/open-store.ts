@@ -15,7 +15,7 @@ import { describeRecovery } from './recovery-report.ts'
 import type { MessageStore, StoreOptions } from './types.ts'
 import { Views } from './views.ts'
 
-const NO_ROOM = { receiveBytes: 0, outBytes: 0, slots: 0 }
+const NO_ROOM = { receiveBytes: 0, outBytes: 0, slots: 0, batchBytes: 0 }
 
 const DAMAGED_ENDS =
   'queue-ends.json was damaged: of queues without a message left, how far they had come is taken from their own files. It is written anew.'

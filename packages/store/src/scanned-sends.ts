@@ -39,15 +39,18 @@ export class ScannedSends {
     return size > capacity.maxAppendBytes ? `the message has ${size} bytes, a segment takes ${capacity.maxAppendBytes}` : undefined
   }
 
+  useHosts(bornHost: Uint8Array, storeHost: Uint8Array): void {
+    if (bornHost === this.bornHost) return
+    this.kernel.setHosts(bornHost, storeHost)
+    this.bornHost = bornHost
+  }
+
   /** Writes the record at position `at` of the ring. */
   encode(send: ScannedSend, at: number, sizeBytes: number, queueOffset: number, physicalOffset: number, storeTimestamp: number): void {
     const { kernel } = this
     const { calls, ringAt } = kernel
     const { bornHost, sysFlag, bytes, bodyStart, bodyEnd, bodyAt } = send
-    if (bornHost !== this.bornHost) {
-      kernel.setHosts(bornHost, send.storeHost)
-      this.bornHost = bornHost
-    }
+    this.useHosts(bornHost, send.storeHost)
     if (bodyAt === 0) kernel.bytes.set(bytes.subarray(bodyStart, bodyEnd), calls.bodyAtOf(ringAt + at, sysFlag))
     const bodyLength = bodyEnd - bodyStart
     calls.encodeSend(

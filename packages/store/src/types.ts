@@ -40,6 +40,17 @@ export interface ScannedSend {
   readonly slot: number
 }
 
+/** A batch whose header the kernel has scanned (`Kernel.calls.scanBatch`); its body lies in the kernel's memory. Both count during the call only. */
+export interface ScannedBatch {
+  /** At most 127 bytes. */
+  readonly topic: string
+  readonly sysFlag: number
+  readonly bornHost: Uint8Array
+  readonly storeHost: Uint8Array
+  readonly bodyAt: number
+  readonly bodyLength: number
+}
+
 export type AppendStatus =
   | 'ok'
   /** Stored, but the synchronous flush did not return in time. */
@@ -115,6 +126,8 @@ export interface MessageStore {
   appendScanned(send: ScannedSend, waitForFlush: boolean, onStored: OnStored): void
   /** Messages of one topic and queue, consecutive in the log and never split over two files. */
   appendBatch(messages: readonly MessageToStore[], waitForFlush: boolean, onStored: OnStored): void
+  /** As `appendBatch`, where all is usual. False: nothing was done; the messages are to be taken apart and checked one by one. */
+  appendScannedBatch(batch: ScannedBatch, waitForFlush: boolean, onStored: OnStored): boolean
   /** Writes now what was appended in this turn and calls `onStored` of what needs no flush. Runs by itself at the turn's end at the latest. */
   commitTurn(): void
   /** Resolves at once for recent messages; old ones are read off the main thread. */
@@ -219,7 +232,7 @@ export interface StoreOptions {
   readonly disk?: DiskRules
   readonly compaction?: CompactionRules
   /** Room in the kernel's memory for who brings messages: see `KernelSizes`. */
-  readonly room?: { readonly receiveBytes: number; readonly outBytes: number; readonly slots: number }
+  readonly room?: { readonly receiveBytes: number; readonly outBytes: number; readonly slots: number; readonly batchBytes: number }
   /** The newest bytes of the log that are kept in memory; 16 MiB unless told. */
   readonly memoryBytes?: number
   /** What `abort` names, for whoever finds the store locked. Found by itself on Linux. */

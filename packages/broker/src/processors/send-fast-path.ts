@@ -8,12 +8,12 @@ import type { Kernel } from '@skylarkmq/remoting/protocol'
 import type { FastPath, FrameView, ServerConnection } from '@skylarkmq/remoting'
 import type { AppendResult, MessageStore } from '@skylarkmq/store'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
-import { equalBytes, stampText, UNUSUAL_PROPERTIES } from './plain-properties.ts'
+import { equalBytes, UNUSUAL_PROPERTIES } from './plain-properties.ts'
 import { isCompacted } from '../topics/topic-attributes.ts'
 import { ALLOWED_SYS_FLAG, isClosedToSends } from './send-checks.ts'
 import { answer, bornHostOf, hostFlags, isSync } from './send-message.ts'
 import type { SendDeps } from './send-message.ts'
-import { REPLY_BYTES_MAX, replyTexts } from './send-reply.ts'
+import { putTexts } from './send-reply.ts'
 
 const TOPICS_MAX = 65_536
 
@@ -24,7 +24,7 @@ interface KnownTopic {
 }
 
 /** Topics by the hash and the bytes of their name, so that a send makes no string. Forgotten whenever a topic changes. */
-class KnownTopics {
+export class KnownTopics {
   readonly #topics: TopicConfigs
   readonly #slots = new Map<number, KnownTopic>()
 
@@ -95,11 +95,9 @@ class SendFastPath {
 
   /** At the first send, when the broker knows its port. */
   #begin(): boolean {
-    const config = this.#deps.settings.current
-    const { texts, labelLength } = replyTexts(this.#deps.storeHost, config)
-    this.#replyBytesMax = texts.reduce((sum, text) => sum + text.length, 0) + REPLY_BYTES_MAX
-    this.#isUsable = this.#kernel.setTexts([Buffer.from(stampText(config)), ...texts], labelLength)
-    return this.#isUsable
+    const bytesMax = putTexts(this.#kernel, this.#deps.storeHost, this.#deps.settings.current)
+    this.#replyBytesMax = bytesMax ?? 0
+    return (this.#isUsable = bytesMax !== undefined)
   }
 
   take(view: FrameView, connection: ServerConnection): boolean {

@@ -1,4 +1,6 @@
-import { PROTOCOL_VERSION, SCANNED } from '@skylarkmq/remoting/protocol'
+import { PROTOCOL_VERSION, SCANNED, putHex } from '@skylarkmq/remoting/protocol'
+import type { Kernel } from '@skylarkmq/remoting/protocol'
+import { stampText } from './plain-properties.ts'
 
 const QUEUE_ID_LABEL = '","queueId":"'
 /** Hexadecimal digits of the physical offset behind the store's address in an offset message id. */
@@ -8,6 +10,19 @@ const SLACK_BYTES = 8
 
 /** Beside the texts: digits and the transaction id. */
 export const REPLY_BYTES_MAX = SCANNED.replyVariableBytes + SLACK_BYTES
+
+interface ReplyConfig {
+  readonly brokerClusterName: string
+  readonly regionId: string
+  readonly traceOn: boolean
+}
+
+/** Puts the texts of records and answers where the kernel looks for them. Bytes of the longest answer; undefined when it has no room for them. */
+export function putTexts(kernel: Kernel, storeHost: Uint8Array, config: ReplyConfig): number | undefined {
+  const { texts, labelLength } = replyTexts(storeHost, config)
+  if (!kernel.setTexts([Buffer.from(stampText(config)), ...texts], labelLength)) return undefined
+  return texts.reduce((sum, text) => sum + text.length, 0) + REPLY_BYTES_MAX
+}
 
 /** What the answer of a stored message says between its numbers, as the declared encoder writes it; in the order of the kernel's layout. */
 export function replyTexts(
@@ -24,4 +39,52 @@ export function replyTexts(
     `,"serializeTypeCurrentRPC":"JSON","version":${PROTOCOL_VERSION}}`,
   ]
   return { texts: texts.map((text) => Buffer.from(text)), labelLength: QUEUE_ID_LABEL.length }
+}
+
+const HIGH = 0x1_0000_0000
+const FRAME_PREFIX_BYTES = 8
+const HEX_PER_WORD = 8
+
+/** The answer to a stored batch, as the declared encoder writes it. */
+export class BatchReply {
+  readonly #head: Buffer
+  /** A comma, and the id of a message with digits to be filled in. */
+  readonly #id: Buffer
+  readonly #tail: string
+  readonly #end: string
+
+  constructor(storeHost: Uint8Array, config: ReplyConfig) {
+    this.#head = Buffer.from('{"code":0,"extFields":{"msgId":"')
+    this.#id = Buffer.from(`,${Buffer.from(storeHost).toString('hex').toUpperCase()}${'0'.repeat(OFFSET_DIGITS)}`)
+    this.#tail = `","MSG_REGION":${JSON.stringify(config.regionId)},"TRACE_ON":"${config.traceOn}"},"flag":1,"language":"JAVA","opaque":`
+    this.#end = `,"serializeTypeCurrentRPC":"JSON","version":${PROTOCOL_VERSION}}`
+  }
+
+  /** `key`: a text of one character per byte. */
+  write(
+    { opaque, queueId, key }: { readonly opaque: number; readonly queueId: number; readonly key: string },
+    { queueOffset, physicalOffsets }: { readonly queueOffset: number; readonly physicalOffsets: readonly number[] },
+    reserve: (length: number) => { readonly bytes: Buffer; readonly start: number },
+  ): void {
+    const head = this.#head
+    const id = this.#id
+    const rest = `${QUEUE_ID_LABEL}${queueId}","queueOffset":"${queueOffset}","transactionId":"${key}${this.#tail}${opaque}${this.#end}`
+    // Without the comma before the first.
+    const idBytes = id.length * physicalOffsets.length - 1
+    const length = FRAME_PREFIX_BYTES + head.length + idBytes + rest.length
+    const { bytes, start } = reserve(length)
+    let at = start + FRAME_PREFIX_BYTES
+    bytes.set(id, at + head.length - 1)
+    bytes.set(head, at)
+    at += head.length - 1
+    for (let i = 0; i < physicalOffsets.length; i++, at += id.length) {
+      const offset = physicalOffsets[i] as number
+      if (i > 0) bytes.set(id, at)
+      putHex(bytes, at + id.length - HEX_PER_WORD, Math.floor(offset / HIGH))
+      putHex(bytes, at + id.length, offset | 0)
+    }
+    bytes.write(rest, at, 'latin1')
+    bytes.writeInt32BE(length - 4, start)
+    bytes.writeInt32BE(length - FRAME_PREFIX_BYTES, start + 4)
+  }
 }

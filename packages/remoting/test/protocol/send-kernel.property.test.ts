@@ -149,6 +149,7 @@ describe('the header of a send', () => {
     ['a batch', javaHeader({ ...usual, m: 'true' })],
     ['no unique key', javaHeader({ ...usual, i: 'TAGS\u0001a\u0002' })],
     ['a unique key that no slot has room for', javaHeader({ ...usual, i: `UNIQ_KEY\u0001${'k'.repeat(129)}\u0002` })],
+    ['a unique key that an answer would have to escape', javaHeader({ ...usual, i: 'UNIQ_KEY\u0001a"b\u0002' })],
     ['a queue below zero', javaHeader({ ...usual, e: '-1' })],
     ['properties without their last separator', javaHeader({ ...usual, i: 'UNIQ_KEY\u00017F01' })],
     ['bytes after the end', '{"code":310,"opaque":1}x'],

@@ -83,6 +83,18 @@ export class ConsumeQueues implements DispatchTarget {
     return queue
   }
 
+  /** Of those that have, or had, messages. */
+  idsByTopic(): Map<string, readonly number[]> {
+    const all = new Map<string, readonly number[]>()
+    for (const topic of this.topics.values()) {
+      const ids: number[] = []
+      for (const queue of topic.queues.values()) if (queue.maxOffset > 0) ids.push(queue.queueId)
+      ids.sort((a, b) => a - b)
+      if (ids.length > 0) all.set(topic.name, ids)
+    }
+    return all
+  }
+
   dispatch(record: DispatchRecord): void {
     if (!entersQueue(record.sysFlag)) return
     const queue = record.topic.queues.get(record.queueId) ?? this.obtain(record.topic, record.queueId)

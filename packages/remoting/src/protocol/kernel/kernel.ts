@@ -19,6 +19,20 @@ export interface KernelCalls {
     bodyLength: number,
     slot: number,
   ): void
+  /** As `scanSend`, for the header of SEND_BATCH_MESSAGE. */
+  scanBatch(at: number, length: number): number
+  /** Bytes of the records of the batch that lies there; -1 when anything about it is unusual. */
+  measureBatch(at: number, length: number, overhead: number): number
+  encodeBatch(
+    at: number,
+    bodyAt: number,
+    bodyLength: number,
+    overhead: number,
+    sysFlag: number,
+    queueOffset: number,
+    physicalOffset: number,
+    storeTimestamp: number,
+  ): void
   bodyAtOf(recordAt: number, sysFlag: number): number
   writeReply(slot: number, at: number, queueOffset: number, physicalOffset: number): number
   parseRecord(at: number): void
@@ -36,10 +50,13 @@ export interface KernelSizes {
   readonly readBytes?: number
   /** Sends that may be under way at once. */
   readonly slots: number
+  /** For the body of a batch that has come in parts. */
+  readonly batchBytes?: number
 }
 
 /** Where in `words` `scanSend` leaves what it read, and where bytes go that lie outside the memory. A literal: the engine knows its values. */
 export const SCANNED = {
+  opaque: layout.OPAQUE,
   requestFlag: layout.REQUEST_FLAG,
   version: layout.VERSION,
   topicAt: layout.TOPIC_AT,
@@ -49,6 +66,9 @@ export const SCANNED = {
   sysFlag: layout.SYS_FLAG,
   propertiesLength: layout.PROPERTIES_LENGTH,
   stampLength: layout.STAMP_LENGTH,
+  uniqKeyAt: layout.UNIQ_KEY_AT,
+  uniqKeyLength: layout.UNIQ_KEY_LENGTH,
+  batchCount: layout.BATCH_COUNT,
   waits: layout.WAITS,
   inputAt: layout.INPUT_AT,
   inputBytesMax: layout.INPUT_BYTES_MAX,
@@ -111,6 +131,8 @@ export class Kernel {
   readonly read: Buffer
   readonly #slotsAt: number
   readonly slots: number
+  readonly batchAt: number
+  readonly batchBytes: number
 
   constructor(sizes: KernelSizes) {
     let end: number = layout.FREE_AT
@@ -125,6 +147,8 @@ export class Kernel {
     const readAt = place(sizes.readBytes ?? 0)
     this.#slotsAt = place(sizes.slots * layout.SLOT_BYTES)
     this.slots = sizes.slots
+    this.batchBytes = sizes.batchBytes ?? 0
+    this.batchAt = place(this.batchBytes)
     const pages = Math.ceil(end / PAGE_BYTES)
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
     const exports = new WebAssembly.Instance(compiled(), { env: { memory } }).exports

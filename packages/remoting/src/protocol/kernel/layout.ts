@@ -109,3 +109,7 @@ export const USUAL = 0
 export const UNUSUAL = 1
 export const UNIQ_KEY = 2
 export const WAIT = 3
+
+/** int32 result of `measureBatch`, by index: the messages of the batch. */
+export const BATCH_COUNT = 32
+export const BATCH_MESSAGES_MAX = 65536

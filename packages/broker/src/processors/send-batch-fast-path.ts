@@ -1,0 +1,129 @@
+/**
+ * The usual batch, handled where its bytes lie: an accelerator of `sendBatch`, as `send-fast-path.ts` is one of `sendMessage`. A test holds
+ * the records and answers of both equal.
+ */
+import { DLQ_PREFIX, SCANNED, SYS_FLAG } from '@skylarkmq/remoting/protocol'
+import type { Kernel } from '@skylarkmq/remoting/protocol'
+import type { FastPath, FrameView, ServerConnection } from '@skylarkmq/remoting'
+import type { AppendResult, MessageStore } from '@skylarkmq/store'
+import { KnownTopics, sendFastPath } from './send-fast-path.ts'
+import { ALLOWED_SYS_FLAG } from './send-checks.ts'
+import { answer, bornHostOf, hostFlags, isSync } from './send-message.ts'
+import type { SendDeps } from './send-message.ts'
+import { BatchReply, putTexts } from './send-reply.ts'
+
+const SEND_BATCH_MESSAGE = 320
+const BATCH_TOPIC_MAX_LENGTH = 127
+const BATCH_SYS_FLAG = ALLOWED_SYS_FLAG & ~(SYS_FLAG.COMPRESSED | SYS_FLAG.COMPRESSION_MASK)
+/** The code of a request, where the header begins with it: `{"code":320,`. */
+const CODE_AT = 8
+
+/** What the answer needs. */
+interface PendingBatch {
+  readonly connection: ServerConnection
+  readonly isOneway: boolean
+  readonly opaque: number
+  readonly version: number
+  readonly queueId: number
+  /** UNIQ_KEY, one character per byte. */
+  readonly key: string
+}
+
+/** Single sends and batches. */
+export function sendAnyFastPath(deps: SendDeps): FastPath {
+  const single = sendFastPath(deps)
+  const batches = new BatchFastPath(deps)
+  return (view, connection) => (startsAsBatch(view) ? batches.take(view, connection) : single(view, connection))
+}
+
+function startsAsBatch({ bytes, headerStart, headerEnd }: FrameView): boolean {
+  const at = headerStart + CODE_AT
+  return at + 4 <= headerEnd && bytes[at] === 0x33 && bytes[at + 1] === 0x32 && bytes[at + 2] === 0x30 && bytes[at + 3] === 0x2c
+}
+
+class BatchFastPath {
+  readonly #deps: SendDeps
+  readonly #store: MessageStore
+  readonly #kernel: Kernel
+  readonly #topics: KnownTopics
+  #pending = 0
+  #isUsable: boolean | undefined
+  #replies: BatchReply | undefined
+
+  constructor(deps: SendDeps) {
+    this.#deps = deps
+    this.#store = deps.store
+    this.#kernel = deps.store.kernel
+    this.#topics = new KnownTopics(deps.topics)
+  }
+
+  /** At the first batch, when the broker knows its port. */
+  #begin(): boolean {
+    const { storeHost, settings } = this.#deps
+    this.#replies = new BatchReply(storeHost, settings.current)
+    return (this.#isUsable = putTexts(this.#kernel, storeHost, settings.current) !== undefined)
+  }
+
+  take(view: FrameView, connection: ServerConnection): boolean {
+    const { bytes, bodyStart, bodyEnd } = view
+    const kernel = this.#kernel
+    const { settings, storeHost } = this.#deps
+    const bodyLength = bodyEnd - bodyStart
+    if (view.serializeType !== 0 || bodyLength <= 0 || bodyLength > settings.current.maxMessageSize) return false
+    if (this.#pending >= kernel.slots || !(this.#isUsable ?? this.#begin())) return false
+    const base = kernel.addressOf(bytes)
+    if (base < 0 && bodyLength > kernel.batchBytes) return false
+    if (!this.#scan(view, base)) return false
+    const { words } = kernel
+    const topicAt = words[SCANNED.topicAt] as number
+    const topicLength = words[SCANNED.topicLength] as number
+    const topic = this.#topics.find(words[SCANNED.topicHash] as number, kernel.bytes, topicAt, topicAt + topicLength)
+    const queueId = words[SCANNED.queueId] as number
+    if (topic === undefined || queueId >= topic.queues) return false
+    if (topicLength > BATCH_TOPIC_MAX_LENGTH || topic.name.startsWith(DLQ_PREFIX)) return false
+    if (base < 0) kernel.bytes.set(bytes.subarray(bodyStart, bodyEnd), kernel.batchAt)
+
+    const bornHost = bornHostOf(connection)
+    const sysFlag = ((words[SCANNED.sysFlag] as number) & BATCH_SYS_FLAG) | hostFlags(bornHost, storeHost)
+    const keyAt = words[SCANNED.uniqKeyAt] as number
+    const pending: PendingBatch = {
+      connection,
+      isOneway: ((words[SCANNED.requestFlag] as number) & 2) !== 0,
+      opaque: words[SCANNED.opaque] as number,
+      version: words[SCANNED.version] as number,
+      queueId,
+      key: kernel.bytes.toString('latin1', keyAt, keyAt + (words[SCANNED.uniqKeyLength] as number)),
+    }
+    const isTaken = this.#store.appendScannedBatch(
+      { topic: topic.name, sysFlag, bornHost, storeHost, bodyAt: base < 0 ? kernel.batchAt : base + bodyStart, bodyLength },
+      words[SCANNED.waits] !== 0 && isSync(this.#deps),
+      (result) => this.#done(pending, result),
+    )
+    if (!isTaken) return false
+    this.#pending++
+    connection.noteUnanswered()
+    return true
+  }
+
+  #scan({ bytes, headerStart, headerEnd }: FrameView, base: number): boolean {
+    const { calls, bytes: memory } = this.#kernel
+    if (base >= 0) return calls.scanBatch(base + headerStart, headerEnd - headerStart) !== 0
+    if (headerEnd - headerStart > SCANNED.inputBytesMax) return false
+    memory.set(bytes.subarray(headerStart, headerEnd), SCANNED.inputAt)
+    return calls.scanBatch(SCANNED.inputAt, headerEnd - headerStart) !== 0
+  }
+
+  #done(pending: PendingBatch, result: AppendResult): void {
+    const { connection, isOneway, opaque, version, queueId, key } = pending
+    this.#pending--
+    connection.settleOne()
+    if (isOneway || connection.isClosed) return
+    const { physicalOffsets, queueOffset } = result
+    if (result.status === 'ok' && physicalOffsets !== undefined) {
+      this.#replies?.write(pending, { queueOffset, physicalOffsets }, (length) => connection.reserve(length))
+    } else {
+      const request = { opaque, serializeType: 0, code: SEND_BATCH_MESSAGE, version } as const
+      connection.reply(request, answer(this.#deps, result, queueId, Buffer.from(key, 'latin1').toString()))
+    }
+  }
+}
