@@ -37,6 +37,21 @@ export function skipText(at: usize, end: usize): usize {
   return at
 }
 
+/** Position of the first byte below 3 (a separator of properties, or 0) from `at` on; `end` at most. */
+@inline
+export function skipToSeparator(at: usize, end: usize): usize {
+  while (at < end) {
+    const word = load<u64>(at)
+    const found = (word - 0x0303030303030303) & ~word & HIGH
+    if (found != 0) {
+      at += <usize>ctz(found) >> 3
+      return at < end ? at : end
+    }
+    at += 8
+  }
+  return end
+}
+
 /** A whole number ≥ 0 of at most 15 plain digits, or -1. */
 @inline
 export function wholeNumber(at: usize, end: usize): i64 {

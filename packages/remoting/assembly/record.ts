@@ -1,5 +1,5 @@
 /** Records of the commit log: RocketMQ MessageExtEncoder#encode and CommitLog#checkMessageAndReturnSize. */
-import { copyShort, get32, get64, isAscii, javaHash, put16, put32, put64 } from './bytes'
+import { copyShort, get32, get64, isAscii, javaHash, skipToSeparator, put16, put32, put64 } from './bytes'
 import { crc32 } from './crc32'
 import {
   BORN_HOST_AT,
@@ -44,7 +44,6 @@ export const MAGIC_V1 = -626_843_481
 const MAGIC_V2 = -626_843_477
 const BORN_HOST_V6 = 0x10
 const STORE_HOST_V6 = 0x20
-const NAME_END = 1
 const VALUE_END = 2
 
 @inline
@@ -206,10 +205,11 @@ function parseProperties(from: usize, end: usize): void {
   let oddTagsEnd: usize = 0
   let at = from
   while (at < end) {
-    let nameEnd = at
-    while (nameEnd < end && load<u8>(nameEnd) != NAME_END && load<u8>(nameEnd) != VALUE_END) nameEnd++
+    // A byte 0 is text, too.
+    let nameEnd = skipToSeparator(at, end)
+    while (nameEnd < end && load<u8>(nameEnd) == 0) nameEnd = skipToSeparator(nameEnd + 1, end)
     let valueEnd = nameEnd
-    while (valueEnd < end && load<u8>(valueEnd) != VALUE_END) valueEnd++
+    while (valueEnd < end && load<u8>(valueEnd) != VALUE_END) valueEnd = skipToSeparator(valueEnd + 1, end)
     if (nameEnd < valueEnd) {
       const length = nameEnd - at
       const value = nameEnd + 1

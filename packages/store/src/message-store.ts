@@ -22,8 +22,6 @@ import { ScannedSends } from './scanned-sends.ts'
 import { StoreReader } from './store-reader.ts'
 import { StoreTimes } from './store-times.ts'
 import { takeBackOffsets } from './take-back-offsets.ts'
-import { newTurn } from './turn.ts'
-import type { Turn } from './turn.ts'
 import type {
   AppendResult,
   ArrivalListener,
@@ -38,6 +36,7 @@ import type {
   ScannedSend,
   StoreOptions,
 } from './types.ts'
+import { Turn } from './turn.ts'
 import { Upkeep } from './upkeep.ts'
 import type { Views } from './views.ts'
 
@@ -77,7 +76,8 @@ export class LogMessageStore implements MessageStore {
   private readonly flushTimer: Timer
   private readonly capacity: Capacity
   private readonly assigned = { sizeBytes: 0, bodyCrc: 0, queueOffset: 0, physicalOffset: 0, storeTimestamp: 0 }
-  private turn = newTurn()
+  private turn = new Turn()
+  private spareTurn: Turn | undefined
   private turnScheduled = false
   private turnTimestamp = 0
   /** The same moment by the clock that never goes back. */
@@ -242,21 +242,13 @@ export class LogMessageStore implements MessageStore {
   }
 
   private await(result: AppendResult, waitForFlush: boolean, onStored: OnStored): void {
-    const turn = this.turn
-    turn.results.push(result)
-    turn.callbacks.push(onStored)
-    turn.ends.push(this.log.endOffset)
-    turn.waits.push(waitForFlush)
+    this.turn.add(result, onStored, this.log.endOffset, waitForFlush)
     this.schedule()
     if (this.log.endOffset - this.log.writtenOffset > LIMITS.earlyWriteBytes) this.tryWrite()
   }
 
   private refuse(status: 'message-illegal' | 'not-available', reason: string, onStored: OnStored): void {
-    const turn = this.turn
-    turn.results.push({ status, physicalOffset: -1, queueOffset: -1, storeTimestamp: 0, reason })
-    turn.callbacks.push(onStored)
-    turn.ends.push(0)
-    turn.waits.push(false)
+    this.turn.add({ status, physicalOffset: -1, queueOffset: -1, storeTimestamp: 0, reason }, onStored, 0, false)
     this.schedule()
   }
 
@@ -273,17 +265,19 @@ export class LogMessageStore implements MessageStore {
 
   commitTurn(): void {
     this.turnTimestamp = 0
-    if (this.turn.callbacks.length === 0) {
+    if (this.turn.count === 0) {
       this.views.queues.announce(this.listeners, this.onListenerError)
       return
     }
     this.tryWrite()
     const turn = this.turn
-    this.turn = newTurn()
+    // Who is told of a message may end the next turn within this one.
+    this.turn = this.spareTurn ?? new Turn()
+    this.spareTurn = undefined
     const { callbacks, results, ends, waits } = turn
     const beganMs = this.turnBeganMs
     this.measure(turn)
-    for (let i = 0; i < callbacks.length; i++) {
+    for (let i = 0; i < turn.count; i++) {
       const onStored = callbacks[i] as OnStored
       const result = results[i] as AppendResult
       if (result.status !== 'ok') this.settle(onStored, result)
@@ -292,13 +286,15 @@ export class LogMessageStore implements MessageStore {
       else this.settle(onStored, result)
     }
     this.views.queues.announce(this.listeners, this.onListenerError)
-    if (this.options.flush === 'sync' || waits.includes(true)) this.groupCommit.request()
+    if (this.options.flush === 'sync' || turn.anyWaits) this.groupCommit.request()
+    turn.clear()
+    this.spareTurn = turn
   }
 
   /** Of what needs no flush; once a turn. */
-  private measure({ results, waits }: Turn): void {
+  private measure({ results, waits, count }: Turn): void {
     let stored = 0
-    for (let i = 0; i < results.length; i++) {
+    for (let i = 0; i < count; i++) {
       if ((results[i] as AppendResult).status !== 'ok' || this.failure !== undefined) this.putMeter.failed++
       else if (!waits[i]) stored++
     }
@@ -341,8 +337,8 @@ export class LogMessageStore implements MessageStore {
   private onWriteError(error: unknown): void {
     if ((error as { code?: unknown }).code !== 'ENOSPC') return this.fail('writing the commit log failed', error)
     this.upkeep.disk.refuse(`The disk is full: ${describeError(error)}. Writes are accepted again when there is room.`)
-    const { results, ends } = this.turn
-    for (let i = 0; i < results.length; i++) if ((ends[i] as number) > this.log.writtenOffset) results[i] = this.notAvailable()
+    const { results, ends, count } = this.turn
+    for (let i = 0; i < count; i++) if ((ends[i] as number) > this.log.writtenOffset) results[i] = this.notAvailable()
     takeBackOffsets(this.log, this.views.queues)
     this.log.dropUnwritten()
   }

@@ -26,7 +26,7 @@ const property = fc.tuple(
     { weight: 3, arbitrary: fc.constantFrom('TAGS', 'KEYS', 'DELAY') },
     { weight: 2, arbitrary: fc.stringMatching(/^[A-Za-z]{1,12}$/) },
   ),
-  fc.oneof(fc.stringMatching(/^[ -~]{1,20}$/), fc.constantFrom('3', '18', '99', 'é', 'a b', '日本')),
+  fc.oneof(fc.stringMatching(/^[ -~]{1,20}$/), fc.constantFrom('3', '18', '99', 'é', 'a b', '日本', 'a\u0000b', 'a\u0001b')),
 )
 const messages = fc.record({
   topic: fc.oneof(fc.stringMatching(/^[!#-[\]-~]{1,40}$/), fc.stringMatching(/^[a-z]{120,140}$/)),

@@ -81,6 +81,8 @@ class SendFastPath {
   /** False when the texts of answers are longer than the kernel has room for: then all takes the declared route. */
   #isUsable: boolean | undefined
   #replyBytesMax = 0
+  #lastConnection: ServerConnection | undefined
+  #lastBornHost: Uint8Array = new Uint8Array(0)
 
   constructor(deps: SendDeps) {
     this.#deps = deps
@@ -125,7 +127,7 @@ class SendFastPath {
     send.isOneway = ((words[SCANNED.requestFlag] as number) & 2) !== 0
     send.connection = connection
     connection.noteUnanswered()
-    const bornHost = bornHostOf(connection)
+    const bornHost = connection === this.#lastConnection ? this.#lastBornHost : this.#bornHostOf(connection)
     const sysFlag = ((words[SCANNED.sysFlag] as number) & ALLOWED_SYS_FLAG) | hostFlags(bornHost, storeHost)
     const waits = words[SCANNED.waits] !== 0 && isSync(this.#deps)
     this.#store.appendScanned(
@@ -144,6 +146,12 @@ class SendFastPath {
       send.onStored,
     )
     return true
+  }
+
+  #bornHostOf(connection: ServerConnection): Uint8Array {
+    this.#lastConnection = connection
+    this.#lastBornHost = bornHostOf(connection)
+    return this.#lastBornHost
   }
 
   #scan({ bytes, headerStart, headerEnd }: FrameView, base: number): boolean {

@@ -205,9 +205,17 @@ export class Kernel {
     return { opaque: word(0), queueId: word(layout.SLOT_QUEUE_ID), key }
   }
 
+  #lastAsked: Uint8Array | undefined
+  #lastAddress = -1
+
   /** Where these bytes lie in the memory: `-1` when they lie elsewhere. */
   addressOf(bytes: Uint8Array): number {
-    return bytes.buffer === this.bytes.buffer ? bytes.byteOffset : -1
+    // The engine is slow to say which buffer a view is of, and the same view is asked for again and again.
+    if (bytes !== this.#lastAsked) {
+      this.#lastAsked = bytes
+      this.#lastAddress = bytes.buffer === this.bytes.buffer ? bytes.byteOffset : -1
+    }
+    return this.#lastAddress
   }
 }
 
