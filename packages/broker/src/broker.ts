@@ -264,9 +264,12 @@ class RunningBroker implements Broker {
       onClose: (connection) => forgetConnection(this.#parts, connection),
     })
     this.#stops.push(() => server.close())
-    server.beforeReplies(() => {
-      this.#parts.pop.flushTurn()
-      this.store.commitTurn()
+    server.atTurnEnd({
+      before: () => {
+        this.#parts.pop.flushTurn()
+        this.store.beginCommit()
+      },
+      after: () => this.store.finishCommit(),
     })
     this.host = server.host
     this.port = server.port

@@ -264,12 +264,15 @@ export class LogMessageStore implements MessageStore {
   // ---- turn ----
 
   commitTurn(): void {
+    if (this.turn.count > 0) this.tryWrite()
+    this.beginCommit()
+    this.finishCommit()
+  }
+
+  beginCommit(): void {
     this.turnTimestamp = 0
-    if (this.turn.count === 0) {
-      this.views.queues.announce(this.listeners, this.onListenerError)
-      return
-    }
-    this.tryWrite()
+    if (this.turn.count === 0) return
+    this.tryWriteLog()
     const turn = this.turn
     // Who is told of a message may end the next turn within this one.
     this.turn = this.spareTurn ?? new Turn()
@@ -285,10 +288,14 @@ export class LogMessageStore implements MessageStore {
       else if (waits[i] === true) this.groupCommit.wait(ends[i] as number, beganMs, result, onStored)
       else this.settle(onStored, result)
     }
-    this.views.queues.announce(this.listeners, this.onListenerError)
     if (this.options.flush === 'sync' || turn.anyWaits) this.groupCommit.request()
     turn.clear()
     this.spareTurn = turn
+  }
+
+  finishCommit(): void {
+    if (this.dispatcher.offset < this.log.writtenOffset) this.advanceViews()
+    this.views.queues.announce(this.listeners, this.onListenerError)
   }
 
   /** Of what needs no flush; once a turn. */
@@ -309,18 +316,23 @@ export class LogMessageStore implements MessageStore {
 
   /** One write for all that waits; then the views. */
   private tryWrite(): void {
-    if (this.failure !== undefined) return
+    if (this.tryWriteLog()) this.advanceViews()
+  }
+
+  private tryWriteLog(): boolean {
+    if (this.failure !== undefined) return false
     try {
       this.log.write()
     } catch (error) {
       this.onWriteError(error)
-      return
+      return false
     }
-    this.advanceViews()
     if (this.log.writtenOffset - this.log.flushedOffset > LIMITS.flushBytes) this.groupCommit.request()
+    return true
   }
 
   private advanceViews(): void {
+    if (this.failure !== undefined) return
     try {
       // Consumers see what is written, in sync mode only what is on disk (RocketMQ DefaultMessageStore#getConfirmOffset).
       this.dispatcher.advance(this.options.flush === 'sync' ? this.log.flushedOffset : this.log.writtenOffset)

@@ -130,6 +130,12 @@ export interface MessageStore {
   appendScannedBatch(batch: ScannedBatch, waitForFlush: boolean, onStored: OnStored): boolean
   /** Writes now what was appended in this turn and calls `onStored` of what needs no flush. Runs by itself at the turn's end at the latest. */
   commitTurn(): void
+  /**
+   * `commitTurn` in two steps, for who sends answers between them: after the first they may leave; the second lets queues and index, and
+   * whoever listens to them, follow. Nothing else is to be asked of the store in between.
+   */
+  beginCommit(): void
+  finishCommit(): void
   /** Resolves at once for recent messages; old ones are read off the main thread. */
   read(request: ReadRequest): ReadResult | Promise<ReadResult>
   /** The record that starts at a position of the log, or undefined when none does (checked by magic, size and its own offset). */

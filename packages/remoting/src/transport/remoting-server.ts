@@ -3,6 +3,7 @@ import { RocketError } from '../protocol/rocket-error.ts'
 import { CLOSE_GRACE_MS, SWEEP_MS } from './limits.ts'
 import { AcceptedConnection } from './server-connection.ts'
 import { ServerDispatch } from './server-dispatch.ts'
+import type { TurnTask } from './turn-end.ts'
 import type { RemotingServer, RemotingServerOptions, ServerConnection } from './types.ts'
 
 /** How long `close` waits for answers that are under way, unless told. */
@@ -66,7 +67,7 @@ class Server implements RemotingServer {
     })
   }
 
-  beforeReplies(task: () => void): void {
+  atTurnEnd(task: TurnTask): void {
     this.#dispatch.turn.addTask(task)
   }
 

@@ -8,14 +8,21 @@ export interface TurnMember {
   dropTurn(): void
 }
 
+/** What a turn's end does before its replies leave, and after. */
+export interface TurnTask {
+  before(): void
+  after(): void
+}
+
 /**
  * The end of an event-loop turn: first the tasks (the store's write), then one write per connection that has output. Replies leave
- * after the tasks returned, so an answer never overtakes the write that it confirms.
+ * after the tasks returned, so an answer never overtakes the write that it confirms. What nobody waits for (the store's views) comes
+ * after them, when the peers are at work already, and before anything else is read.
  */
 export class TurnEnd {
   readonly #clock: Clock
   readonly #log: Log
-  readonly #tasks: (() => void)[] = []
+  readonly #tasks: TurnTask[] = []
   #dirty: TurnMember[] = []
   #isScheduled = false
   #hadRequests = false
@@ -26,7 +33,7 @@ export class TurnEnd {
     this.#log = log
   }
 
-  addTask(task: () => void): void {
+  addTask(task: TurnTask): void {
     this.#tasks.push(task)
   }
 
@@ -51,11 +58,24 @@ export class TurnEnd {
   }
 
   #run(): void {
-    const hasFailed = this.#hadRequests && !this.#runTasks()
+    const hadRequests = this.#hadRequests
     this.#hadRequests = false
+    const hasFailed = hadRequests && !this.#runTasks()
+    try {
+      this.#flush(hasFailed)
+      if (hadRequests) this.#runTasksAfter()
+      // Pulls that were waiting for what the views have just learnt.
+      this.#flush(false)
+    } finally {
+      this.#isScheduled = false
+      if (this.#hadRequests || this.#dirty.length > 0) this.#schedule()
+    }
+  }
+
+  #flush(hasFailed: boolean): void {
     const dirty = this.#dirty
+    if (dirty.length === 0) return
     this.#dirty = []
-    this.#isScheduled = false
     for (const member of dirty) {
       member.isDirty = false
       if (hasFailed) member.dropTurn()
@@ -67,12 +87,22 @@ export class TurnEnd {
     let allDone = true
     for (const task of this.#tasks) {
       try {
-        task()
+        task.before()
       } catch (error) {
         allDone = false
         this.#log.error('a task before the replies failed; the replies of this turn are dropped and their connections closed', { error })
       }
     }
     return allDone
+  }
+
+  #runTasksAfter(): void {
+    for (const task of this.#tasks) {
+      try {
+        task.after()
+      } catch (error) {
+        this.#log.error('a task after the replies failed', { error })
+      }
+    }
   }
 }

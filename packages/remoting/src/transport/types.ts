@@ -1,3 +1,4 @@
+import type { TurnTask } from './turn-end.ts'
 import type { Clock, Connection, Log, Runtime } from '@skylarkmq/runtime'
 import type { AnyCommand, RequestOf, ResponseOf } from '../protocol/command.ts'
 import type { Frame, Language, SerializeType } from '../protocol/frame-types.ts'
@@ -132,8 +133,8 @@ export interface RemotingServer {
   readonly host: string
   readonly port: number
   readonly connections: ReadonlySet<ServerConnection>
-  /** Adds a task that runs in each turn's end before replies leave (the store's write). Called once per turn that had requests. */
-  beforeReplies(task: () => void): void
+  /** Adds a task of each turn's end: before replies leave (the store's write), and after. Called once per turn that had requests. */
+  atTurnEnd(task: TurnTask): void
   /** Stops accepting; answers what is under way for up to `drainMs`; closes all. */
   close(options?: { drainMs?: number }): Promise<void>
 }

@@ -55,20 +55,28 @@ describe('requests and answers', () => {
       return { code: 0, header: { text } }
     })
     const server = await startRemotingServer({ ...broker, network }, { name: 'b', port: 9000, routes: [append] })
-    server.beforeReplies(() => events.push(`store write, ${network.writes} socket writes so far`))
+    server.atTurnEnd({
+      before: () => events.push(`store write, ${network.writes} socket writes so far`),
+      after: () => events.push(`views, ${network.writes} socket write so far`),
+    })
     const peer = await runtime.world.until(RawPeer.connect(runtime, 'broker', 9000))
     peer.send(Buffer.concat(Array.from({ length: 64 }, (_, i) => echo(i))))
     await runtime.world.settle()
     expect(peer.frames).toHaveLength(64)
     expect(network.writes).toBe(1)
-    expect(events).toEqual([...Array.from({ length: 64 }, () => 'append'), 'store write, 0 socket writes so far'])
+    expect(events).toEqual([
+      ...Array.from({ length: 64 }, () => 'append'),
+      'store write, 0 socket writes so far',
+      'views, 1 socket write so far',
+    ])
   })
 
   it("when the store's write throws, no answer of the turn leaves", async () => {
     const at = await stage()
-    at.server.beforeReplies(() => {
+    const before = (): void => {
       throw new Error('disk on fire')
-    })
+    }
+    at.server.atTurnEnd({ before, after() {} })
     const peer = await rawPeer(at)
     peer.send(echo(1))
     await at.runtime.world.settle()
