@@ -75,13 +75,22 @@ export class BatchReply {
     const { bytes, start } = reserve(length)
     let at = start + FRAME_PREFIX_BYTES
     bytes.set(id, at + head.length - 1)
+    const idsAt = at + head.length - 1
+    const firstHigh = Math.floor((physicalOffsets[0] as number) / HIGH)
+    putHex(bytes, idsAt + id.length - HEX_PER_WORD, firstHigh)
+    // Twice as many with each copy, which costs more than its bytes; then what differs.
+    const idsEnd = idsAt + idBytes + 1
+    for (let done = id.length; idsAt + done < idsEnd; done *= 2) {
+      bytes.copyWithin(idsAt + done, idsAt, Math.min(idsAt + done, idsEnd - done))
+    }
     bytes.set(head, at)
-    at += head.length - 1
-    for (let i = 0; i < physicalOffsets.length; i++, at += id.length) {
+    at = idsAt
+    for (let i = 0; i < physicalOffsets.length; i++) {
       const offset = physicalOffsets[i] as number
-      if (i > 0) bytes.set(id, at)
-      putHex(bytes, at + id.length - HEX_PER_WORD, Math.floor(offset / HIGH))
-      putHex(bytes, at + id.length, offset | 0)
+      at += id.length
+      putHex(bytes, at, offset | 0)
+      const high = Math.floor(offset / HIGH)
+      if (high !== firstHigh) putHex(bytes, at - HEX_PER_WORD, high)
     }
     bytes.write(rest, at, 'latin1')
     bytes.writeInt32BE(length - 4, start)
