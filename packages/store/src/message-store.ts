@@ -279,7 +279,7 @@ export class LogMessageStore implements MessageStore {
     this.spareTurn = undefined
     const { callbacks, results, ends, waits } = turn
     const beganMs = this.turnBeganMs
-    this.measure(turn)
+    this.putMeter.recordTurn(turn, this.failure !== undefined, this.turnBeganMs, this.runtime.clock)
     for (let i = 0; i < turn.count; i++) {
       const onStored = callbacks[i] as OnStored
       const result = results[i] as AppendResult
@@ -296,18 +296,6 @@ export class LogMessageStore implements MessageStore {
   finishCommit(): void {
     if (this.dispatcher.offset < this.log.writtenOffset) this.advanceViews()
     this.views.queues.announce(this.listeners, this.onListenerError)
-  }
-
-  /** Of what needs no flush; once a turn. */
-  private measure({ results, waits, count }: Turn): void {
-    let stored = 0
-    for (let i = 0; i < count; i++) {
-      if ((results[i] as AppendResult).status !== 'ok' || this.failure !== undefined) this.putMeter.failed++
-      else if (!waits[i]) stored++
-    }
-    if (stored === 0) return
-    const now = this.runtime.clock.monotonic()
-    this.putMeter.record(stored, now - this.turnBeganMs, now)
   }
 
   putTimes(): PutTimes {

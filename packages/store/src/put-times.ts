@@ -1,4 +1,6 @@
-import type { PutTimes } from './types.ts'
+import type { Clock } from '@skylarkmq/runtime'
+import type { Turn } from './turn.ts'
+import type { AppendResult, PutTimes } from './types.ts'
 
 const WINDOW_MS = 60_000
 /** Four classes an octave of microseconds: a quantile is right to a fifth. */
@@ -26,6 +28,18 @@ export class PutTimesMeter {
 
   constructor(nowMs: number) {
     this.endsAt = nowMs + WINDOW_MS
+  }
+
+  /** What of a turn needs no flush; all of it failed when the store has. */
+  recordTurn({ results, waits, count }: Turn, hasFailed: boolean, beganMs: number, clock: Clock): void {
+    let stored = 0
+    for (let i = 0; i < count; i++) {
+      if (hasFailed || (results[i] as AppendResult).status !== 'ok') this.failed++
+      else if (!waits[i]) stored++
+    }
+    if (stored === 0) return
+    const now = clock.monotonic()
+    this.record(stored, now - beganMs, now)
   }
 
   record(count: number, tookMs: number, nowMs: number): void {
