@@ -124,8 +124,6 @@ export class LogMessageStore implements MessageStore {
     this.upkeep.start()
   }
 
-  // ---- append ----
-
   append(message: MessageToStore, waitForFlush: boolean, onStored: OnStored): void {
     if (this.refusal !== undefined) return this.refuse('not-available', this.refusal, onStored)
     const known = this.views.queues.topics.get(message.topic)
@@ -137,8 +135,7 @@ export class LogMessageStore implements MessageStore {
       const at = this.log.reserve(size)
       this.put(message, topic, size, at)
     } catch (error) {
-      this.onWriteError(error)
-      return this.refuse('not-available', this.refusal ?? describeError(error), onStored)
+      return this.refuseAfter(error, onStored)
     }
     const { physicalOffset, queueOffset, storeTimestamp } = this.assigned
     this.await({ status: 'ok', physicalOffset, queueOffset, storeTimestamp }, waitForFlush, onStored)
@@ -163,8 +160,7 @@ export class LogMessageStore implements MessageStore {
       this.scannedSends.encode(send, at, size, queueOffset, physicalOffset, storeTimestamp)
       this.log.advance(size)
     } catch (error) {
-      this.onWriteError(error)
-      return this.refuse('not-available', this.refusal ?? describeError(error), onStored)
+      return this.refuseAfter(error, onStored)
     }
     this.await({ status: 'ok', physicalOffset, queueOffset, storeTimestamp }, waitForFlush, onStored)
   }
@@ -189,8 +185,7 @@ export class LogMessageStore implements MessageStore {
         if (queueOffset < 0) queueOffset = this.assigned.queueOffset
       }
     } catch (error) {
-      this.onWriteError(error)
-      return this.refuse('not-available', this.refusal ?? describeError(error), onStored)
+      return this.refuseAfter(error, onStored)
     }
     const storeTimestamp = this.assigned.storeTimestamp
     const physicalOffset = physicalOffsets[0] as number
@@ -212,8 +207,7 @@ export class LogMessageStore implements MessageStore {
       this.log.advance(size)
       this.await({ status: 'ok', ...assigned, physicalOffsets }, waitForFlush, onStored)
     } catch (error) {
-      this.onWriteError(error)
-      this.refuse('not-available', this.refusal ?? describeError(error), onStored)
+      this.refuseAfter(error, onStored)
     }
     return true
   }
@@ -252,6 +246,11 @@ export class LogMessageStore implements MessageStore {
     this.schedule()
   }
 
+  private refuseAfter(error: unknown, onStored: OnStored): void {
+    this.onWriteError(error)
+    this.refuse('not-available', this.refusal ?? describeError(error), onStored)
+  }
+
   private schedule(): void {
     if (this.turnScheduled) return
     this.turnScheduled = true
@@ -260,8 +259,6 @@ export class LogMessageStore implements MessageStore {
       this.commitTurn()
     })
   }
-
-  // ---- turn ----
 
   commitTurn(): void {
     if (this.turn.count > 0) this.tryWrite()
@@ -369,16 +366,12 @@ export class LogMessageStore implements MessageStore {
     this.upkeep.suspend()
   }
 
-  // ---- flush ----
-
+  /** Whoever waited has been told. Their answers leave at the turn's end; then consumers see what is on the disk. */
   private onFlushed(): void {
     if (this.options.flush !== 'sync') return
-    this.advanceViews()
-    this.views.queues.announce(this.listeners, this.onListenerError)
     this.groupCommit.request()
+    this.runtime.clock.afterTurn(() => this.finishCommit())
   }
-
-  // ---- read ----
 
   read(request: ReadRequest): ReadResult | Promise<ReadResult> {
     return this.compaction.read(request) ?? this.reader.read(request)
@@ -422,7 +415,7 @@ export class LogMessageStore implements MessageStore {
   }
 
   queues(): ReadonlyMap<string, readonly number[]> {
-    return this.views.queues.idsByTopic()
+    return this.views.queues.listing()
   }
 
   compactTopic(topic: string): void {
@@ -473,8 +466,6 @@ export class LogMessageStore implements MessageStore {
     return this.log.flushedOffset
   }
 
-  // ---- close ----
-
   close(): Promise<void> {
     if (this.closing !== undefined) return this.closing
     this.commitTurn()
@@ -486,6 +477,7 @@ export class LogMessageStore implements MessageStore {
     this.flushTimer.cancel()
     await this.compaction.stop()
     await this.groupCommit.drain()
+    this.finishCommit()
     await this.upkeep.stop(this.failure === undefined)
     this.groupCommit.stop(this.notAvailable())
     this.views.close()

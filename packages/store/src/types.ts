@@ -69,7 +69,10 @@ export interface AppendResult {
   readonly reason?: string
 }
 
-/** Called exactly once, after the write has returned (and the flush, when asked for). Never from inside `append`. */
+/**
+ * Called exactly once, after the write has returned (and the flush, when asked for). Never from inside `append`. Queues and index follow in
+ * the same turn, before anything else is read from a socket.
+ */
 export type OnStored = (result: AppendResult) => void
 
 export type ReadStatus =

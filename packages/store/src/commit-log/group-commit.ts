@@ -58,9 +58,10 @@ export class GroupCommit {
     this.running = this.target.flush().then(
       () => {
         this.running = undefined
-        this.onFlushed()
+        // The disk works again while senders are told.
+        if ((this.waiters.at(-1)?.endOffset ?? 0) > this.target.flushedOffset) this.request()
         this.release()
-        if (this.waiters.length > 0) this.request()
+        this.onFlushed()
       },
       (error: unknown) => {
         this.running = undefined

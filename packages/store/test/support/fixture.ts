@@ -76,11 +76,13 @@ export class Bench {
   }
 
   async batch(messages: readonly MessageToStore[]): Promise<AppendResult> {
-    return await this.run(
+    const result = await this.run(
       new Promise<AppendResult>((resolve) => {
         this.store.appendBatch(messages, this.options.flush === 'sync', resolve)
       }),
     )
+    this.store.finishCommit()
+    return result
   }
 
   async close(): Promise<void> {
