@@ -415,7 +415,7 @@ export class LogMessageStore implements MessageStore {
   }
 
   queues(): ReadonlyMap<string, readonly number[]> {
-    return this.views.queues.listing()
+    return this.views.queues.idsByTopic()
   }
 
   compactTopic(topic: string): void {

@@ -95,20 +95,6 @@ export class ConsumeQueues implements DispatchTarget {
     return all
   }
 
-  /** Topics with messages, and the ids of their queues that have had some. */
-  listing(): Map<string, readonly number[]> {
-    const all = new Map<string, readonly number[]>()
-    for (const topic of this.topics.values()) {
-      const ids = Array.from(topic.queues.values(), (queue) => (queue.maxOffset > 0 ? queue.queueId : -1)).filter((id) => id >= 0)
-      if (ids.length === 0) continue
-      all.set(
-        topic.name,
-        ids.sort((a, b) => a - b),
-      )
-    }
-    return all
-  }
-
   dispatch(record: DispatchRecord): void {
     if (!entersQueue(record.sysFlag)) return
     const queue = record.topic.queues.get(record.queueId) ?? this.obtain(record.topic, record.queueId)
