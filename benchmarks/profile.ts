@@ -74,11 +74,11 @@ report(
   {
     title: "Where our broker's time goes",
     environment: ['SkylarkMQ unbundled under --cpu-prof, one load per fresh broker'],
-    text: 'Shares of the main thread while it was busy, by what it did; native functions count for whoever called them. The last lines are of the whole process, from `/proc/PID/stat`: which part of its CPU time the kernel used (copies to and from sockets and the page cache, wake-ups), and what a message cost under the profiler.',
+    text: 'Shares of the main thread while it was busy, by what it did; native functions count for whoever called them. “The kernel” is our WebAssembly (ARCHITECTURE.md). The last lines are of the whole process, from `/proc/PID/stat`: which part of its CPU time the system used (copies to and from sockets and the page cache, wake-ups), and what a message cost under the profiler.',
     headings: ['', ...chosen.map((scenario) => scenario.name)],
     rows: [
       ...BUCKETS.map((bucket) => [bucket, ...taken.map(({ shares }) => percent(shares.get(bucket) ?? 0))]),
-      ['kernel, of all CPU time', ...taken.map(({ kernelPart }) => percent(kernelPart))],
+      ['the system, of all CPU time', ...taken.map(({ kernelPart }) => percent(kernelPart))],
       ['µs of CPU per message', ...taken.map(({ microsecondsPerMessage }) => figure(microsecondsPerMessage, 1))],
     ],
     samples: taken.map(({ shares, ...rest }, i) => ({ scenario: chosen[i]?.name, ...rest, shares: Object.fromEntries(shares) })),

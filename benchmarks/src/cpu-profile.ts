@@ -16,11 +16,12 @@ export interface Profile {
 
 /** The first that fits; of files in packages/NAME/dist. */
 const BY_FILE: readonly (readonly [RegExp, string])[] = [
-  [/runtime\/dist\/node\/disk/, 'log and view files: the kernel'],
-  [/runtime\/dist\/node\/(connection|network)|^node:(net|internal\/stream)/, 'sockets: the kernel, and Node’s streams'],
+  [/^wasm/, 'the kernel: headers, records, checksums, answers'],
+  [/runtime\/dist\/node\/disk/, 'log and view files: the system'],
+  [/runtime\/dist\/node\/(connection|network)|^node:(net|internal\/stream)/, 'sockets: the system, and Node’s streams'],
   [/remoting\/dist\/transport/, 'frames in and out'],
   [/remoting\/dist\/protocol/, 'headers and messages: decoding, encoding'],
-  [/store\/dist\/(crc32|digest|bytes|commit-log|message-store|admission)/, 'records: encoding, checksums, staging'],
+  [/store\/dist\/(crc32|digest|bytes|commit-log|message-store|scanned|turn|admission)/, 'records: encoding, checksums, staging'],
   [/store\/dist\/(dispatch|consume-queue|index|views|timers)/, 'consume queues and key index'],
   [/store\/dist/, 'reads of the store'],
   [/broker\/dist/, 'checks and answers'],
