@@ -144,15 +144,15 @@ export class LogMessageStore implements MessageStore {
   appendScanned(send: ScannedSend, waitForFlush: boolean, onStored: OnStored): void {
     if (this.refusal !== undefined) return this.refuse('not-available', this.refusal, onStored)
     const known = this.views.queues.topics.get(send.topic)
+    const size = this.scannedSends.sizeOf(send)
     const illegal =
-      (known === undefined ? reasonAgainstTopic(send.topic) : undefined) ?? this.scannedSends.reasonAgainst(send, this.capacity)
+      (known === undefined ? reasonAgainstTopic(send.topic) : undefined) ?? this.scannedSends.reasonAgainst(send, size, this.capacity)
     if (illegal !== undefined) return this.refuse('message-illegal', illegal, onStored)
     let queueOffset = 0
     let physicalOffset = 0
     let storeTimestamp = 0
     try {
       const topic = known ?? this.views.queues.topics.obtain(send.topic, this.log.endOffset)
-      const size = this.scannedSends.sizeOf(send)
       const at = this.log.reserve(size)
       physicalOffset = this.log.endOffset
       storeTimestamp = this.turnTimestamp === 0 ? this.beginTurn() : this.turnTimestamp

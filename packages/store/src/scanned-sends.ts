@@ -32,10 +32,9 @@ export class ScannedSends {
     )
   }
 
-  reasonAgainst(send: ScannedSend, capacity: Capacity): string | undefined {
+  reasonAgainst(send: ScannedSend, size: number, capacity: Capacity): string | undefined {
     const bodyBytes = send.bodyEnd - send.bodyStart
     if (bodyBytes > capacity.maxMessageBytes) return `the body has ${bodyBytes} bytes, maxMessageSize is ${capacity.maxMessageBytes}`
-    const size = this.sizeOf(send)
     return size > capacity.maxAppendBytes ? `the message has ${size} bytes, a segment takes ${capacity.maxAppendBytes}` : undefined
   }
 

@@ -15,25 +15,23 @@ export const UNUSUAL_PROPERTIES: readonly string[] = [
   PROPERTY.TRACE_ON,
 ]
 /** Names are compared with each other: beyond so many the declared route, with its map, is cheaper. */
-export const PROPERTIES_COUNT_MAX = 24
+const PROPERTIES_COUNT_MAX = 24
 
 /** What the broker adds to every message. */
 export const stampText = (config: { readonly brokerClusterName: string; readonly regionId: string; readonly traceOn: boolean }): string =>
   `${PROPERTY.CLUSTER}\u0001${config.brokerClusterName}\u0002${PROPERTY.MSG_REGION}\u0001${config.regionId}\u0002${PROPERTY.TRACE_ON}\u0001${config.traceOn}\u0002`
 
 const USUAL = 0
-export const UNUSUAL = 1
-export const UNIQ_KEY = 2
-export const WAIT = 3
+const UNUSUAL = 1
+const UNIQ_KEY = 2
 
 /** Recognises the few names that matter by their bytes. */
-export class PropertyNames {
+class PropertyNames {
   readonly #byLength: { readonly bytes: Uint8Array; readonly kind: number }[][] = []
 
   constructor() {
     for (const name of UNUSUAL_PROPERTIES) this.#add(name, UNUSUAL)
     this.#add(PROPERTY.UNIQ_KEY, UNIQ_KEY)
-    this.#add(PROPERTY.WAIT, WAIT)
   }
 
   #add(name: string, kind: number): void {
@@ -54,7 +52,7 @@ export function equalBytes(name: Uint8Array, bytes: Uint8Array, start: number, e
   return true
 }
 
-export function sameRange(bytes: Uint8Array, a: number, b: number, length: number): boolean {
+function sameRange(bytes: Uint8Array, a: number, b: number, length: number): boolean {
   for (let i = 0; i < length; i++) if (bytes[a + i] !== bytes[b + i]) return false
   return true
 }

@@ -9,7 +9,7 @@ const OFFSET_DIGITS = 16
 const SLACK_BYTES = 8
 
 /** Beside the texts: digits and the transaction id. */
-export const REPLY_BYTES_MAX = SCANNED.replyVariableBytes + SLACK_BYTES
+const REPLY_BYTES_MAX = SCANNED.replyVariableBytes + SLACK_BYTES
 
 interface ReplyConfig {
   readonly brokerClusterName: string
@@ -25,7 +25,7 @@ export function putTexts(kernel: Kernel, storeHost: Uint8Array, config: ReplyCon
 }
 
 /** What the answer of a stored message says between its numbers, as the declared encoder writes it; in the order of the kernel's layout. */
-export function replyTexts(
+function replyTexts(
   storeHost: Uint8Array,
   config: { readonly regionId: string; readonly traceOn: boolean },
 ): { readonly texts: readonly Buffer[]; readonly labelLength: number } {
