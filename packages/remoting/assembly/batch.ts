@@ -2,7 +2,7 @@
  * The body of SEND_BATCH_MESSAGE: messages one after another (RocketMQ MessageDecoder#encodeMessage: int32 size, magic, CRC, flag, body length,
  * body, int16 properties length, properties). Judged whole before anything is written; what is not usual takes the declared route.
  */
-import { copyExactly, get16, get32, put16, put32, skipText } from './bytes'
+import { copyExactly, get16, get32, put16, put32, setWord, skipText, word } from './bytes'
 import { crc32 } from './crc32'
 import { MAGIC_V1, putHead } from './record'
 import { kindOf, meetName } from './send-header'
@@ -24,11 +24,6 @@ import {
 const FIXED_BYTES = 22
 const NAME_END = 1
 const VALUE_END = 2
-
-@inline
-function value(index: i32): i32 {
-  return load<i32>(<usize>index << 2)
-}
 
 /** Whole pairs in ASCII, UNIQ_KEY among them, no name twice, none that means something to the broker. The last may lack its end. */
 function isPlain(start: usize, end: usize): bool {
@@ -66,7 +61,7 @@ function storedLength(length: i32, end: usize): i32 {
  */
 export function measureBatch(start: usize, length: i32, overhead: i32): i32 {
   const end = start + <usize>length
-  const stampLength = value(STAMP_LENGTH)
+  const stampLength = word(STAMP_LENGTH)
   let at = start
   let count = 0
   let total = 0
@@ -86,7 +81,7 @@ export function measureBatch(start: usize, length: i32, overhead: i32): i32 {
     count++
     at += <usize>size
   }
-  store<i32>(BATCH_COUNT << 2, count)
+  setWord(BATCH_COUNT, count)
   return total
 }
 
@@ -105,10 +100,10 @@ export function encodeBatch(
   storeTimestamp: f64,
 ): void {
   const end = start + <usize>length
-  const queueId = value(QUEUE_ID)
-  const topicAt = <usize>value(TOPIC_AT)
-  const topicLength = value(TOPIC_LENGTH)
-  const stampLength = value(STAMP_LENGTH)
+  const queueId = word(QUEUE_ID)
+  const topicAt = <usize>word(TOPIC_AT)
+  const topicLength = word(TOPIC_LENGTH)
+  const stampLength = word(STAMP_LENGTH)
   let from = start
   while (from < end) {
     const next = from + <usize>get32(from)

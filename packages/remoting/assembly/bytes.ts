@@ -91,6 +91,17 @@ export function isAscii(at: usize, end: usize): bool {
   return true
 }
 
+/** int32 result or length number `index` of the layout. */
+@inline
+export function word(index: i32): i32 {
+  return load<i32>(<usize>index << 2)
+}
+
+@inline
+export function setWord(index: i32, value: i32): void {
+  store<i32>(<usize>index << 2, value)
+}
+
 @inline
 export function put16(at: usize, value: i32): void {
   store<u16>(at, bswap<u16>(<u16>value))

@@ -1,5 +1,5 @@
 /** Records of the commit log: RocketMQ MessageExtEncoder#encode and CommitLog#checkMessageAndReturnSize. */
-import { copyShort, get32, get64, isAscii, javaHash, skipToSeparator, put16, put32, put64 } from './bytes'
+import { copyShort, get32, get64, isAscii, javaHash, put16, put32, put64, setWord, skipToSeparator, word } from './bytes'
 import { crc32 } from './crc32'
 import {
   BORN_HOST_AT,
@@ -46,16 +46,6 @@ const BORN_HOST_V6 = 0x10
 const STORE_HOST_V6 = 0x20
 const VALUE_END = 2
 
-@inline
-function value(index: i32): i32 {
-  return load<i32>(<usize>index << 2)
-}
-
-@inline
-function result(index: i32, value: i32): void {
-  store<i32>(<usize>index << 2, value)
-}
-
 /**
  * Stores the send that `scanSend` has read: writes its record at `at`, of `size` bytes, and notes in `slot` what the answer needs. The
  * body is copied from `bodyAt`, or lies at its place already (0). Hosts are at `BORN_HOST_AT` and `STORE_HOST_AT`, of the lengths that
@@ -73,24 +63,24 @@ export function encodeSend(
   bodyLength: i32,
   slot: usize,
 ): void {
-  const topicLength = value(TOPIC_LENGTH)
-  const keyLength = value(UNIQ_KEY_LENGTH)
-  store<i32>(slot, value(OPAQUE))
+  const topicLength = word(TOPIC_LENGTH)
+  const keyLength = word(UNIQ_KEY_LENGTH)
+  store<i32>(slot, word(OPAQUE))
   store<i32>(slot, queueId, SLOT_QUEUE_ID)
   store<i32>(slot, keyLength, SLOT_KEY_LENGTH)
-  copyShort(slot + SLOT_KEY, <usize>value(UNIQ_KEY_AT), keyLength)
+  copyShort(slot + SLOT_KEY, <usize>word(UNIQ_KEY_AT), keyLength)
   const isLong = topicLength > 127
   const magic = isLong ? MAGIC_V2 : MAGIC_V1
-  let p = putHead(at, size, magic, queueId, value(FLAG), queueOffset, physicalOffset, sysFlag, storeTimestamp, bodyLength)
+  let p = putHead(at, size, magic, queueId, word(FLAG), queueOffset, physicalOffset, sysFlag, storeTimestamp, bodyLength)
   if (bodyAt != 0) memory.copy(p, bodyAt, bodyLength)
   put32(at + 8, <i32>(crc32(p, p + <usize>bodyLength) & 0x7fffffff))
   p += <usize>bodyLength
   if (isLong) put16(p++, topicLength)
   else store<u8>(p, <u8>topicLength)
-  copyShort(++p, <usize>value(TOPIC_AT), topicLength)
+  copyShort(++p, <usize>word(TOPIC_AT), topicLength)
   p += <usize>topicLength
-  const propertiesLength = value(PROPERTIES_LENGTH)
-  const stampLength = value(STAMP_LENGTH)
+  const propertiesLength = word(PROPERTIES_LENGTH)
+  const stampLength = word(STAMP_LENGTH)
   put16(p, propertiesLength + stampLength)
   memory.copy(p + 2, PROPERTIES_AT, propertiesLength)
   memory.copy(p + 2 + <usize>propertiesLength, TEXTS_AT, stampLength)
@@ -122,7 +112,7 @@ export function putHead(
   p = copyHost(p, BORN_HOST_AT, (sysFlag & BORN_HOST_V6) != 0)
   put64(p, storeTimestamp)
   p = copyHost(p + 8, STORE_HOST_AT, (sysFlag & STORE_HOST_V6) != 0)
-  put32(p, value(RECONSUME_TIMES))
+  put32(p, word(RECONSUME_TIMES))
   store<i64>(p, 0, 4)
   put32(p + 12, bodyLength)
   return p + 16
@@ -174,10 +164,10 @@ export function parseRecord(at: usize): void {
   const bodyAt = bodyAtOf(at, sysFlag)
   let p = bodyAt + <usize>get32(bodyAt - 4)
   const end = at + <usize>size
-  result(RECORD_DIGEST, <i32>digestOfRange(p, end, digestOfRange(at, bodyAt, SEED)))
-  result(RECORD_SIZE, size)
-  result(RECORD_QUEUE_ID, get32(at + 12))
-  result(RECORD_SYS_FLAG, sysFlag)
+  setWord(RECORD_DIGEST, <i32>digestOfRange(p, end, digestOfRange(at, bodyAt, SEED)))
+  setWord(RECORD_SIZE, size)
+  setWord(RECORD_QUEUE_ID, get32(at + 12))
+  setWord(RECORD_SYS_FLAG, sysFlag)
   store<f64>(NUMBERS_AT + (RECORD_QUEUE_OFFSET << 3), get64(at + 20))
   store<f64>(NUMBERS_AT + (RECORD_PHYSICAL_OFFSET << 3), get64(at + 28))
   store<f64>(NUMBERS_AT + (RECORD_STORE_TIMESTAMP << 3), get64(at + 48 + (sysFlag & BORN_HOST_V6 ? 20 : 8)))
@@ -186,9 +176,9 @@ export function parseRecord(at: usize): void {
     topicLength = (<i32>load<u8>(p) << 8) | <i32>load<u8>(p, 1)
     p += 2
   } else topicLength = load<u8>(p++)
-  result(RECORD_TOPIC_AT, <i32>p)
-  result(RECORD_TOPIC_LENGTH, topicLength)
-  result(RECORD_TOPIC_HASH, javaHash(p, p + <usize>topicLength))
+  setWord(RECORD_TOPIC_AT, <i32>p)
+  setWord(RECORD_TOPIC_LENGTH, topicLength)
+  setWord(RECORD_TOPIC_HASH, javaHash(p, p + <usize>topicLength))
   p += <usize>topicLength
   const propertiesLength = (<i32>load<u8>(p) << 8) | <i32>load<u8>(p, 1)
   parseProperties(p + 2, p + 2 + <usize>propertiesLength)
@@ -238,14 +228,14 @@ function parseProperties(from: usize, end: usize): void {
     }
     at = valueEnd + 1
   }
-  result(RECORD_TAGS_CODE, tagsCode)
-  result(RECORD_UNIQ_KEY_AT, <i32>uniqKeyAt)
-  result(RECORD_UNIQ_KEY_END, <i32>uniqKeyEnd)
-  result(RECORD_KEYS_AT, <i32>keysAt)
-  result(RECORD_KEYS_END, <i32>keysEnd)
-  result(RECORD_DELAY_LEVEL, delayLevel)
-  result(RECORD_ODD_TAGS_AT, <i32>oddTagsAt)
-  result(RECORD_ODD_TAGS_END, <i32>oddTagsEnd)
+  setWord(RECORD_TAGS_CODE, tagsCode)
+  setWord(RECORD_UNIQ_KEY_AT, <i32>uniqKeyAt)
+  setWord(RECORD_UNIQ_KEY_END, <i32>uniqKeyEnd)
+  setWord(RECORD_KEYS_AT, <i32>keysAt)
+  setWord(RECORD_KEYS_END, <i32>keysEnd)
+  setWord(RECORD_DELAY_LEVEL, delayLevel)
+  setWord(RECORD_ODD_TAGS_AT, <i32>oddTagsAt)
+  setWord(RECORD_ODD_TAGS_END, <i32>oddTagsEnd)
 }
 
 function levelOf(at: usize, end: usize): i32 {

@@ -1,5 +1,5 @@
 /** The answer to a stored send, as the declared encoder writes it: texts that the caller has put at `TEXTS_AT`, with digits between them. */
-import { copyShort, put32 } from './bytes'
+import { copyShort, put32, word } from './bytes'
 import {
   REPLY_END_LENGTH,
   REPLY_HEAD_LENGTH,
@@ -13,11 +13,6 @@ import {
   STAMP_LENGTH,
   TEXTS_AT,
 } from '../src/protocol/kernel/layout'
-
-@inline
-function lengthOf(index: i32): i32 {
-  return load<i32>(<usize>index << 2)
-}
 
 /** Address behind the decimal digits of `value` ≥ 0. */
 function putDigits(at: usize, value: i64): usize {
@@ -52,29 +47,29 @@ function putHex(end: usize, value: i64): void {
 
 /** Writes the answer to the send in `slot` at `at`, where seven bytes more than it needs are free. Its length. */
 export function writeReply(slot: usize, at: usize, queueOffset: f64, physicalOffset: f64): i32 {
-  let text: usize = TEXTS_AT + <usize>lengthOf(STAMP_LENGTH)
-  const headLength = lengthOf(REPLY_HEAD_LENGTH)
+  let text: usize = TEXTS_AT + <usize>word(STAMP_LENGTH)
+  const headLength = word(REPLY_HEAD_LENGTH)
   memory.copy(at, text, headLength)
   text += <usize>headLength
   let p = at + <usize>headLength
-  putHex(p - <usize>lengthOf(REPLY_LABEL_LENGTH), <i64>physicalOffset)
+  putHex(p - <usize>word(REPLY_LABEL_LENGTH), <i64>physicalOffset)
   p = putDigits(p, load<i32>(slot, SLOT_QUEUE_ID))
-  let length = lengthOf(REPLY_OFFSET_LENGTH)
+  let length = word(REPLY_OFFSET_LENGTH)
   copyShort(p, text, length)
   text += <usize>length
   p = putDigits(p + <usize>length, <i64>queueOffset)
-  length = lengthOf(REPLY_TRANSACTION_LENGTH)
+  length = word(REPLY_TRANSACTION_LENGTH)
   copyShort(p, text, length)
   text += <usize>length
   p += <usize>length
   length = load<i32>(slot, SLOT_KEY_LENGTH)
   copyShort(p, slot + SLOT_KEY, length)
   p += <usize>length
-  length = lengthOf(REPLY_OPAQUE_LENGTH)
+  length = word(REPLY_OPAQUE_LENGTH)
   copyShort(p, text, length)
   text += <usize>length
   p = putDigits(p + <usize>length, load<i32>(slot))
-  length = lengthOf(REPLY_END_LENGTH)
+  length = word(REPLY_END_LENGTH)
   copyShort(p, text, length)
   p += <usize>length
   const total = <i32>(p - at)
