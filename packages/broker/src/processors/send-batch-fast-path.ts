@@ -31,8 +31,9 @@ interface PendingBatch {
 
 /** Single sends and batches. */
 export function sendAnyFastPath(deps: SendDeps): FastPath {
-  const single = sendFastPath(deps)
-  const batches = new BatchFastPath(deps)
+  const topics = new KnownTopics(deps.topics)
+  const single = sendFastPath(deps, topics)
+  const batches = new BatchFastPath(deps, topics)
   return (view, connection) => (startsAsBatch(view) ? batches.take(view, connection) : single(view, connection))
 }
 
@@ -50,11 +51,11 @@ class BatchFastPath {
   #isUsable: boolean | undefined
   #replies: BatchReply | undefined
 
-  constructor(deps: SendDeps) {
+  constructor(deps: SendDeps, topics: KnownTopics) {
     this.#deps = deps
     this.#store = deps.store
     this.#kernel = deps.store.kernel
-    this.#topics = new KnownTopics(deps.topics)
+    this.#topics = topics
   }
 
   /** At the first batch, when the broker knows its port. */
@@ -73,7 +74,8 @@ class BatchFastPath {
     if (this.#pending >= kernel.slots || !(this.#isUsable ?? this.#begin())) return false
     const base = kernel.addressOf(bytes)
     if (base < 0 && bodyLength > kernel.batchBytes) return false
-    if (!this.#scan(view, base)) return false
+    const headerAt = kernel.headerAt(bytes, base, view.headerStart, view.headerEnd)
+    if (headerAt < 0 || kernel.calls.scanBatch(headerAt, view.headerEnd - view.headerStart) === 0) return false
     const { words } = kernel
     const topicAt = words[SCANNED.topicAt] as number
     const topicLength = words[SCANNED.topicLength] as number
@@ -103,14 +105,6 @@ class BatchFastPath {
     this.#pending++
     connection.noteUnanswered()
     return true
-  }
-
-  #scan({ bytes, headerStart, headerEnd }: FrameView, base: number): boolean {
-    const { calls, bytes: memory } = this.#kernel
-    if (base >= 0) return calls.scanBatch(base + headerStart, headerEnd - headerStart) !== 0
-    if (headerEnd - headerStart > SCANNED.inputBytesMax) return false
-    memory.set(bytes.subarray(headerStart, headerEnd), SCANNED.inputAt)
-    return calls.scanBatch(SCANNED.inputAt, headerEnd - headerStart) !== 0
   }
 
   #done(pending: PendingBatch, result: AppendResult): void {

@@ -66,8 +66,8 @@ class PendingSend {
   }
 }
 
-export function sendFastPath(deps: SendDeps): FastPath {
-  const path = new SendFastPath(deps)
+export function sendFastPath(deps: SendDeps, topics = new KnownTopics(deps.topics)): FastPath {
+  const path = new SendFastPath(deps, topics)
   return (view, connection) => path.take(view, connection)
 }
 
@@ -84,12 +84,12 @@ class SendFastPath {
   #lastConnection: ServerConnection | undefined
   #lastBornHost: Uint8Array = new Uint8Array(0)
 
-  constructor(deps: SendDeps) {
+  constructor(deps: SendDeps, topics: KnownTopics) {
     this.#deps = deps
     this.#store = deps.store
     const kernel = deps.store.kernel
     this.#kernel = kernel
-    this.#topics = new KnownTopics(deps.topics)
+    this.#topics = topics
     for (const name of UNUSUAL_PROPERTIES) kernel.addName(name, PROPERTY_KIND.unusual)
     kernel.addName(PROPERTY.UNIQ_KEY, PROPERTY_KIND.uniqKey)
     kernel.addName(PROPERTY.WAIT, PROPERTY_KIND.wait)
@@ -107,7 +107,8 @@ class SendFastPath {
     const kernel = this.#kernel
     if (view.serializeType !== 0 || bodyStart >= bodyEnd || !(this.#isUsable ?? this.#begin())) return false
     const base = kernel.addressOf(bytes)
-    if (!this.#scan(view, base)) return false
+    const headerAt = kernel.headerAt(bytes, base, view.headerStart, view.headerEnd)
+    if (headerAt < 0 || kernel.calls.scanSend(headerAt, view.headerEnd - view.headerStart) === 0) return false
     const { words } = kernel
     const topicAt = words[SCANNED.topicAt] as number
     const topic = this.#topics.find(
@@ -152,14 +153,6 @@ class SendFastPath {
     this.#lastConnection = connection
     this.#lastBornHost = bornHostOf(connection)
     return this.#lastBornHost
-  }
-
-  #scan({ bytes, headerStart, headerEnd }: FrameView, base: number): boolean {
-    const { calls, bytes: memory } = this.#kernel
-    if (base >= 0) return calls.scanSend(base + headerStart, headerEnd - headerStart) !== 0
-    if (headerEnd - headerStart > SCANNED.inputBytesMax) return false
-    memory.set(bytes.subarray(headerStart, headerEnd), SCANNED.inputAt)
-    return calls.scanSend(SCANNED.inputAt, headerEnd - headerStart) !== 0
   }
 
   /** As long as there are slots. */

@@ -71,7 +71,6 @@ export const SCANNED = {
   batchCount: layout.BATCH_COUNT,
   waits: layout.WAITS,
   inputAt: layout.INPUT_AT,
-  inputBytesMax: layout.INPUT_BYTES_MAX,
   replyVariableBytes: layout.REPLY_VARIABLE_BYTES,
 } as const
 
@@ -203,6 +202,14 @@ export class Kernel {
     const word = (at: number): number => this.bytes.readInt32LE(slot + at)
     const key = this.bytes.toString('utf8', keyAt, keyAt + word(layout.SLOT_KEY_LENGTH))
     return { opaque: word(0), queueId: word(layout.SLOT_QUEUE_ID), key }
+  }
+
+  /** Where a header, `bytes[start, end)`, can be scanned; `base` is the address of `bytes`. Copied in when it lies elsewhere; -1: too long. */
+  headerAt(bytes: Uint8Array, base: number, start: number, end: number): number {
+    if (base >= 0) return base + start
+    if (end - start > layout.INPUT_BYTES_MAX) return -1
+    this.bytes.set(bytes.subarray(start, end), layout.INPUT_AT)
+    return layout.INPUT_AT
   }
 
   #lastAsked: Uint8Array | undefined
