@@ -16,7 +16,7 @@ const STATIC_DATA_AT = '720'
 export async function compileKernel() {
   const { main } = await import('assemblyscript/asc')
   let bytes
-  const options = ['-O3', '--runtime', 'stub', '--importMemory', '--noAssert', '--memoryBase', STATIC_DATA_AT]
+  const options = ['-O3', '--runtime', 'stub', '--importMemory', '--noAssert', '--enable', 'simd', '--memoryBase', STATIC_DATA_AT]
   const { error, stderr } = await main([SOURCE, '--baseDir', ROOT, '-o', 'kernel.wasm', ...options], {
     writeFile: (_name, contents) => {
       bytes = contents

@@ -10,9 +10,6 @@ import type { ReadRequest } from '../types.ts'
 import type { Body } from './body-pool.ts'
 import type { Selection } from './selection.ts'
 
-/** From here on zlib's CRC is faster than the kernel's, although it has to be called. */
-const ZLIB_FROM_BYTES = 2_048
-
 /** RocketMQ UtilAll#crc32: 31 bits. */
 const CRC_MASK = 0x7fffffff
 
@@ -77,10 +74,8 @@ export class RecordJudge {
   private isAsWritten({ bytes, view, address }: Body, at: number, physicalOffset: number, digest: number): boolean {
     if (address < 0) return checkRecord(bytes, view, at, physicalOffset, true) === undefined && recordDigest(view, at) === digest
     // The kernel believes lengths: they are checked first.
-    const isLong = view.getInt32(at) >= ZLIB_FROM_BYTES
-    if (checkRecord(bytes, view, at, physicalOffset, isLong) !== undefined) return false
+    if (checkRecord(bytes, view, at, physicalOffset, false) !== undefined) return false
     const { calls } = this.kernel
-    if (isLong) return calls.recordDigest(address + at) === digest
     const bodyAt = calls.bodyAtOf(address + at, view.getInt32(at + AT.sysFlag))
     const crc = calls.crc32(bodyAt, bodyAt + view.getInt32(bodyAt - address - 4)) & CRC_MASK
     return crc === view.getInt32(at + AT.bodyCrc) && calls.recordDigest(address + at) === digest
