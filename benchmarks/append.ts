@@ -8,8 +8,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
-import type { MessageStore, MessageToStore, StoreOptions } from '@skylarkmq/store'
 import { openMessageStore } from '@skylarkmq/store'
+import type { MessageStore, MessageToStore, StoreOptions } from '@skylarkmq/store'
 
 const [messages = 200_000] = process.argv.slice(2).map(Number)
 const PER_TURN = 64

@@ -5,9 +5,8 @@
  *
  *   node --conditions=source --import tsx benchmarks/brokers-per-host.ts [--brokers 1,2] [--rounds 3] [--seconds 5] [--write]
  */
-
-import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'

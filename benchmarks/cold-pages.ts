@@ -26,7 +26,7 @@ try {
   for (let i = 0; i < Number(values.gib); i++) {
     const path = join(folder, `${i}`)
     const isWarm = i % 2 === 1
-    const nanos = await (isWarm ? withWarmPages(GIB / SECONDS, SECONDS, () => writeGib(path)) : writeGib(path))
+    const nanos = await (isWarm ? withWarmPages({ perSecond: 1, bodyBytes: GIB / SECONDS }, SECONDS, () => writeGib(path)) : writeGib(path))
     console.log(`GiB ${i}, ${isWarm ? 'beside warm pages' : 'memory as it is  '}: ${(nanos / (GIB / PAGE_BYTES)).toFixed(0)} ns a page`)
   }
 } finally {

@@ -40,9 +40,6 @@ const warmUpSeconds = Number(values['warm-up'])
 const GAP_MS = 2000
 const OUR_WARM_UP_SECONDS = 3
 const IDLE_MS = 5000
-/** Of a record and what leads to it: its fields, its properties, its entry in the consume queue. */
-const RECORD_OVERHEAD_BYTES = 250
-const writes = ({ mode }: Scenario) => mode !== 'pull'
 const sides = SIDES.filter((side) => values.only === '' || values.only === side)
 const names = values.scenario.split(',').filter((name) => name !== '')
 const unknown = names.filter((name) => !SCENARIOS.some((scenario) => scenario.name === name || scenario.group === name))
@@ -90,7 +87,7 @@ async function compareOne(
   isFirst: boolean,
 ): Promise<Outcome> {
   const samples: Record<Side | 'floor', Sample[]> = { ours: [], apache: [], floor: [] }
-  const written: Record<Servers['side'], number> = { ours: 0, apache: 0, floor: 0 }
+  const stored: Record<Servers['side'], number> = { ours: 0, apache: 0, floor: 0 }
   for (const one of servers) {
     await createTopic(one, scenario)
     await sleep(500)
@@ -98,12 +95,14 @@ async function compareOne(
     const warmUp = one.side === 'ours' ? OUR_WARM_UP_SECONDS : isFirst ? warmUpSeconds : Number(values['re-warm'])
     // Apache's producer warms itself up, the broker is for this generator.
     const warmed = await measure(one, scenario.mode === 'java-producer' ? { ...scenario, mode: 'send' } : scenario, warmUp, 0)
-    if (writes(scenario)) written[one.side] = warmed.perSecond * (scenario.size + RECORD_OVERHEAD_BYTES)
+    if (scenario.mode !== 'pull') stored[one.side] = warmed.perSecond
   }
   for (let round = 0; round < rounds; round++) {
     for (const one of scenario.rate > 0 && floorServer !== undefined ? [...servers, floorServer] : servers) {
       await sleep(GAP_MS)
-      const sample = await withWarmPages(written[one.side], seconds, () => measure(one, scenario, seconds, 1))
+      const sample = await withWarmPages({ perSecond: stored[one.side], bodyBytes: scenario.size }, seconds, () =>
+        measure(one, scenario, seconds, 1),
+      )
       samples[one.side].push(sample)
       process.stderr.write(`${scenario.name} ${one.side}: ${JSON.stringify(sample)}\n`)
     }

@@ -4,9 +4,8 @@
  *
  *   node --conditions=source --import tsx benchmarks/frame.ts
  */
-
-import type { ChildProcess } from 'node:child_process'
 import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import net from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { FastPath } from '@skylarkmq/remoting'

@@ -16,9 +16,9 @@ import { spread } from './src/outcome.ts'
 import { runLoadProcess } from './src/run-load.ts'
 import { figure, report, shown } from './src/sections.ts'
 import type { Servers } from './src/servers.ts'
-import { startServers } from './src/servers.ts'
 import type { SmallDisk } from './src/small-disk.ts'
 import { mountSmallDisk } from './src/small-disk.ts'
+import { startServers } from './src/servers.ts'
 
 const { values } = parseArgs({
   options: {

@@ -12,8 +12,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { silentLog } from '@skylarkmq/runtime'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
-import type { MessageStore, MessageToStore, StoreOptions } from '@skylarkmq/store'
 import { openMessageStore } from '@skylarkmq/store'
+import type { MessageStore, MessageToStore, StoreOptions } from '@skylarkmq/store'
 import { machine } from './src/sections.ts'
 
 const runtime = nodeRuntime({ log: silentLog })

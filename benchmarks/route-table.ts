@@ -4,10 +4,9 @@
  *
  *   node --conditions=source --import tsx benchmarks/route-table.ts [topics] [brokers]
  */
-
-import { RouteCache, RouteTable } from '@skylarkmq/namesrv'
-import type { TopicConfig } from '@skylarkmq/remoting/protocol'
 import { encodeTopicRoute } from '@skylarkmq/remoting/protocol'
+import type { TopicConfig } from '@skylarkmq/remoting/protocol'
+import { RouteCache, RouteTable } from '@skylarkmq/namesrv'
 
 const [topicCount = 10_000, brokerCount = 100] = process.argv.slice(2).map(Number)
 const topicNames = Array.from({ length: topicCount }, (_, i) => `topic-${i}`)

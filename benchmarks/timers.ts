@@ -10,10 +10,10 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRemotingClient, expectSuccess } from '@skylarkmq/remoting'
-import { formatProperties, GetMaxOffset, GetTimerMetrics, SendMessageV2 } from '@skylarkmq/remoting/protocol'
+import { GetMaxOffset, GetTimerMetrics, SendMessageV2, formatProperties } from '@skylarkmq/remoting/protocol'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
-import { scratch } from '../interop/src/toolchains.ts'
 import { freePort } from '../scripts/free-ports.ts'
+import { scratch } from '../interop/src/toolchains.ts'
 
 const [messages = 1_000_000, dueAtOnce = 50_000] = process.argv.slice(2).map(Number)
 const STEPS = 5

@@ -12,8 +12,8 @@ import { startBroker } from '@skylarkmq/broker'
 import type { Connection, ConnectionHandler, Runtime } from '@skylarkmq/runtime'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { GROUP, heartbeatFrame, SUB_VERSION } from './src/pullers.ts'
-import type { Template } from './src/requests.ts'
 import { batchTemplate, pullFrame, sendTemplate, writeTemplate } from './src/requests.ts'
+import type { Template } from './src/requests.ts'
 
 const [which = 'send-1024,send-100,send-4096,batch-32,pull-32', rounds = '5'] = process.argv.slice(2)
 const MESSAGES_PER_ROUND = 200_000

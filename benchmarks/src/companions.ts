@@ -1,7 +1,7 @@
 /** What goes on beside the main path: a consumer that is too slow, delayed messages, somebody who reads the metrics, keys that are compacted. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Client } from '@skylarkmq/client'
 import { createClient } from '@skylarkmq/client'
+import type { Client } from '@skylarkmq/client'
 
 export interface Companion {
   /** What it has to tell at the end or in between. */

@@ -15,15 +15,23 @@ const STEP_MS = 25
 const AROUND_SECONDS = 2.5
 /** Some of what is freed is taken by others. */
 const MORE = 1.25
+/** Of a record and what leads to it: its fields, its properties, its entry in the consume queue. */
+const RECORD_OVERHEAD_BYTES = 250
 const CHUNK = Buffer.alloc(1 << 20, 1)
 
-/** Runs `turn`, which writes about so many bytes a second for so many seconds. Never holds more than half of what is free. */
-export async function withWarmPages<T>(bytesPerSecond: number, seconds: number, turn: () => Promise<T>): Promise<T> {
+/** What a turn writes a second, by what an earlier one of the same load did. */
+export interface Writes {
+  readonly perSecond: number
+  readonly bodyBytes: number
+}
+
+/** Runs `turn`, which lasts so many seconds. Never holds more than half of the memory that is free. */
+export async function withWarmPages<T>({ perSecond, bodyBytes }: Writes, seconds: number, turn: () => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'skylark-warm-'))
   const file = await open(join(folder, 'pages'), 'w')
   try {
     const lastsMs = (seconds + AROUND_SECONDS) * 1000
-    const bytes = Math.min((bytesPerSecond * lastsMs * MORE) / 1000, freemem() / 2)
+    const bytes = Math.min((perSecond * (bodyBytes + RECORD_OVERHEAD_BYTES) * lastsMs * MORE) / 1000, freemem() / 2)
     for (let at = 0; at < bytes; at += CHUNK.length) await file.write(CHUNK, 0, CHUNK.length, at)
     await sleep(QUIET_MS)
     const began = performance.now()
