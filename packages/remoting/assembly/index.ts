@@ -1,6 +1,7 @@
 /** What the kernel offers. Compiled by `npm run kernel`; memory is imported, so that the caller decides what lies in it. */
 export { addName, scanBatch, scanSend } from './send-header'
-export { bodyAtOf, encodeSend, parseRecord, recordDigest } from './record'
+export { copy } from './bytes'
+export { bodyAtOf, encodeSend, isAsWritten, parseRecord, recordDigest } from './record'
 export { encodeBatch, measureBatch } from './batch'
 export { writeReply } from './reply'
 export { crc32, makeTables } from './crc32'

@@ -86,7 +86,14 @@ describe('a record', () => {
         expect(Buffer.from(kernel.ring.subarray(at, at + sizeBytes)).equals(expected)).toBe(true)
         expect(kernel.slotOf(kernel.slotAt(0))).toEqual({ opaque: 7, queueId: message.queueId, key: 'K1' })
 
-        expect(kernel.calls.recordDigest(kernel.ringAt + at)).toBe(recordDigest(view, at))
+        const digest = recordDigest(view, at)
+        expect(kernel.calls.recordDigest(kernel.ringAt + at)).toBe(digest)
+        const isAsWritten = () => kernel.calls.isAsWritten(kernel.ringAt + at, sizeBytes, digest)
+        expect(isAsWritten()).toBe(1)
+        const damaged = at + (given.bornTimestamp % sizeBytes)
+        kernel.ring[damaged] = (kernel.ring[damaged] as number) ^ 0x10
+        expect(isAsWritten()).toBe(0)
+        kernel.ring[damaged] = (kernel.ring[damaged] as number) ^ 0x10
         const isSchedule = given.bornTimestamp % 2 === 0
         const topic = new Topic(isSchedule ? 'SCHEDULE_TOPIC_XXXX' : message.topic, 1, 0)
         const lookup = { find: () => topic, obtain: () => topic }

@@ -175,6 +175,6 @@ export class Gatherer {
   /** `address`: of `from` in the kernel's memory, or -1. Within one memory no view has to be made, which costs as much as a small copy. */
   private copy(from: Uint8Array, address: number, start: number, length: number, to: Body, at: number): void {
     if (address < 0 || to.address < 0) to.bytes.set(new Uint8Array(from.buffer, from.byteOffset + start, length), at)
-    else this.kernel.bytes.copyWithin(to.address + at, address + start, address + start + length)
+    else this.kernel.calls.copy(to.address + at, address + start, length)
   }
 }

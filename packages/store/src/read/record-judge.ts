@@ -10,9 +10,6 @@ import type { ReadRequest } from '../types.ts'
 import type { Body } from './body-pool.ts'
 import type { Selection } from './selection.ts'
 
-/** RocketMQ UtilAll#crc32: 31 bits. */
-const CRC_MASK = 0x7fffffff
-
 export interface Kept {
   readonly bytes: number
   readonly count: number
@@ -73,12 +70,8 @@ export class RecordJudge {
 
   private isAsWritten({ bytes, view, address }: Body, at: number, physicalOffset: number, digest: number): boolean {
     if (address < 0) return checkRecord(bytes, view, at, physicalOffset, true) === undefined && recordDigest(view, at) === digest
-    // The kernel believes lengths: they are checked first.
-    if (checkRecord(bytes, view, at, physicalOffset, false) !== undefined) return false
-    const { calls } = this.kernel
-    const bodyAt = calls.bodyAtOf(address + at, view.getInt32(at + AT.sysFlag))
-    const crc = calls.crc32(bodyAt, bodyAt + view.getInt32(bodyAt - address - 4)) & CRC_MASK
-    return crc === view.getInt32(at + AT.bodyCrc) && calls.recordDigest(address + at) === digest
+    // What has the digest that the queue knows has the fields that were checked when it was written.
+    return this.kernel.calls.isAsWritten(address + at, view.getInt32(at), digest) !== 0
   }
 
   private report(physicalOffset: number, place: Record<string, unknown>): void {

@@ -37,6 +37,9 @@ export interface KernelCalls {
   writeReply(slot: number, at: number, queueOffset: number, physicalOffset: number): number
   parseRecord(at: number): void
   recordDigest(at: number): number
+  /** 1 when `size` bytes there, at least of a record's head, are the record with this digest, and the body that its CRC tells. */
+  isAsWritten(at: number, size: number, digest: number): number
+  copy(to: number, from: number, length: number): void
   crc32(start: number, end: number): number
 }
 
