@@ -181,7 +181,7 @@ export function document(
     ),
     '',
     ...latencyTable(outcomes),
-    'This machine is a guest that gives free memory back to its host; a page taken anew then costs it 15 µs instead of 1.5 (`benchmarks/cold-pages.ts`), which is 4 µs of a message of 1 KiB, whoever stores it. So before each turn, of either broker, as many pages as it writes are made warm and freed while it lasts (`benchmarks/src/warm-pages.ts`).',
+    'A guest may give free memory back to its host, and a page taken anew then costs ten times as much (1.5 and 15 µs where `benchmarks/cold-pages.ts` was written), which is 4 µs of a message of 1 KiB, whoever stores it. So before each turn, of either broker, as many pages as it writes are made warm, and freed while it lasts (`benchmarks/src/warm-pages.ts`).',
     '',
     'Pulls of old data come from the kernel page cache on both sides: the cache cannot be dropped where this ran. "Old" means older than the 16 MiB that our broker keeps at hand. Apache’s own benchmark producer is a fresh JVM in each round: it sends for 10 s before it counts.',
   ]
