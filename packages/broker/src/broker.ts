@@ -27,7 +27,9 @@ import { HeldPulls } from './pull/held-pulls.ts'
 import { Registration, parseNamesrvAddr } from './registration.ts'
 import { PopService } from './pop/pop-service.ts'
 import { TopicRoutes } from './pop/topic-routes.ts'
-import { sendAnyFastPath } from './processors/send-batch-fast-path.ts'
+import { KnownTopics } from './processors/known-topics.ts'
+import { sendBatchFastPath } from './processors/send-batch-fast-path.ts'
+import { sendFastPath } from './processors/send-fast-path.ts'
 import { brokerRoutes, makeLanes } from './routes.ts'
 import type { BrokerParts } from './routes.ts'
 import { Throughput } from './throughput.ts'
@@ -253,12 +255,14 @@ class RunningBroker implements Broker {
 
   async #listen(): Promise<void> {
     const config = this.#settings.current
+    const known = new KnownTopics(this.#parts.topics)
     const server = await startRemotingServer(this.#runtime, {
       name: `the broker ${config.brokerName}`,
       host: config.bindAddress,
       port: config.listenPort,
       routes: brokerRoutes(this.#parts, makeLanes(config)),
-      fastPath: sendAnyFastPath(this.#parts),
+      runPath: sendFastPath(this.#parts, known),
+      fastPath: sendBatchFastPath(this.#parts, known),
       memory: this.store.kernel,
       onOpen: ({ remoteHost }) => this.#parts.reachability.connected(remoteHost),
       onClose: (connection) => forgetConnection(this.#parts, connection),

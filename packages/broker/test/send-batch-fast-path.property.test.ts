@@ -16,11 +16,13 @@ import {
   Kernel,
   offsetMessageIds,
   PROPERTY,
+  PROPERTY_KIND,
   SendBatchMessage,
   SendMessageV2,
 } from '@skylarkmq/remoting/protocol'
 import type { AppendResult, MessageStore, ScannedBatch } from '@skylarkmq/store'
-import { sendAnyFastPath } from '../src/processors/send-batch-fast-path.ts'
+import { KnownTopics } from '../src/processors/known-topics.ts'
+import { sendBatchFastPath } from '../src/processors/send-batch-fast-path.ts'
 import type { SendDeps } from '../src/processors/send-message.ts'
 import { startScene } from './support.ts'
 import type { Scene, TestClient } from './support.ts'
@@ -193,7 +195,8 @@ describe('the fast path of batches', () => {
     storeHost,
     settings: { current: { maxMessageSize: 1024, brokerClusterName: 'C', regionId: 'R"', traceOn: true, flushDiskType: 'ASYNC_FLUSH' } },
   } as unknown as SendDeps
-  const path = sendAnyFastPath(deps)
+  kernel.addName(PROPERTY.UNIQ_KEY, PROPERTY_KIND.uniqKey)
+  const path = sendBatchFastPath(deps, new KnownTopics(deps.topics))
   const out = Buffer.alloc(1000)
   let written = 0
   let unanswered = 0
@@ -201,8 +204,8 @@ describe('the fast path of batches', () => {
     remoteHost: '10.0.0.5',
     remotePort: 4711,
     isClosed: false,
-    noteUnanswered: () => void unanswered++,
-    settleOne: () => void unanswered--,
+    noteUnanswered: (count: number) => void (unanswered += count),
+    settle: (count: number) => void (unanswered -= count),
     reserve(length: number) {
       written = length
       return { bytes: out, start: 0 }

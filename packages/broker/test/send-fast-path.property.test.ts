@@ -4,11 +4,12 @@
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { FrameView, ServerConnection } from '@skylarkmq/remoting'
+import type { ServerConnection } from '@skylarkmq/remoting'
 import {
   PROPERTY,
   Kernel,
-  SCANNED,
+  RUN,
+  SLOT,
   SendMessage,
   SendMessageV2,
   decodeFrame,
@@ -18,7 +19,8 @@ import {
   formatProperties,
 } from '@skylarkmq/remoting/protocol'
 import type { Answer } from '@skylarkmq/remoting'
-import type { AppendResult, ScannedSend } from '@skylarkmq/store'
+import type { AppendResult, SendRun } from '@skylarkmq/store'
+import { KnownTopics } from '../src/processors/known-topics.ts'
 import { sendFastPath } from '../src/processors/send-fast-path.ts'
 import type { SendDeps } from '../src/processors/send-message.ts'
 import { startScene } from './support.ts'
@@ -109,8 +111,64 @@ describe('a send', () => {
   })
 })
 
+describe('sends that come together', () => {
+  test('are taken by the run, and each is answered and stored as if it had come alone', async () => {
+    const { store } = scene.broker
+    const append = store.appendSends.bind(store)
+    let longest = 0
+    store.appendSends = (...run) => {
+      const count = append(...run)
+      longest = Math.max(longest, count)
+      return count
+    }
+    await client.send('U', 'so that another topic is known', {}, {})
+    scene.world.setLink({ chunks: 'whole' })
+    const sender = scene.client('one that sends many at once')
+    // Most are usual, so that there are runs.
+    const usual = { ...header(), topic: 'T' }
+    const some = fc.array(
+      fc.tuple(
+        fc
+          .oneof(
+            { weight: 6, arbitrary: fc.record({ topic: fc.constantFrom('T', 'T', 'T', 'U'), queueId: fc.nat(3), flag: fc.nat(9) }) },
+            { weight: 1, arbitrary: sends },
+          )
+          .map((more) => ({ ...usual, ...more })),
+        fc.oneof({ weight: 9, arbitrary: fc.uint8Array({ minLength: 1, maxLength: 50 }) }, { weight: 1, arbitrary: bodies }),
+      ),
+      { minLength: 2, maxLength: 40 },
+    )
+    await fc.assert(
+      fc.asyncProperty(some, async (all) => {
+        const alone = []
+        for (const [head, body] of all) alone.push(essence(await sender.invoke(SendMessage, head, body)))
+        // Together, so that one socket read brings many.
+        const answers = await scene.world.until(Promise.all(all.map(([head, body]) => sender.ask(SendMessageV2, head, body))))
+        expect(answers.map(essence)).toEqual(alone)
+        expectConsecutive(answers)
+      }),
+      { numRuns: 60 },
+    )
+    store.appendSends = append
+    expect(longest).toBeGreaterThan(4)
+  })
+})
+
+/** Nobody's place was given twice. */
+function expectConsecutive(answers: readonly Answer<typeof SendMessageV2>[]): void {
+  const places = answers.filter(({ code }) => code === 0).map((answer) => answer.header().msgId)
+  expect(new Set(places).size).toBe(places.length)
+}
+
+function header() {
+  return {
+    ...{ producerGroup: 'pg', topic: 'T', defaultTopic: 'TBW102', defaultTopicQueueNums: 4, queueId: 2, sysFlag: 0 },
+    ...{ bornTimestamp: 1_700_000_000_000, flag: 0, properties: 'UNIQ_KEY\u0001K1\u0002TAGS\u0001a\u0002' },
+  }
+}
+
 describe('the fast path', () => {
-  const kernel = new Kernel({ ringBytes: 65_536, receiveBytes: 65_536, outBytes: 65_536, slots: 2 })
+  const kernel = new Kernel({ ringBytes: 65_536, receiveBytes: 65_536, outBytes: 65_536, slots: 2, batchBytes: 65_536 })
   const taken: ReturnType<typeof decodeRecord>[] = []
   const config = { topicName: 'T', writeQueueNums: 4, readQueueNums: 4, order: false, attributes: {} }
   let stored: ((result: AppendResult) => void) | undefined
@@ -118,68 +176,57 @@ describe('the fast path', () => {
     store: {
       refusal: undefined,
       kernel,
-      appendScanned(send: ScannedSend, _wait: boolean, onStored: (result: AppendResult) => void) {
-        const { calls, ringAt, words } = kernel
-        const bodyLength = send.bodyEnd - send.bodyStart
-        const propertiesLength = (words[SCANNED.propertiesLength] as number) + (words[SCANNED.stampLength] as number)
-        const size = 91 + bodyLength + send.topic.length + propertiesLength
-        kernel.setHosts(send.bornHost, send.storeHost)
-        kernel.bytes.set(send.bytes.subarray(send.bodyStart, send.bodyEnd), calls.bodyAtOf(ringAt, send.sysFlag))
-        calls.encodeSend(ringAt, size, words[SCANNED.queueId] as number, send.sysFlag, 41, 0x1_0000_00ff, 1, 0, bodyLength, send.slot)
-        taken.push(decodeRecord(Buffer.from(kernel.ring.subarray(0, size)), 0))
-        stored = onStored
+      appendSends(
+        { at, end, slot, slots, isScanned, bornHost, storeHost }: SendRun,
+        _wait: boolean,
+        onStored: (result: AppendResult) => void,
+      ) {
+        const { calls, ringAt, ring, words, floats } = kernel
+        kernel.setHosts(bornHost, storeHost)
+        const count = calls.takeSends(at, end, ringAt, 60_000, 0x1_0000_00ff, 1, slot, slots, isScanned ? 1 : 0)
+        for (let i = 0; i < count; i++) floats[(slot + i * SLOT.bytes + SLOT.queueOffset) / 8] = 41 + i
+        calls.putQueueOffsets(slot, count)
+        for (let from = 0; from < (words[RUN.bytes] as number); from += ring.readInt32BE(from)) {
+          taken.push(decodeRecord(Buffer.from(ring.subarray(from, from + ring.readInt32BE(from))), 0))
+        }
+        if (count > 0) stored = onStored
+        return count
       },
     },
     topics: { get: (name: string) => (name === 'T' ? config : undefined), onChange() {} },
     storeHost: new Uint8Array([127, 0, 0, 1, 0, 0, 0x2a, 0x9f]),
     settings: { current: { maxMessageSize: 1024, brokerClusterName: 'C', regionId: 'R', traceOn: true, flushDiskType: 'ASYNC_FLUSH' } },
   } as unknown as SendDeps
-  const path = sendFastPath(deps)
-  const out = Buffer.alloc(1000)
+  const path = sendFastPath(deps, new KnownTopics(deps.topics))
+  const out = Buffer.alloc(4000)
   let written = 0
   let unanswered = 0
   const connection = {
     remoteHost: '10.0.0.5',
     remotePort: 4711,
     isClosed: false,
-    noteUnanswered: () => void unanswered++,
-    settleOne: () => void unanswered--,
+    requestsLeft: 100,
+    noteUnanswered: (count: number) => void (unanswered += count),
+    settle: (count: number) => void (unanswered -= count),
     reserve(length: number) {
       written = length
       return { bytes: out, start: 0 }
     },
     giveBack: (length: number) => void (written -= length),
   } as unknown as ServerConnection
-  const header = {
-    producerGroup: 'pg',
-    topic: 'T',
-    queueId: 2,
-    sysFlag: 0,
-    bornTimestamp: 1_700_000_000_000,
-    flag: 0,
-    properties: 'UNIQ_KEY\u0001K1\u0002TAGS\u0001a\u0002',
+  const frameOf = (more: object = {}, opaque = 77, flag = 0): Buffer => {
+    const ext = encodeHeader(SendMessageV2.request, { ...header(), ...more })
+    const body = Buffer.from('hello')
+    return encodeFrame({ code: 310, language: 'JAVA', version: 479, opaque, flag, ext, body, serializeType: 0 })
   }
-  const view = (more: object = {}): FrameView => {
-    const ext = encodeHeader(SendMessageV2.request, { ...header, ...more })
-    const bytes = encodeFrame({
-      code: 310,
-      language: 'JAVA',
-      version: 479,
-      opaque: 77,
-      flag: 0,
-      ext,
-      body: Buffer.from('hello'),
-      serializeType: 0,
-    })
-    const headerEnd = 8 + (bytes.readInt32BE(4) & 0xffffff)
-    return { bytes, serializeType: 0, headerStart: 8, headerEnd, bodyStart: headerEnd, bodyEnd: bytes.length }
-  }
+  const take = (bytes: Buffer): number => path(bytes, 0, bytes.length, connection)
 
   test('takes the usual send, and writes the answer that the declared encoder would', () => {
-    expect(path(view(), connection)).toBe(true)
+    const frame = frameOf()
+    expect(take(frame)).toBe(frame.length)
     expect(unanswered).toBe(1)
     expect(taken[0]).toMatchObject({ topic: 'T', queueId: 2, flag: 0, reconsumeTimes: 0, body: Buffer.from('hello') })
-    stored?.({ status: 'ok', physicalOffset: 0x1_0000_00ff, queueOffset: 41, storeTimestamp: 1 })
+    stored?.({ status: 'ok', physicalOffset: -1, queueOffset: -1, storeTimestamp: 1 })
     expect(unanswered).toBe(0)
     const answer = decodeFrame(out, 0, written)
     expect(answer).toMatchObject({ code: 0, opaque: 77, flag: 1 })
@@ -194,6 +241,28 @@ describe('the fast path', () => {
     expect(out.subarray(0, written)).toEqual(encodeFrame({ ...answer, body: Buffer.alloc(0) }))
   })
 
+  test('takes as many as there are slots, answers all but the one-way ones, and takes the next when the slots are free', () => {
+    const frames = Buffer.concat([frameOf({}, 1), frameOf({ queueId: 1 }, 2, 2), frameOf({}, 3)])
+    const last = frames.length - frameOf({}, 3).length
+    expect(take(frames)).toBe(last)
+    expect(take(frames.subarray(last))).toBe(0)
+    stored?.({ status: 'ok', physicalOffset: -1, queueOffset: -1, storeTimestamp: 1 })
+    expect(decodeFrame(out, 0, written)).toMatchObject({ code: 0, opaque: 1 })
+    expect(written).toBe(4 + out.readInt32BE(0))
+    expect(take(frames.subarray(last))).toBe(frames.length - last)
+    expect(unanswered).toBe(1)
+    stored?.({ status: 'ok', physicalOffset: -1, queueOffset: -1, storeTimestamp: 1 })
+    expect(decodeFrame(out, 0, written)).toMatchObject({ code: 0, opaque: 3 })
+    expect(unanswered).toBe(0)
+  })
+
+  test('goes no further than the frame that it declines', () => {
+    const frames = Buffer.concat([frameOf(), frameOf({ topic: 'U' }), frameOf()])
+    expect(take(frames)).toBe(frameOf().length)
+    stored?.({ status: 'ok', physicalOffset: -1, queueOffset: -1, storeTimestamp: 1 })
+    expect(take(frames.subarray(0, 20))).toBe(0)
+  })
+
   test.each([
     ['an unknown topic', { topic: 'U' }],
     ['a queue that is not there', { queueId: 4 }],
@@ -204,7 +273,7 @@ describe('the fast path', () => {
     ['a batch', { batch: true }],
   ])('declines %s', (_what, more) => {
     const before = taken.length
-    expect(path(view(more), connection)).toBe(false)
+    expect(take(frameOf(more))).toBe(0)
     expect(taken.length).toBe(before)
   })
 })

@@ -18,6 +18,7 @@ export type {
   Reply,
   RequestContext,
   Route,
+  RunPath,
   ServerConnection,
   ServerLimits,
 } from './transport/types.ts'

@@ -30,6 +30,6 @@ export type {
   RecordFilter,
   RecoveryReport,
   ScannedBatch,
-  ScannedSend,
+  SendRun,
   StoreOptions,
 } from './types.ts'

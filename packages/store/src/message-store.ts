@@ -17,8 +17,9 @@ import { Dispatcher } from './dispatch/dispatcher.ts'
 import type { LastFailure } from './last-failure.ts'
 import { LIMITS } from './limits.ts'
 import { PutTimesMeter } from './put-times.ts'
+import { RecordHosts } from './record-hosts.ts'
 import { ScannedBatches } from './scanned-batches.ts'
-import { ScannedSends } from './scanned-sends.ts'
+import { SendRuns } from './send-runs.ts'
 import { StoreReader } from './store-reader.ts'
 import { StoreTimes } from './store-times.ts'
 import { takeBackOffsets } from './take-back-offsets.ts'
@@ -33,7 +34,7 @@ import type {
   ReadResult,
   RecoveryReport,
   ScannedBatch,
-  ScannedSend,
+  SendRun,
   StoreOptions,
 } from './types.ts'
 import { Turn } from './turn.ts'
@@ -57,7 +58,7 @@ export interface StoreParts {
 export class LogMessageStore implements MessageStore {
   readonly recovery: RecoveryReport
   readonly kernel: Kernel
-  private readonly scannedSends: ScannedSends
+  private readonly sendRuns: SendRuns
   private readonly scannedBatches: ScannedBatches
   private readonly runtime: Runtime
   private readonly options: StoreOptions
@@ -94,8 +95,9 @@ export class LogMessageStore implements MessageStore {
     this.views = parts.views
     this.recovery = parts.recovery
     this.kernel = parts.kernel
-    this.scannedSends = new ScannedSends(parts.kernel)
-    this.scannedBatches = new ScannedBatches(parts.kernel, this.scannedSends)
+    const hosts = new RecordHosts(parts.kernel)
+    this.sendRuns = new SendRuns(parts.kernel, hosts, parts.log, parts.views.queues)
+    this.scannedBatches = new ScannedBatches(parts.kernel, hosts)
     this.capacity = { maxMessageBytes: options.maxMessageBytes, maxAppendBytes: this.log.maxAppendBytes }
     this.dispatcher = new Dispatcher(this.log, this.views.parser, this.views.liveTargets, this.log.endOffset)
     const mender = new QueueMender(this.log.segments, options.delayLevelsMs)
@@ -138,31 +140,25 @@ export class LogMessageStore implements MessageStore {
       return this.refuseAfter(error, onStored)
     }
     const { physicalOffset, queueOffset, storeTimestamp } = this.assigned
-    this.await({ status: 'ok', physicalOffset, queueOffset, storeTimestamp }, waitForFlush, onStored)
+    this.await({ status: 'ok', physicalOffset, queueOffset, storeTimestamp }, 1, waitForFlush, onStored)
   }
 
-  appendScanned(send: ScannedSend, waitForFlush: boolean, onStored: OnStored): void {
-    if (this.refusal !== undefined) return this.refuse('not-available', this.refusal, onStored)
-    const known = this.views.queues.topics.get(send.topic)
-    const size = this.scannedSends.sizeOf(send)
-    const illegal =
-      (known === undefined ? reasonAgainstTopic(send.topic) : undefined) ?? this.scannedSends.reasonAgainst(send, size, this.capacity)
-    if (illegal !== undefined) return this.refuse('message-illegal', illegal, onStored)
-    let queueOffset = 0
-    let physicalOffset = 0
-    let storeTimestamp = 0
+  appendSends(run: SendRun, waitForFlush: boolean, onStored: OnStored): number {
+    const topic = this.refusal === undefined ? this.views.queues.topics.get(run.topic) : undefined
+    if (topic === undefined) return -1
+    const storeTimestamp = this.turnTimestamp === 0 ? this.beginTurn() : this.turnTimestamp
+    let count = 0
     try {
-      const topic = known ?? this.views.queues.topics.obtain(send.topic, this.log.endOffset)
-      const at = this.log.reserve(size)
-      physicalOffset = this.log.endOffset
-      storeTimestamp = this.turnTimestamp === 0 ? this.beginTurn() : this.turnTimestamp
-      if (entersQueue(send.sysFlag)) queueOffset = this.views.queues.obtain(topic, this.scannedSends.queueId).nextOffset++
-      this.scannedSends.encode(send, at, size, queueOffset, physicalOffset, storeTimestamp)
-      this.log.advance(size)
+      count = this.sendRuns.take(run, topic, storeTimestamp)
     } catch (error) {
-      return this.refuseAfter(error, onStored)
+      // There was no room yet, so nothing of it was taken.
+      this.onWriteError(error)
+      count = -1
     }
-    this.await({ status: 'ok', physicalOffset, queueOffset, storeTimestamp }, waitForFlush, onStored)
+    // Nothing may come after it in this turn that would end it.
+    if (count <= 0 && this.turn.count === 0) this.turnTimestamp = 0
+    if (count > 0) this.await({ status: 'ok', physicalOffset: -1, queueOffset: -1, storeTimestamp }, count, waitForFlush, onStored)
+    return count
   }
 
   appendBatch(messages: readonly MessageToStore[], waitForFlush: boolean, onStored: OnStored): void {
@@ -189,7 +185,7 @@ export class LogMessageStore implements MessageStore {
     }
     const storeTimestamp = this.assigned.storeTimestamp
     const physicalOffset = physicalOffsets[0] as number
-    this.await({ status: 'ok', physicalOffset, queueOffset, storeTimestamp, physicalOffsets }, waitForFlush, onStored)
+    this.await({ status: 'ok', physicalOffset, queueOffset, storeTimestamp, physicalOffsets }, messages.length, waitForFlush, onStored)
   }
 
   appendScannedBatch(batch: ScannedBatch, waitForFlush: boolean, onStored: OnStored): boolean {
@@ -200,12 +196,12 @@ export class LogMessageStore implements MessageStore {
       const at = this.log.reserve(size)
       const physicalOffset = this.log.endOffset
       const storeTimestamp = this.turnTimestamp === 0 ? this.beginTurn() : this.turnTimestamp
-      const queue = this.views.queues.obtain(topic, this.scannedSends.queueId)
+      const queue = this.views.queues.obtain(topic, this.scannedBatches.queueId)
       const assigned = { queueOffset: queue.nextOffset, physicalOffset, storeTimestamp }
       const physicalOffsets = this.scannedBatches.encode(batch, at, size, assigned)
       queue.nextOffset += physicalOffsets.length
       this.log.advance(size)
-      this.await({ status: 'ok', ...assigned, physicalOffsets }, waitForFlush, onStored)
+      this.await({ status: 'ok', ...assigned, physicalOffsets }, physicalOffsets.length, waitForFlush, onStored)
     } catch (error) {
       this.refuseAfter(error, onStored)
     }
@@ -235,14 +231,14 @@ export class LogMessageStore implements MessageStore {
     return this.turnTimestamp
   }
 
-  private await(result: AppendResult, waitForFlush: boolean, onStored: OnStored): void {
-    this.turn.add(result, onStored, this.log.endOffset, waitForFlush)
+  private await(result: AppendResult, messages: number, waitForFlush: boolean, onStored: OnStored): void {
+    this.turn.add(result, onStored, this.log.endOffset, waitForFlush, messages)
     this.schedule()
     if (this.log.endOffset - this.log.writtenOffset > LIMITS.earlyWriteBytes) this.tryWrite()
   }
 
   private refuse(status: 'message-illegal' | 'not-available', reason: string, onStored: OnStored): void {
-    this.turn.add({ status, physicalOffset: -1, queueOffset: -1, storeTimestamp: 0, reason }, onStored, 0, false)
+    this.turn.add({ status, physicalOffset: -1, queueOffset: -1, storeTimestamp: 0, reason }, onStored, 0, false, 1)
     this.schedule()
   }
 
@@ -274,7 +270,7 @@ export class LogMessageStore implements MessageStore {
     // Who is told of a message may end the next turn within this one.
     this.turn = this.spareTurn ?? new Turn()
     this.spareTurn = undefined
-    const { callbacks, results, ends, waits } = turn
+    const { callbacks, results, ends, waits, counts } = turn
     const beganMs = this.turnBeganMs
     this.putMeter.recordTurn(turn, this.failure !== undefined, this.turnBeganMs, this.runtime.clock)
     for (let i = 0; i < turn.count; i++) {
@@ -282,7 +278,7 @@ export class LogMessageStore implements MessageStore {
       const result = results[i] as AppendResult
       if (result.status !== 'ok') this.settle(onStored, result)
       else if (this.failure !== undefined) this.settle(onStored, this.notAvailable())
-      else if (waits[i] === true) this.groupCommit.wait(ends[i] as number, beganMs, result, onStored)
+      else if (waits[i] === true) this.groupCommit.wait(ends[i] as number, beganMs, counts[i] as number, result, onStored)
       else this.settle(onStored, result)
     }
     if (this.options.flush === 'sync' || turn.anyWaits) this.groupCommit.request()

@@ -31,11 +31,11 @@ export class PutTimesMeter {
   }
 
   /** What of a turn needs no flush; all of it failed when the store has. */
-  recordTurn({ results, waits, count }: Turn, hasFailed: boolean, beganMs: number, clock: Clock): void {
+  recordTurn({ results, waits, counts, count }: Turn, hasFailed: boolean, beganMs: number, clock: Clock): void {
     let stored = 0
     for (let i = 0; i < count; i++) {
-      if (hasFailed || (results[i] as AppendResult).status !== 'ok') this.failed++
-      else if (!waits[i]) stored++
+      if (hasFailed || (results[i] as AppendResult).status !== 'ok') this.failed += counts[i] as number
+      else if (!waits[i]) stored += counts[i] as number
     }
     if (stored === 0) return
     const now = clock.monotonic()

@@ -2,7 +2,7 @@ import { SCANNED } from '@skylarkmq/remoting/protocol'
 import type { Kernel } from '@skylarkmq/remoting/protocol'
 import type { Capacity } from './admission.ts'
 import { FIXED_BYTES } from './commit-log/record.ts'
-import type { ScannedSends } from './scanned-sends.ts'
+import type { RecordHosts } from './record-hosts.ts'
 import type { ScannedBatch } from './types.ts'
 
 /** `appendBatch` asks room for a little more than a record takes; this is more than that little. */
@@ -11,11 +11,16 @@ const MARGIN_BYTES = 64
 /** Batches whose messages lie in the kernel's memory: what `appendBatch` does with objects, with addresses. */
 export class ScannedBatches {
   private readonly kernel: Kernel
-  private readonly sends: ScannedSends
+  private readonly hosts: RecordHosts
 
-  constructor(kernel: Kernel, sends: ScannedSends) {
+  constructor(kernel: Kernel, hosts: RecordHosts) {
     this.kernel = kernel
-    this.sends = sends
+    this.hosts = hosts
+  }
+
+  /** Of the batch whose header was scanned. */
+  get queueId(): number {
+    return this.kernel.words[SCANNED.queueId] as number
   }
 
   /** Bytes of the batch's records together; -1 when `appendBatch` would have something to say, or might. */
@@ -40,7 +45,7 @@ export class ScannedBatches {
     const { calls, ringAt, ring } = this.kernel
     const { bodyAt, bodyLength, sysFlag } = batch
     const { queueOffset, physicalOffset, storeTimestamp } = assigned
-    this.sends.useHosts(batch.bornHost, batch.storeHost)
+    this.hosts.use(batch.bornHost, batch.storeHost)
     calls.encodeBatch(ringAt + at, bodyAt, bodyLength, this.overheadOf(batch), sysFlag, queueOffset, physicalOffset, storeTimestamp)
     const physicalOffsets: number[] = []
     for (let i = 0; i < total; i += ring.readInt32BE(at + i)) physicalOffsets.push(physicalOffset + i)

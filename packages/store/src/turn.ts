@@ -10,20 +10,23 @@ export class Turn {
   /** End of each append in the log. */
   readonly ends: number[] = []
   readonly waits: boolean[] = []
+  /** Messages of each append. */
+  readonly counts: number[] = []
   count = 0
   anyWaits = false
 
-  add(result: AppendResult, onStored: OnStored, end: number, waitForFlush: boolean): void {
+  add(result: AppendResult, onStored: OnStored, end: number, waitForFlush: boolean, messages: number): void {
     const i = this.count++
     this.results[i] = result
     this.callbacks[i] = onStored
     this.ends[i] = end
     this.waits[i] = waitForFlush
+    this.counts[i] = messages
     if (waitForFlush) this.anyWaits = true
   }
 
   clear(): void {
-    if (this.count > KEPT) this.callbacks.length = this.results.length = this.ends.length = this.waits.length = 0
+    if (this.count > KEPT) for (const list of [this.callbacks, this.results, this.ends, this.waits, this.counts]) list.length = 0
     // Nothing is kept alive by a turn that is over.
     for (let i = 0; i < this.callbacks.length && i < this.count; i++) this.callbacks[i] = this.results[i] = undefined
     this.count = 0

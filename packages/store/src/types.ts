@@ -23,21 +23,21 @@ export interface MessageToStore {
 }
 
 /**
- * A send that the kernel has scanned (`Kernel.calls.scanSend`): topic, queue, flag, times and properties are what it has found. Bytes count
- * during the call only.
+ * Frames in the kernel's memory, for `Kernel.calls.takeSends`, whose rules and topic have been set. Bytes count during the call only; what answers
+ * need, offsets included, is in the kernel's slots then.
  */
-export interface ScannedSend {
+export interface SendRun {
   readonly topic: string
-  readonly sysFlag: number
   readonly bornHost: Uint8Array
   readonly storeHost: Uint8Array
-  /** The body is `bytes[bodyStart, bodyEnd)`, and at `bodyAt` in the kernel's memory unless that is 0. */
-  readonly bytes: Uint8Array
-  readonly bodyStart: number
-  readonly bodyEnd: number
-  readonly bodyAt: number
-  /** The kernel's slot that keeps what the answer needs. */
+  /** Addresses. */
+  readonly at: number
+  readonly end: number
+  /** Address of the first of `slots` free slots. */
   readonly slot: number
+  readonly slots: number
+  /** The first frame has just been scanned. */
+  readonly isScanned: boolean
 }
 
 /** A batch whose header the kernel has scanned (`Kernel.calls.scanBatch`); its body lies in the kernel's memory. Both count during the call only. */
@@ -125,8 +125,11 @@ export interface MessageStore {
    * `waitForFlush` asks for fdatasync first (sync flush).
    */
   append(message: MessageToStore, waitForFlush: boolean, onStored: OnStored): void
-  /** As `append`, for the message that the kernel has just scanned. */
-  appendScanned(send: ScannedSend, waitForFlush: boolean, onStored: OnStored): void
+  /**
+   * As `append`, for as many of the frames as the kernel takes: how many, or -1 when there is something to say to each. One `onStored` for all, if there are any; its result has no offsets: the
+   * kernel's slots have them. They are stored, or not, together.
+   */
+  appendSends(run: SendRun, waitForFlush: boolean, onStored: OnStored): number
   /** Messages of one topic and queue, consecutive in the log and never split over two files. */
   appendBatch(messages: readonly MessageToStore[], waitForFlush: boolean, onStored: OnStored): void
   /** As `appendBatch`, where all is usual. False: nothing was done; the messages are to be taken apart and checked one by one. */

@@ -7,8 +7,8 @@ import { describe, expect, test } from 'vitest'
 import { decodeClientBatch, encodeClientBatch, Kernel, PROPERTY_KIND } from '@skylarkmq/remoting/protocol'
 import { encodeRecord, recordBytes } from '../src/commit-log/record.ts'
 import { bodyCrc } from '../src/crc32.ts'
+import { RecordHosts } from '../src/record-hosts.ts'
 import { ScannedBatches } from '../src/scanned-batches.ts'
-import { ScannedSends } from '../src/scanned-sends.ts'
 
 const STAMP = 'CLUSTER\u0001C\u0002'
 const RING_AT = 300
@@ -18,7 +18,7 @@ kernel.addName('UNIQ_KEY', PROPERTY_KIND.uniqKey)
 kernel.addName('WAIT', PROPERTY_KIND.wait)
 kernel.addName('DELAY', PROPERTY_KIND.unusual)
 kernel.setTexts([Buffer.from(STAMP)], 0)
-const batches = new ScannedBatches(kernel, new ScannedSends(kernel))
+const batches = new ScannedBatches(kernel, new RecordHosts(kernel))
 const capacity = { maxMessageBytes: 32_768, maxAppendBytes: 65_000 }
 
 const host = fc.oneof(fc.uint8Array({ minLength: 8, maxLength: 8 }), fc.uint8Array({ minLength: 20, maxLength: 20 }))

@@ -4,20 +4,19 @@
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Kernel, PROPERTY_KIND } from '@skylarkmq/remoting/protocol'
+import { Kernel, PROPERTY_KIND, RUN, RUN_STOP, SLOT } from '@skylarkmq/remoting/protocol'
 import { encodeRecord, recordBytes } from '../src/commit-log/record.ts'
 import { Topic } from '../src/consume-queue/topic.ts'
 import { bodyCrc, crc32OfRange } from '../src/crc32.ts'
 import { recordDigest } from '../src/digest.ts'
 import { RecordParser } from '../src/dispatch/record-parser.ts'
-import { ScannedSends } from '../src/scanned-sends.ts'
 import type { MessageToStore } from '../src/types.ts'
 
 const STAMP = 'CLUSTER\u0001C\u0002'
-const kernel = new Kernel({ ringBytes: 65_536, receiveBytes: 0, outBytes: 0, slots: 1 })
+const kernel = new Kernel({ ringBytes: 65_536, receiveBytes: 0, outBytes: 0, slots: 8 })
 kernel.addName('UNIQ_KEY', PROPERTY_KIND.uniqKey)
 kernel.setTexts([Buffer.from(STAMP)], 0)
-const scanned = new ScannedSends(kernel)
+kernel.setRunRules({ bodyBytesMax: 1000, hostFlags: 0, flagsAllowed: -1, mustWait: false })
 const view = new DataView(kernel.ring.buffer, kernel.ring.byteOffset, kernel.ring.length)
 
 const host = fc.oneof(fc.uint8Array({ minLength: 8, maxLength: 8 }), fc.uint8Array({ minLength: 20, maxLength: 20 }))
@@ -53,38 +52,66 @@ const headerOf = (m: MessageToStore, properties: string): string =>
     opaque: 7,
   })
 
+const frameOf = (m: MessageToStore, properties: string): Buffer => {
+  const header = Buffer.from(headerOf(m, properties))
+  const frame = Buffer.concat([Buffer.alloc(8), header, m.body])
+  frame.writeInt32BE(frame.length - 4, 0)
+  frame.writeInt32BE(header.length, 4)
+  return frame
+}
+
+/** The record that TypeScript writes. */
+function expectedRecord(
+  message: MessageToStore,
+  assigned: { queueOffset: number; physicalOffset: number; storeTimestamp: number },
+): Buffer {
+  const topicBytes = Buffer.from(message.topic)
+  const sizeBytes = recordBytes(message, topicBytes)
+  const expected = Buffer.alloc(sizeBytes)
+  encodeRecord(expected, new DataView(expected.buffer, expected.byteOffset), 0, message, topicBytes, {
+    ...assigned,
+    sizeBytes,
+    bodyCrc: bodyCrc(message.body),
+  })
+  return expected
+}
+
+function giveOffsets(count: number, first: number): void {
+  for (let i = 0; i < count; i++) kernel.floats[(kernel.slotAt(i) + SLOT.queueOffset) / 8] = first + i
+  kernel.calls.putQueueOffsets(kernel.slotAt(0), count)
+}
+
 describe('a record', () => {
   test('is written and read alike by the kernel and in TypeScript', () => {
     let written = 0
     fc.assert(
-      fc.property(messages, assignment, fc.boolean(), fc.nat(100), ({ pairs, ...given }, assigned, isInMemory, at) => {
-        const sysFlag = given.sysFlag | (given.bornHost.length === 20 ? 0x10 : 0) | (given.storeHost.length === 20 ? 0x20 : 0)
+      fc.property(messages, assignment, fc.nat(100), ({ pairs, ...given }, assigned, at) => {
+        const hostFlags = (given.bornHost.length === 20 ? 0x10 : 0) | (given.storeHost.length === 20 ? 0x20 : 0)
         const text = `${pairs.map(([name, value]) => `${name}\u0001${value}\u0002`).join('')}UNIQ_KEY\u0001K1\u0002`
-        const message = { ...given, sysFlag, properties: Buffer.from(text + STAMP) }
-        const topicBytes = Buffer.from(message.topic)
-        const sizeBytes = recordBytes(message, topicBytes)
-        const expected = Buffer.alloc(sizeBytes)
-        encodeRecord(expected, new DataView(expected.buffer, expected.byteOffset), 0, message, topicBytes, {
-          ...assigned,
-          sizeBytes,
-          bodyCrc: bodyCrc(message.body),
-        })
-
-        const header = Buffer.from(headerOf(message, text))
-        const headerAt = kernel.ringAt + 32_768
-        kernel.bytes.set(header, headerAt)
-        if (kernel.calls.scanSend(headerAt, header.length) === 0) return
-        written++
-        const bodyAt = headerAt + header.length + 9
-        if (isInMemory) kernel.bytes.set(message.body, bodyAt)
-        const send = {
-          ...{ topic: message.topic, sysFlag, bornHost: message.bornHost, storeHost: message.storeHost },
-          ...{ bytes: message.body, bodyStart: 0, bodyEnd: message.body.length, bodyAt: isInMemory ? bodyAt : 0, slot: kernel.slotAt(0) },
+        const message = { ...given, sysFlag: given.sysFlag | hostFlags, properties: Buffer.from(text + STAMP) }
+        const expected = expectedRecord(message, assigned)
+        const sizeBytes = expected.length
+        const frame = frameOf({ ...message, sysFlag: given.sysFlag }, text)
+        const frameAt = kernel.ringAt + 32_768
+        kernel.bytes.set(frame, frameAt)
+        kernel.setHosts(message.bornHost, message.storeHost)
+        kernel.setRunRules({ bodyBytesMax: 1000, hostFlags, flagsAllowed: -1, mustWait: false })
+        kernel.setRunTopic(Buffer.from(message.topic), 0x7fffffff)
+        const take = (room: number) => {
+          const { physicalOffset, storeTimestamp } = assigned
+          const end = frameAt + frame.length
+          return kernel.calls.takeSends(frameAt, end, kernel.ringAt + at, room, physicalOffset, storeTimestamp, kernel.slotAt(0), 8, 0)
         }
-        expect(scanned.sizeOf(send)).toBe(sizeBytes)
-        scanned.encode(send, at, sizeBytes, assigned.queueOffset, assigned.physicalOffset, assigned.storeTimestamp)
+        if (take(sizeBytes - 1) === 0 && kernel.words[RUN.stop] === RUN_STOP.unusual) return
+        expect(kernel.words[RUN.stop]).toBe(RUN_STOP.room)
+        expect(kernel.words[RUN.neededBytes]).toBe(sizeBytes)
+        written++
+        expect(take(sizeBytes)).toBe(1)
+        giveOffsets(1, assigned.queueOffset)
         expect(Buffer.from(kernel.ring.subarray(at, at + sizeBytes)).equals(expected)).toBe(true)
-        expect(kernel.slotOf(kernel.slotAt(0))).toEqual({ opaque: 7, queueId: message.queueId, key: 'K1' })
+        const { queueOffset, physicalOffset } = assigned
+        const noted = { opaque: 7, queueId: message.queueId, key: 'K1', isOneway: false, version: 0, queueOffset, physicalOffset }
+        expect(kernel.slotOf(kernel.slotAt(0))).toEqual(noted)
 
         const digest = recordDigest(view, at)
         expect(kernel.calls.recordDigest(kernel.ringAt + at)).toBe(digest)
@@ -105,6 +132,64 @@ describe('a record', () => {
       { numRuns: 1500 },
     )
     expect(written).toBeGreaterThan(1000)
+  })
+
+  test('is one of a run, which ends where a frame is cut off, or is for another topic, or slots or room are used up', () => {
+    const some = fc.array(messages, { minLength: 1, maxLength: 10 })
+    let longest = 0
+    fc.assert(
+      fc.property(some, assignment, fc.nat(3000), fc.nat(20_000), fc.nat(8), (all, assigned, cutOff, room, slots) => {
+        const { bornHost, storeHost, topic } = all[0] as (typeof all)[number]
+        const hostFlags = (bornHost.length === 20 ? 0x10 : 0) | (storeHost.length === 20 ? 0x20 : 0)
+        const text = 'UNIQ_KEY\u0001K1\u0002'
+        const sent = all.map((m, i) => ({
+          ...{ ...m, queueId: m.queueId >>> 1, bornHost, storeHost, topic: i > 0 && m.queueId % 16 === 0 ? m.topic : topic },
+          ...{ sysFlag: m.sysFlag | hostFlags, properties: Buffer.from(text + STAMP) },
+        }))
+        const frames = sent.map((m) => frameOf(m, text))
+        const bytes = Buffer.concat(frames)
+        const end = Math.max(0, bytes.length - cutOff)
+        const at = kernel.ringAt + 32_768
+        kernel.bytes.set(bytes, at)
+        kernel.setHosts(bornHost, storeHost)
+        kernel.setRunRules({ bodyBytesMax: 1000, hostFlags, flagsAllowed: 0x30f | 0x30, mustWait: false })
+        kernel.setRunTopic(Buffer.from(topic), 0x7fffffff)
+        const { physicalOffset, queueOffset, storeTimestamp } = assigned
+        const to = kernel.ringAt
+        const count = kernel.calls.takeSends(at, at + end, to, room, physicalOffset, storeTimestamp, kernel.slotAt(0), slots, 0)
+        giveOffsets(count, queueOffset)
+        longest = Math.max(longest, count)
+
+        let taken = 0
+        let stored = 0
+        let read = 0
+        const nextRecord = () => {
+          const i = taken
+          return expectedRecord(sent[i] as MessageToStore, {
+            queueOffset: queueOffset + i,
+            physicalOffset: physicalOffset + stored,
+            storeTimestamp,
+          })
+        }
+        while (taken < count) {
+          const record = nextRecord()
+          expect(Buffer.from(kernel.ring.subarray(stored, stored + record.length)).equals(record)).toBe(true)
+          expect(sent[taken]?.topic).toBe(topic)
+          stored += record.length
+          read += frames[taken++]?.length as number
+        }
+        expect(kernel.words[RUN.bytes]).toBe(stored)
+        expect(kernel.words[RUN.nextAt]).toBe(at + read)
+        expect(stored).toBeLessThanOrEqual(room)
+        // The next one is none that could have been taken.
+        const why = kernel.words[RUN.stop]
+        if (taken === slots || taken === sent.length || read + (frames[taken]?.length as number) > end) expect(why).toBe(0)
+        else if (sent[taken]?.topic !== topic) expect(why).toBe(RUN_STOP.topic)
+        else expect([why, stored + nextRecord().length > room]).toEqual([RUN_STOP.room, true])
+      }),
+      { numRuns: 500 },
+    )
+    expect(longest).toBe(8)
   })
 
   test('has the same checksum by the kernel, whatever its length', () => {

@@ -6,7 +6,7 @@ import { DLQ_PREFIX, SCANNED, SYS_FLAG } from '@skylarkmq/remoting/protocol'
 import type { Kernel } from '@skylarkmq/remoting/protocol'
 import type { FastPath, FrameView, ServerConnection } from '@skylarkmq/remoting'
 import type { AppendResult, MessageStore } from '@skylarkmq/store'
-import { KnownTopics, sendFastPath } from './send-fast-path.ts'
+import type { KnownTopics } from './known-topics.ts'
 import { ALLOWED_SYS_FLAG } from './send-checks.ts'
 import { answer, bornHostOf, hostFlags, isSync } from './send-message.ts'
 import type { SendDeps } from './send-message.ts'
@@ -29,12 +29,9 @@ interface PendingBatch {
   readonly key: string
 }
 
-/** Single sends and batches. */
-export function sendAnyFastPath(deps: SendDeps): FastPath {
-  const topics = new KnownTopics(deps.topics)
-  const single = sendFastPath(deps, topics)
+export function sendBatchFastPath(deps: SendDeps, topics: KnownTopics): FastPath {
   const batches = new BatchFastPath(deps, topics)
-  return (view, connection) => (startsAsBatch(view) ? batches.take(view, connection) : single(view, connection))
+  return (view, connection) => startsAsBatch(view) && batches.take(view, connection)
 }
 
 function startsAsBatch({ bytes, headerStart, headerEnd }: FrameView): boolean {
@@ -103,14 +100,14 @@ class BatchFastPath {
     )
     if (!isTaken) return false
     this.#pending++
-    connection.noteUnanswered()
+    connection.noteUnanswered(1)
     return true
   }
 
   #done(pending: PendingBatch, result: AppendResult): void {
     const { connection, isOneway, opaque, version, queueId, key } = pending
     this.#pending--
-    connection.settleOne()
+    connection.settle(1)
     if (isOneway || connection.isClosed) return
     const { physicalOffsets, queueOffset } = result
     if (result.status === 'ok' && physicalOffsets !== undefined) {

@@ -1,74 +1,57 @@
 /**
- * The usual send, handled where its bytes lie: no header object, no strings, no promise. It is an accelerator of `sendMessage`, not a
- * second definition: whatever is unusual (a topic not met before, a delay, a transaction, a retry topic, a property that the broker sets)
- * is declined and takes the declared route. A test holds the records and answers of both equal.
+ * The usual sends, handled where their bytes lie, as many as a socket has brought: no header object, no strings, no promise, and no
+ * JavaScript for each. An accelerator of `sendMessage`, not a second definition: whatever is unusual (a topic not met before, a delay, a
+ * transaction, a retry topic, a property that the broker sets) is declined and takes the declared route. A test holds the records and answers of both
+ * equal.
  */
-import { PROPERTIES_MAX_BYTES, PROPERTY, PROPERTY_KIND, RETRY_PREFIX, SCANNED } from '@skylarkmq/remoting/protocol'
+import { PROPERTY, PROPERTY_KIND, RUN, RUN_STOP, SCANNED, SLOT, SendMessageV2 } from '@skylarkmq/remoting/protocol'
 import type { Kernel } from '@skylarkmq/remoting/protocol'
-import type { FastPath, FrameView, ServerConnection } from '@skylarkmq/remoting'
+import type { RunPath, ServerConnection } from '@skylarkmq/remoting'
 import type { AppendResult, MessageStore } from '@skylarkmq/store'
-import type { TopicConfigs } from '../topics/topic-configs.ts'
-import { equalBytes, UNUSUAL_PROPERTIES } from './plain-properties.ts'
-import { isCompacted } from '../topics/topic-attributes.ts'
-import { ALLOWED_SYS_FLAG, isClosedToSends } from './send-checks.ts'
+import type { KnownTopic, KnownTopics } from './known-topics.ts'
+import { UNUSUAL_PROPERTIES } from './plain-properties.ts'
+import { ALLOWED_SYS_FLAG } from './send-checks.ts'
 import { answer, bornHostOf, hostFlags, isSync } from './send-message.ts'
 import type { SendDeps } from './send-message.ts'
 import { putTexts } from './send-reply.ts'
+import { SendSlots } from './send-slots.ts'
+import type { SlotRange } from './send-slots.ts'
 
-const TOPICS_MAX = 65_536
+/** Room for answers is asked for in pieces of this size at most. */
+const REPLIES_BYTES_MAX = 60_000
+/** What lies outside the kernel's memory is copied in, so much at a time or one frame. */
+const COPIED_BYTES = 16_384
+/** The kernel writes whole words. */
+const SLACK_BYTES = 8
+/** The length field and the word that holds serialize type and header length. */
+const PREFIX_BYTES = 8
+const NO_NAME = new Uint8Array(0)
 
-interface KnownTopic {
-  readonly bytes: Uint8Array
-  readonly name: string
-  readonly queues: number
+/** Where a run is to be taken from, and how many sends at most. */
+interface Frames {
+  readonly at: number
+  readonly end: number
+  readonly slots: number
+  readonly isScanned: boolean
+  readonly bornHost: Uint8Array
 }
 
-/** Topics by the hash and the bytes of their name, so that a send makes no string. Forgotten whenever a topic changes. */
-export class KnownTopics {
-  readonly #topics: TopicConfigs
-  readonly #slots = new Map<number, KnownTopic>()
-
-  constructor(topics: TopicConfigs) {
-    this.#topics = topics
-    topics.onChange(() => this.#slots.clear())
-  }
-
-  find(hash: number, bytes: Uint8Array, start: number, end: number): KnownTopic | undefined {
-    const known = this.#slots.get(hash)
-    if (known !== undefined && equalBytes(known.bytes, bytes, start, end)) return known
-    return this.#learn(hash, Buffer.from(bytes.subarray(start, end)))
-  }
-
-  #learn(hash: number, bytes: Buffer): KnownTopic | undefined {
-    const name = bytes.toString('utf8')
-    const config = this.#topics.get(name)
-    if (config === undefined || config.order || isCompacted(config) || isClosedToSends(name) || name.startsWith(RETRY_PREFIX))
-      return undefined
-    const known = { bytes, name, queues: Math.max(config.writeQueueNums, config.readQueueNums) }
-    if (this.#slots.size >= TOPICS_MAX) this.#slots.clear()
-    this.#slots.set(hash, known)
-    return known
-  }
-}
-
-/** One send whose answer is under way. Reused, so that a send makes no closure. */
-class PendingSend {
-  /** Where the kernel keeps what the answer needs. */
-  readonly slot: number
-  version = 0
-  isOneway = false
-  connection: ServerConnection | undefined
+/** A run of sends whose answers are under way. */
+class PendingRun {
+  readonly connection: ServerConnection
   readonly onStored: (result: AppendResult) => void
+  range: SlotRange | undefined
+  keyBytes = 0
 
-  constructor(slot: number, done: (send: PendingSend, result: AppendResult) => void) {
-    this.slot = slot
+  constructor(connection: ServerConnection, done: (run: PendingRun, result: AppendResult) => void) {
+    this.connection = connection
     this.onStored = (result) => done(this, result)
   }
 }
 
-export function sendFastPath(deps: SendDeps, topics = new KnownTopics(deps.topics)): FastPath {
+export function sendFastPath(deps: SendDeps, topics: KnownTopics): RunPath {
   const path = new SendFastPath(deps, topics)
-  return (view, connection) => path.take(view, connection)
+  return (bytes, start, end, connection) => path.take(bytes, start, end, connection)
 }
 
 class SendFastPath {
@@ -76,20 +59,24 @@ class SendFastPath {
   readonly #store: MessageStore
   readonly #kernel: Kernel
   readonly #topics: KnownTopics
-  readonly #free: PendingSend[] = []
-  #slotsUsed = 0
+  readonly #slots: SendSlots
   /** False when the texts of answers are longer than the kernel has room for: then all takes the declared route. */
   #isUsable: boolean | undefined
-  #replyBytesMax = 0
-  #lastConnection: ServerConnection | undefined
-  #lastBornHost: Uint8Array = new Uint8Array(0)
+  #textBytes = 0
+  /** That of the latest run. */
+  #topic: KnownTopic | undefined
+  #mustWait = false
 
   constructor(deps: SendDeps, topics: KnownTopics) {
     this.#deps = deps
     this.#store = deps.store
     const kernel = deps.store.kernel
     this.#kernel = kernel
+    this.#slots = new SendSlots(kernel.slots)
     this.#topics = topics
+    deps.topics.onChange(() => {
+      this.#topic = undefined
+    })
     for (const name of UNUSUAL_PROPERTIES) kernel.addName(name, PROPERTY_KIND.unusual)
     kernel.addName(PROPERTY.UNIQ_KEY, PROPERTY_KIND.uniqKey)
     kernel.addName(PROPERTY.WAIT, PROPERTY_KIND.wait)
@@ -97,96 +84,136 @@ class SendFastPath {
 
   /** At the first send, when the broker knows its port. */
   #begin(): boolean {
-    const bytesMax = putTexts(this.#kernel, this.#deps.storeHost, this.#deps.settings.current)
-    this.#replyBytesMax = bytesMax ?? 0
-    return (this.#isUsable = bytesMax !== undefined)
+    const bytes = putTexts(this.#kernel, this.#deps.storeHost, this.#deps.settings.current)
+    this.#textBytes = bytes ?? 0
+    return (this.#isUsable = bytes !== undefined)
   }
 
-  take(view: FrameView, connection: ServerConnection): boolean {
-    const { bytes, bodyStart, bodyEnd } = view
+  take(bytes: Buffer, start: number, end: number, connection: ServerConnection): number {
+    if (!(this.#isUsable ?? this.#begin())) return start
     const kernel = this.#kernel
-    if (view.serializeType !== 0 || bodyStart >= bodyEnd || !(this.#isUsable ?? this.#begin())) return false
     const base = kernel.addressOf(bytes)
-    const headerAt = kernel.headerAt(bytes, base, view.headerStart, view.headerEnd)
-    if (headerAt < 0 || kernel.calls.scanSend(headerAt, view.headerEnd - view.headerStart) === 0) return false
-    const { words } = kernel
-    const topicAt = words[SCANNED.topicAt] as number
-    const topic = this.#topics.find(
-      words[SCANNED.topicHash] as number,
-      kernel.bytes,
-      topicAt,
-      topicAt + (words[SCANNED.topicLength] as number),
-    )
-    if (topic === undefined || (words[SCANNED.queueId] as number) >= topic.queues) return false
-    const { settings, storeHost } = this.#deps
-    if (bodyEnd - bodyStart > settings.current.maxMessageSize || this.#store.refusal !== undefined) return false
-    if ((words[SCANNED.propertiesLength] as number) + (words[SCANNED.stampLength] as number) > PROPERTIES_MAX_BYTES) return false
-    const send = this.#free.pop() ?? this.#another()
-    if (send === undefined) return false
+    if (base >= 0) return this.#takeAll(base + start, base + end, connection) - base
+    let at = start
+    while (end - at > PREFIX_BYTES) {
+      const frameBytes = 4 + bytes.readInt32BE(at)
+      const length = Math.min(end - at, Math.max(frameBytes, COPIED_BYTES))
+      if (length < frameBytes || length > kernel.batchBytes) break
+      kernel.bytes.set(bytes.subarray(at, at + length), kernel.batchAt)
+      const taken = this.#takeAll(kernel.batchAt, kernel.batchAt + length, connection) - kernel.batchAt
+      if (taken === 0) break
+      at += taken
+    }
+    return at
+  }
 
-    send.version = words[SCANNED.version] as number
-    send.isOneway = ((words[SCANNED.requestFlag] as number) & 2) !== 0
-    send.connection = connection
-    connection.noteUnanswered()
-    const bornHost = connection === this.#lastConnection ? this.#lastBornHost : this.#bornHostOf(connection)
-    const sysFlag = ((words[SCANNED.sysFlag] as number) & ALLOWED_SYS_FLAG) | hostFlags(bornHost, storeHost)
-    const waits = words[SCANNED.waits] !== 0 && isSync(this.#deps)
-    this.#store.appendScanned(
-      {
-        topic: topic.name,
-        sysFlag,
-        bornHost,
-        storeHost,
-        bytes,
-        bodyStart,
-        bodyEnd,
-        bodyAt: base < 0 ? 0 : base + bodyStart,
-        slot: send.slot,
-      },
-      waits,
-      send.onStored,
-    )
+  /** Address of the first frame that it did not take. */
+  #takeAll(start: number, end: number, connection: ServerConnection): number {
+    const { words } = this.#kernel
+    const bornHost = this.#setRules(connection)
+    let at = start
+    let isScanned = false
+    while (end - at > PREFIX_BYTES) {
+      if (this.#topic === undefined) {
+        if (!this.#scan(at, end) || !this.#turnToTopic()) break
+        isScanned = true
+      }
+      const slots = Math.min(this.#slots.free, connection.requestsLeft)
+      if (slots === 0) break
+      const run = new PendingRun(connection, this.#done)
+      const count = this.#append(run, { at, end, slots, isScanned, bornHost })
+      if (count < 0) break
+      if (count > 0) {
+        at = words[RUN.nextAt] as number
+        run.range = this.#slots.take(count)
+        run.keyBytes = words[RUN.keyBytes] as number
+        connection.noteUnanswered(count)
+      }
+      const stop = words[RUN.stop]
+      if (stop === RUN_STOP.topic ? !this.#turnToTopic() : stop !== RUN_STOP.room || count === 0) break
+      isScanned = true
+    }
+    return at
+  }
+
+  /** The address of the sender, as records hold it. */
+  #setRules(connection: ServerConnection): Uint8Array {
+    const { settings, storeHost } = this.#deps
+    const bornHost = bornHostOf(connection)
+    this.#mustWait = isSync(this.#deps)
+    this.#kernel.setRunRules({
+      bodyBytesMax: settings.current.maxMessageSize,
+      hostFlags: hostFlags(bornHost, storeHost),
+      flagsAllowed: ALLOWED_SYS_FLAG,
+      mustWait: this.#mustWait,
+    })
+    return bornHost
+  }
+
+  /** Has the kernel read the header of the frame there. False: it is none that is usual. */
+  #scan(at: number, end: number): boolean {
+    this.#kernel.setRunTopic(NO_NAME, 0)
+    this.#kernel.calls.takeSends(at, end, 0, 0, 0, 0, 0, 1, 0)
+    return this.#kernel.words[RUN.stop] === RUN_STOP.topic
+  }
+
+  /** From now on the sends of a run are to the topic of the header that was scanned. False: it is none for this path. */
+  #turnToTopic(): boolean {
+    const { words, bytes } = this.#kernel
+    const topicAt = words[SCANNED.topicAt] as number
+    const topicEnd = topicAt + (words[SCANNED.topicLength] as number)
+    this.#topic = this.#topics.find(words[SCANNED.topicHash] as number, bytes, topicAt, topicEnd)
+    if (this.#topic === undefined) return false
+    this.#kernel.setRunTopic(this.#topic.bytes, this.#topic.queues)
     return true
   }
 
-  #bornHostOf(connection: ServerConnection): Uint8Array {
-    this.#lastConnection = connection
-    this.#lastBornHost = bornHostOf(connection)
-    return this.#lastBornHost
+  #append(run: PendingRun, { at, end, slots, isScanned, bornHost }: Frames): number {
+    const { storeHost } = this.#deps
+    const slot = this.#kernel.slotAt(this.#slots.next)
+    const topic = (this.#topic as KnownTopic).name
+    return this.#store.appendSends({ topic, bornHost, storeHost, at, end, slot, slots, isScanned }, this.#mustWait, run.onStored)
   }
 
-  /** As long as there are slots. */
-  #another(): PendingSend | undefined {
-    if (this.#slotsUsed === this.#kernel.slots) return undefined
-    return new PendingSend(this.#kernel.slotAt(this.#slotsUsed++), this.#done)
-  }
-
-  readonly #done = (send: PendingSend, result: AppendResult): void => {
-    const connection = send.connection as ServerConnection
-    connection.settleOne()
-    if (!send.isOneway && !connection.isClosed) {
-      if (result.status === 'ok') this.#reply(connection, send.slot, result)
-      else this.#refuse(connection, send, result)
+  readonly #done = (run: PendingRun, result: AppendResult): void => {
+    const { connection } = run
+    const range = run.range as SlotRange
+    connection.settle(range.count)
+    if (!connection.isClosed) {
+      if (result.status === 'ok') this.#reply(connection, range, run.keyBytes)
+      else this.#refuse(connection, range, result)
     }
-    send.connection = undefined
-    this.#free.push(send)
+    this.#slots.giveBack(range)
   }
 
-  #reply(connection: ServerConnection, slot: number, { queueOffset, physicalOffset }: AppendResult): void {
+  #reply(connection: ServerConnection, { first, count }: SlotRange, keyBytes: number): void {
+    const bytes = this.#textBytes + SLOT.replyDigits
+    const room = count * bytes + keyBytes + SLACK_BYTES
+    if (room <= REPLIES_BYTES_MAX) return this.#write(connection, first, count, room)
+    const bytesMax = bytes + SLOT.keyBytes
+    const step = Math.floor((REPLIES_BYTES_MAX - SLACK_BYTES) / bytesMax)
+    for (let done = 0; done < count; done += step) {
+      const some = Math.min(step, count - done)
+      this.#write(connection, first + done, some, some * bytesMax + SLACK_BYTES)
+    }
+  }
+
+  #write(connection: ServerConnection, first: number, count: number, room: number): void {
     const kernel = this.#kernel
-    const { bytes, start } = connection.reserve(this.#replyBytesMax)
+    const { bytes, start } = connection.reserve(room)
     const base = kernel.addressOf(bytes)
-    let length: number
-    if (base >= 0) length = kernel.calls.writeReply(slot, base + start, queueOffset, physicalOffset)
-    else {
-      length = kernel.calls.writeReply(slot, SCANNED.inputAt, queueOffset, physicalOffset)
-      bytes.set(kernel.bytes.subarray(SCANNED.inputAt, SCANNED.inputAt + length), start)
-    }
-    connection.giveBack(this.#replyBytesMax - length)
+    const at = base >= 0 ? base + start : SCANNED.inputAt
+    const length = kernel.calls.writeReplies(kernel.slotAt(first), count, at)
+    if (base < 0) bytes.set(kernel.bytes.subarray(at, at + length), start)
+    connection.giveBack(room - length)
   }
 
-  #refuse(connection: ServerConnection, send: PendingSend, result: AppendResult): void {
-    const { opaque, queueId, key } = this.#kernel.slotOf(send.slot)
-    connection.reply({ opaque, serializeType: 0, code: 310, version: send.version }, answer(this.#deps, result, queueId, key))
+  #refuse(connection: ServerConnection, { first, count }: SlotRange, result: AppendResult): void {
+    for (let i = 0; i < count; i++) {
+      const { opaque, version, isOneway, queueId, key, queueOffset, physicalOffset } = this.#kernel.slotOf(this.#kernel.slotAt(first + i))
+      if (isOneway) continue
+      const request = { opaque, serializeType: 0, code: SendMessageV2.code, version } as const
+      connection.reply(request, answer(this.#deps, { ...result, queueOffset, physicalOffset }, queueId, key))
+    }
   }
 }

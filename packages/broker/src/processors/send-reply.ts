@@ -1,15 +1,10 @@
-import { PROTOCOL_VERSION, SCANNED, putHex } from '@skylarkmq/remoting/protocol'
+import { PROTOCOL_VERSION, putHex } from '@skylarkmq/remoting/protocol'
 import type { Kernel } from '@skylarkmq/remoting/protocol'
 import { stampText } from './plain-properties.ts'
 
 const QUEUE_ID_LABEL = '","queueId":"'
 /** Hexadecimal digits of the physical offset behind the store's address in an offset message id. */
 const OFFSET_DIGITS = 16
-/** The kernel writes whole words. */
-const SLACK_BYTES = 8
-
-/** Beside the texts: digits and the transaction id. */
-const REPLY_BYTES_MAX = SCANNED.replyVariableBytes + SLACK_BYTES
 
 interface ReplyConfig {
   readonly brokerClusterName: string
@@ -17,11 +12,11 @@ interface ReplyConfig {
   readonly traceOn: boolean
 }
 
-/** Puts the texts of records and answers where the kernel looks for them. Bytes of the longest answer; undefined when it has no room for them. */
+/** Puts the texts of records and answers where the kernel looks for them. Bytes of an answer's texts; undefined when it has no room for them. */
 export function putTexts(kernel: Kernel, storeHost: Uint8Array, config: ReplyConfig): number | undefined {
   const { texts, labelLength } = replyTexts(storeHost, config)
   if (!kernel.setTexts([Buffer.from(stampText(config)), ...texts], labelLength)) return undefined
-  return texts.reduce((sum, text) => sum + text.length, 0) + REPLY_BYTES_MAX
+  return texts.reduce((sum, text) => sum + text.length, 0)
 }
 
 /** What the answer of a stored message says between its numbers, as the declared encoder writes it; in the order of the kernel's layout. */

@@ -327,5 +327,5 @@ export {
   TRACE_TOPIC,
   TRANS_CHECK_MAX_TIME_TOPIC,
 } from './topic-names.ts'
-export { Kernel, PARSED, PROPERTY_KIND, SCANNED } from './kernel/kernel.ts'
-export type { KernelCalls, KernelSizes } from './kernel/kernel.ts'
+export { Kernel, PARSED, PROPERTY_KIND, RUN, RUN_STOP, SCANNED, SLOT } from './kernel/kernel.ts'
+export type { KernelCalls, KernelSizes, RunRules, SlotContents } from './kernel/kernel.ts'

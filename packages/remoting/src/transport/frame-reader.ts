@@ -3,6 +3,11 @@ import { HEADER_BYTES, PARTIAL_KEPT_BYTES, PARTIAL_START_BYTES, REFUSED_HEADER_B
 
 /** What a reader found. Positions are valid only during the call. */
 export interface FrameSink {
+  /**
+   * What begins in `bytes[start, end)`: any number of frames, the last perhaps cut off. Returns where the first one begins that the sink has
+   * not handled: that one comes by the other calls.
+   */
+  onFrames?(bytes: Buffer, start: number, end: number): number
   /** One whole frame: `bytes[start, end)`, `start` at the length field. Its lengths are consistent. Returns false to stop reading. */
   onFrame(bytes: Buffer, start: number, end: number): boolean
   /** A frame over the limit with a header small enough to collect: `bytes[start, end)` is that frame as if it had no body. The rest is skipped. */
@@ -81,7 +86,8 @@ export class FrameReader {
       } else if (this.#have > 0) {
         position = this.#continuePartial(bytes, position)
       } else {
-        position = this.#readFrame(bytes, position)
+        const next = this.#sink.onFrames?.(bytes, position, bytes.length) ?? position
+        position = next > position ? next : this.#readFrame(bytes, position)
       }
     }
   }
@@ -113,7 +119,7 @@ export class FrameReader {
     const frame = this.#partial as Buffer
     this.#have = 0
     // The sink may not re-enter push, so the buffer stays as it is during the call.
-    this.#handle(frame, 0, whole)
+    if (this.#sink.onFrames?.(frame, 0, whole) !== whole) this.#handle(frame, 0, whole)
     if (frame.length > PARTIAL_KEPT_BYTES) this.#partial = undefined
     return after
   }

@@ -97,11 +97,24 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
     this.#reader.push(chunk)
   }
 
+  onFrames(bytes: Buffer, start: number, end: number): number {
+    const server = this.#server
+    if (server.isClosing || !server.hasRunPath) return start
+    server.turn.noteRequests()
+    const next = server.tryRun(bytes, start, end, this)
+    if (next > start) this.#pauseIfFull()
+    return next
+  }
+
   onFrame(bytes: Buffer, start: number, end: number): boolean {
     const goesOn = this.#handleFrame(bytes, start, end)
+    this.#pauseIfFull()
+    return goesOn
+  }
+
+  #pauseIfFull(): void {
     const { limits } = this.#server
     if (this.unanswered > limits.unansweredRequests || this.#out.bytes > limits.unsentBytes) this.#pause()
-    return goesOn
   }
 
   #handleFrame(bytes: Buffer, start: number, end: number): boolean {
@@ -244,14 +257,18 @@ export class AcceptedConnection implements ServerConnection, FrameSink, TurnMemb
     this.#reader.resume()
   }
 
-  /** A request whose answer comes later: counted until `settleOne`. */
-  noteUnanswered(): void {
-    this.unanswered++
+  get requestsLeft(): number {
+    return Math.max(1, this.#server.limits.unansweredRequests + 1 - this.unanswered)
   }
 
-  /** A request that was counted in `unanswered` has its answer. */
-  settleOne(): void {
-    this.unanswered--
+  /** Requests whose answers come later: counted until `settle`. */
+  noteUnanswered(count: number): void {
+    this.unanswered += count
+  }
+
+  /** Requests that were counted in `unanswered` have their answers. */
+  settle(count: number): void {
+    this.unanswered -= count
     if (this.#isPaused) this.#resumeIfLight()
     if (this.unanswered === 0) this.#server.onAnswered?.()
   }

@@ -18,7 +18,7 @@ import { OutBufferPool } from './out-queue.ts'
 import { describeCommand, EMPTY_BODY, replyOfError, withLastingBody } from './replies.ts'
 import type { AcceptedConnection } from './server-connection.ts'
 import { TurnEnd } from './turn-end.ts'
-import type { FastPath, FrameView, Lane, RemotingServerOptions, Reply, RequestContext, Route, ServerLimits } from './types.ts'
+import type { FastPath, FrameView, Lane, RemotingServerOptions, Reply, RequestContext, Route, RunPath, ServerLimits } from './types.ts'
 
 interface LaneState {
   readonly name: string
@@ -56,6 +56,7 @@ export class ServerDispatch {
   readonly #name: string
   readonly #routes = new Map<number, RouteState>()
   readonly #fastPath: FastPath | undefined
+  readonly #runPath: RunPath | undefined
   readonly #reader = new JsonRequestReader()
   readonly #view: Mutable<FrameView> = {
     bytes: EMPTY_BODY,
@@ -75,6 +76,7 @@ export class ServerDispatch {
     this.isPlainRefused = options.tlsMode === 'enforcing'
     this.#name = options.name
     this.#fastPath = options.fastPath
+    this.#runPath = options.runPath
     this.pool = new OutBufferPool(options.memory?.out)
     const lanes = new Map<Lane, LaneState>()
     for (const { command, lane, process, inPlace } of options.routes) {
@@ -91,6 +93,22 @@ export class ServerDispatch {
 
   commandOf(code: number): AnyCommand | undefined {
     return this.#routes.get(code)?.command ?? commandByCode(code)
+  }
+
+  get hasRunPath(): boolean {
+    return this.#runPath !== undefined
+  }
+
+  /** Offers to the accelerator what has come. Where the first frame begins that it did not take. */
+  tryRun(bytes: Buffer, start: number, end: number, connection: AcceptedConnection): number {
+    try {
+      return this.#runPath?.(bytes, start, end, connection) ?? start
+    } catch (error) {
+      // How far it came is not known: whoever waits for an answer learns that there will be none.
+      this.log.error('the fast path failed at a run of requests; their connection is closed', { peer: connection.address, error })
+      connection.destroy()
+      return end
+    }
   }
 
   /** Offers the frame to the accelerator. True: it is done with. */
@@ -181,11 +199,11 @@ export class ServerDispatch {
   #awaitAnswer(result: Promise<Reply | undefined>, route: RouteState, request: Frame, connection: AcceptedConnection): void {
     const { lane } = route
     lane.inFlight++
-    connection.noteUnanswered()
+    connection.noteUnanswered(1)
     const settle = (reply: Reply | undefined): void => {
       lane.inFlight--
       if (reply !== undefined) this.#answer(connection, request, reply)
-      connection.settleOne()
+      connection.settle(1)
     }
     result.then(settle, (error: unknown) => settle(this.#replyOfFailure(error, route, connection)))
   }

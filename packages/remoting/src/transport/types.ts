@@ -65,6 +65,13 @@ export interface FrameView {
  */
 export type FastPath = (view: FrameView, connection: ServerConnection) => boolean
 
+/**
+ * As `FastPath`, for as many of the frames that begin in `bytes[start, end)` as it likes, in order; the last may have come in part only.
+ * Returns where the first frame begins that it did not take. What it takes is held against its own limits, not against
+ * `ServerLimits.frameBytes`.
+ */
+export type RunPath = (bytes: Buffer, start: number, end: number, connection: ServerConnection) => number
+
 /** A connection as the server's parts see it. */
 export interface ServerConnection {
   /** Unique within the process. */
@@ -89,9 +96,11 @@ export interface ServerConnection {
   reserve(length: number): { readonly bytes: Buffer; readonly start: number }
   /** The last bytes of the latest `reserve` were not needed. */
   giveBack(length: number): void
-  /** For the fast path: a request that it took is under way, and has its answer. They count against `ServerLimits.unansweredRequests`. */
-  noteUnanswered(): void
-  settleOne(): void
+  /** For the fast paths: so many requests that were taken are under way, and have their answers. They count against `ServerLimits.unansweredRequests`. */
+  noteUnanswered(count: number): void
+  settle(count: number): void
+  /** So many requests more, and nothing more is read until some have their answers; at least 1. */
+  readonly requestsLeft: number
   /** Runs when the connection has closed; at once if it has. */
   onClose(listener: () => void): void
   close(): void
@@ -103,6 +112,8 @@ export interface RemotingServerOptions {
   readonly port: number
   readonly routes: readonly Route[]
   readonly fastPath?: FastPath
+  /** Asked first. */
+  readonly runPath?: RunPath
   /** Memory for what sockets bring and take, where the fast path has it at hand; what does not fit goes elsewhere. */
   readonly memory?: { readonly receive: Buffer; readonly out: Buffer }
   readonly onOpen?: (connection: ServerConnection) => void

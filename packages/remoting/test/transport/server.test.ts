@@ -454,10 +454,10 @@ describe('closing', () => {
     const held: (() => void)[] = []
     const at = await stage({
       fastPath: (_, connection) => {
-        connection.noteUnanswered()
+        connection.noteUnanswered(1)
         held.push(() => {
           connection.reply({ opaque: 7, serializeType: 0, code: Echo.code, version: 0 }, { code: 0 })
-          connection.settleOne()
+          connection.settle(1)
         })
         return true
       },

@@ -55,6 +55,11 @@ export class CommitLog {
     return this.place(length)
   }
 
+  /** Bytes that `reserve` finds room for as things are, without a write or a new segment. */
+  get room(): number {
+    return Math.max(0, Math.min(this.current.endOffset - this.endOffset - BLANK_MARKER_BYTES, this.ring.room))
+  }
+
   /** The reserved bytes (or the first of them) are filled. */
   advance(length: number): void {
     this.ring.advance(length)

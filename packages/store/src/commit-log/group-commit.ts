@@ -6,6 +6,7 @@ import type { AppendResult, OnStored } from '../types.ts'
 interface Waiter {
   readonly endOffset: number
   readonly beganMs: number
+  readonly messages: number
   readonly result: AppendResult
   readonly onStored: OnStored
 }
@@ -47,8 +48,8 @@ export class GroupCommit {
   }
 
   /** Calls `onStored` when everything up to `endOffset` is on the disk. `beganMs`: when it was appended, for the time limit. */
-  wait(endOffset: number, beganMs: number, result: AppendResult, onStored: OnStored): void {
-    this.waiters.push({ endOffset, beganMs, result, onStored })
+  wait(endOffset: number, beganMs: number, messages: number, result: AppendResult, onStored: OnStored): void {
+    this.waiters.push({ endOffset, beganMs, messages, result, onStored })
     this.timer ??= this.clock.after(LIMITS.flushTimeoutMs, () => this.expire())
   }
 
@@ -106,7 +107,7 @@ export class GroupCommit {
     const now = this.clock.monotonic()
     for (let i = 0; i < count; i++) {
       const waiter = done[i] as Waiter
-      this.putTimes.record(1, now - waiter.beganMs, now)
+      this.putTimes.record(waiter.messages, now - waiter.beganMs, now)
       this.settle(waiter.onStored, waiter.result)
     }
   }
@@ -122,7 +123,7 @@ export class GroupCommit {
     const oldest = this.waiters[0]
     if (oldest !== undefined) this.timer = this.clock.after(Math.max(1, oldest.beganMs + LIMITS.flushTimeoutMs - now), () => this.expire())
     for (const waiter of late) {
-      this.putTimes.record(1, now - waiter.beganMs, now)
+      this.putTimes.record(waiter.messages, now - waiter.beganMs, now)
       this.settle(waiter.onStored, { ...waiter.result, status: 'flush-timeout' })
     }
   }

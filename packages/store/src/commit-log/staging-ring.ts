@@ -37,8 +37,13 @@ export class StagingRing {
     return this.capacity
   }
 
+  /** Contiguous bytes before the ring's end. */
+  get room(): number {
+    return this.capacity - this.head
+  }
+
   fits(length: number): boolean {
-    return this.head + length <= this.capacity
+    return length <= this.room
   }
 
   /** Goes back to the ring's start. Only when nothing waits to be written. */

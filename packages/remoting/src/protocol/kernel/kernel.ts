@@ -7,18 +7,23 @@ import * as layout from './layout.ts'
 export interface KernelCalls {
   /** Reads the JSON header of a send that lies at this address. True when nothing about it is unusual: then its results are there. */
   scanSend(at: number, length: number): number
-  encodeSend(
+  /**
+   * Takes whole frames in `[at, end)`, usual sends of the run's topic, at most `rows`: lays their records at `recordAt`, in `room` bytes, and
+   * notes in slots from `slot` on what their answers need. How many; see `RUN`. Then `putQueueOffsets`, and when all is stored `writeReplies`.
+   */
+  takeSends(
     at: number,
-    size: number,
-    queueId: number,
-    sysFlag: number,
-    queueOffset: number,
+    end: number,
+    recordAt: number,
+    room: number,
     physicalOffset: number,
     storeTimestamp: number,
-    bodyAt: number,
-    bodyLength: number,
     slot: number,
-  ): void
+    rows: number,
+    isScanned: number,
+  ): number
+  putQueueOffsets(slot: number, count: number): void
+  writeReplies(slot: number, count: number, at: number): number
   /** As `scanSend`, for the header of SEND_BATCH_MESSAGE. */
   scanBatch(at: number, length: number): number
   /** Bytes of the records of the batch that lies there; -1 when anything about it is unusual. */
@@ -34,7 +39,6 @@ export interface KernelCalls {
     storeTimestamp: number,
   ): void
   bodyAtOf(recordAt: number, sysFlag: number): number
-  writeReply(slot: number, at: number, queueOffset: number, physicalOffset: number): number
   parseRecord(at: number): void
   recordDigest(at: number): number
   /** 1 when `size` bytes there, at least of a record's head, are the record with this digest, and the body that its CRC tells. */
@@ -74,8 +78,39 @@ export const SCANNED = {
   batchCount: layout.BATCH_COUNT,
   waits: layout.WAITS,
   inputAt: layout.INPUT_AT,
-  replyVariableBytes: layout.REPLY_VARIABLE_BYTES,
 } as const
+
+/** Where in `words` a run of sends finds what it needs (see `setRun`), and leaves what came of it. */
+export const RUN = {
+  nextAt: layout.RUN_NEXT_AT,
+  bytes: layout.RUN_BYTES,
+  keyBytes: layout.RUN_KEY_BYTES,
+  stop: layout.RUN_STOP,
+  neededBytes: layout.RUN_NEEDED_BYTES,
+} as const
+
+/** Why a run ended. */
+export const RUN_STOP = { unusual: layout.STOP_UNUSUAL, topic: layout.STOP_TOPIC, room: layout.STOP_ROOM } as const
+
+/** What a slot of the kernel takes: bytes, and where in `ints` and `floats` (which count from the slot's address) its parts are. */
+export const SLOT = {
+  bytes: layout.SLOT_BYTES,
+  queueId: layout.SLOT_QUEUE_ID,
+  queueOffset: layout.SLOT_QUEUE_OFFSET,
+  physicalOffset: layout.SLOT_PHYSICAL_OFFSET,
+  keyBytes: layout.SLOT_KEY_BYTES,
+  replyDigits: layout.REPLY_DIGITS,
+} as const
+
+/** What holds for all sends of a run, beside their topic. */
+export interface RunRules {
+  readonly bodyBytesMax: number
+  /** Bits of sysFlag: those that the hosts ask for, and those that a sender may set. */
+  readonly hostFlags: number
+  readonly flagsAllowed: number
+  /** A send that does not wait for the flush ends the run. */
+  readonly mustWait: boolean
+}
 
 /** Where in `words` and `numbers` `parseRecord` leaves what it read. Places are addresses. */
 export const PARSED = {
@@ -110,6 +145,16 @@ interface Platform {
 }
 const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: Platform }
 
+export interface SlotContents {
+  readonly opaque: number
+  readonly queueId: number
+  readonly isOneway: boolean
+  readonly version: number
+  readonly queueOffset: number
+  readonly physicalOffset: number
+  readonly key: string
+}
+
 const PAGE_BYTES = 65_536
 /** Words are read and written whole, also at the end of a text. */
 const SLACK_BYTES = 64
@@ -125,6 +170,9 @@ export class Kernel {
   /** Results of calls: indices are in `layout.ts`. */
   readonly words: Int32Array
   readonly numbers: Float64Array
+  /** All of the memory. */
+  readonly ints: Int32Array
+  readonly floats: Float64Array
   readonly calls: KernelCalls
   readonly ringAt: number
   readonly ring: Buffer
@@ -164,6 +212,8 @@ export class Kernel {
     this.bytes = Buffer.from(memory.buffer)
     this.words = new Int32Array(memory.buffer, 0, layout.NAMES_MET_AT / 4)
     this.numbers = new Float64Array(memory.buffer, layout.NUMBERS_AT, 8)
+    this.ints = new Int32Array(memory.buffer)
+    this.floats = new Float64Array(memory.buffer)
     this.ring = this.bytes.subarray(this.ringAt, this.ringAt + sizes.ringBytes)
     this.receive = this.bytes.subarray(receiveAt, receiveAt + sizes.receiveBytes)
     this.out = this.bytes.subarray(outAt, outAt + sizes.outBytes)
@@ -187,7 +237,7 @@ export class Kernel {
     return true
   }
 
-  /** For the records that `encodeSend` writes from now on. */
+  /** For the records that are written from now on. */
   setHosts(bornHost: Uint8Array, storeHost: Uint8Array): void {
     this.bytes.set(bornHost, layout.BORN_HOST_AT)
     this.bytes.set(storeHost, layout.STORE_HOST_AT)
@@ -199,12 +249,40 @@ export class Kernel {
     return this.#slotsAt + index * layout.SLOT_BYTES
   }
 
-  /** What `encodeSend` has noted there. */
-  slotOf(slot: number): { readonly opaque: number; readonly queueId: number; readonly key: string } {
+  /** What `takeSends` has noted there. */
+  slotOf(slot: number): SlotContents {
     const keyAt = slot + layout.SLOT_KEY
     const word = (at: number): number => this.bytes.readInt32LE(slot + at)
-    const key = this.bytes.toString('utf8', keyAt, keyAt + word(layout.SLOT_KEY_LENGTH))
-    return { opaque: word(0), queueId: word(layout.SLOT_QUEUE_ID), key }
+    const double = (at: number): number => this.bytes.readDoubleLE(slot + at)
+    return {
+      opaque: word(0),
+      queueId: word(layout.SLOT_QUEUE_ID),
+      isOneway: (word(layout.SLOT_REQUEST_FLAG) & 2) !== 0,
+      version: word(layout.SLOT_VERSION),
+      queueOffset: double(layout.SLOT_QUEUE_OFFSET),
+      physicalOffset: double(layout.SLOT_PHYSICAL_OFFSET),
+      key: this.bytes.toString('utf8', keyAt, keyAt + word(layout.SLOT_KEY_LENGTH)),
+    }
+  }
+
+  /** The topic whose sends `takeSends` takes: a name of 255 bytes at most, with so many queues. An empty name: none, it only scans. */
+  setRunTopic(name: Uint8Array, queues: number): void {
+    assert(
+      name.length <= layout.RUN_TOPIC_BYTES_MAX,
+      `a topic of ${name.length} bytes; the kernel has room for ${layout.RUN_TOPIC_BYTES_MAX}`,
+    )
+    this.bytes.set(name, layout.RUN_TOPIC_AT)
+    // No name is of no length.
+    this.words[layout.RUN_TOPIC_LENGTH] = name.length === 0 ? -1 : name.length
+    this.words[layout.RUN_QUEUES] = queues
+  }
+
+  setRunRules({ bodyBytesMax, hostFlags, flagsAllowed, mustWait }: RunRules): void {
+    const { words } = this
+    words[layout.RUN_BODY_BYTES_MAX] = bodyBytesMax
+    words[layout.RUN_HOST_FLAGS] = hostFlags
+    words[layout.RUN_FLAGS_ALLOWED] = flagsAllowed
+    words[layout.RUN_MUST_WAIT] = mustWait ? 1 : 0
   }
 
   /** Where a header, `bytes[start, end)`, can be scanned; `base` is the address of `bytes`. Copied in when it lies elsewhere; -1: too long. */

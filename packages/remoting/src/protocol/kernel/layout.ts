@@ -94,14 +94,20 @@ export const INPUT_BYTES_MAX = 63000
 /** Here begins what the caller lays out: buffers of sockets, the ring of the log. */
 export const FREE_AT = 131072
 
-// A send under way: int32 opaque, int32 queue id, int32 length of UNIQ_KEY, and that from `SLOT_KEY` on.
-export const SLOT_BYTES = 160
+// A send under way: what its answer needs. int32 opaque, queue id, length of UNIQ_KEY, request flag; float64 queue offset, physical offset;
+// int32 address of the record, version; then UNIQ_KEY.
+export const SLOT_BYTES = 168
 export const SLOT_QUEUE_ID = 4
 export const SLOT_KEY_LENGTH = 8
-export const SLOT_KEY = 16
+export const SLOT_REQUEST_FLAG = 12
+export const SLOT_QUEUE_OFFSET = 16
+export const SLOT_PHYSICAL_OFFSET = 24
+export const SLOT_RECORD_AT = 32
+export const SLOT_VERSION = 36
+export const SLOT_KEY = 40
 export const SLOT_KEY_BYTES = 128
-/** Digits of the numbers in an answer, and the transaction id. */
-export const REPLY_VARIABLE_BYTES = 10 + 16 + 10 + 128
+/** Digits of the numbers in an answer. */
+export const REPLY_DIGITS = 10 + 16 + 10
 
 // What a name of a property means to `scanSend`.
 export const USUAL = 0
@@ -113,3 +119,36 @@ export const WAIT = 3
 /** int32 result of `measureBatch`, by index: the messages of the batch. */
 export const BATCH_COUNT = 32
 export const BATCH_MESSAGES_MAX = 65536
+
+// What the caller says of a run of sends, by index of int32.
+export const RUN_BODY_BYTES_MAX = 40
+/** Queue ids of the topic are below this. */
+export const RUN_QUEUES = 42
+export const RUN_TOPIC_LENGTH = 43
+/** Bits of the record's sysFlag: those that the hosts ask for, and those that the sender may set. */
+export const RUN_HOST_FLAGS = 44
+export const RUN_FLAGS_ALLOWED = 45
+/** Not 0 when a send that does not wait for the flush is unusual. */
+export const RUN_MUST_WAIT = 46
+
+// int32 results of `takeSends`, by index.
+/** Where the frame begins that was not taken. */
+export const RUN_NEXT_AT = 47
+/** Of all records together. */
+export const RUN_BYTES = 48
+/** Of all UNIQ_KEYs together. */
+export const RUN_KEY_BYTES = 49
+/** Why the run ended: 0 when there is no further whole frame, or no slot for it. */
+export const RUN_STOP = 50
+/** Of the record for which there was no room. */
+export const RUN_NEEDED_BYTES = 51
+
+export const STOP_UNUSUAL = 1
+/** It is for another topic. `scanSend` has its results. */
+export const STOP_TOPIC = 2
+/** Likewise, and it is usual. */
+export const STOP_ROOM = 3
+
+/** Name of the topic of a run. */
+export const RUN_TOPIC_AT = 130600
+export const RUN_TOPIC_BYTES_MAX = 255
