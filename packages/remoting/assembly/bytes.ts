@@ -52,6 +52,21 @@ export function skipToSeparator(at: usize, end: usize): usize {
   return end
 }
 
+/** Position of the first space from `at` on; `end` when there is none. */
+@inline
+export function skipToSpace(at: usize, end: usize): usize {
+  while (at < end) {
+    const rest = load<u64>(at) ^ 0x2020202020202020
+    const found = (rest - LOW) & ~rest & HIGH
+    if (found != 0) {
+      at += <usize>ctz(found) >> 3
+      return at < end ? at : end
+    }
+    at += 8
+  }
+  return end
+}
+
 /** A whole number ≥ 0 of at most 15 plain digits, or -1. */
 @inline
 export function wholeNumber(at: usize, end: usize): i64 {
@@ -83,12 +98,6 @@ export function javaHash(at: usize, end: usize): i32 {
   let hash: i32 = 0
   for (; at < end; at++) hash = hash * 31 + <i32>load<u8>(at)
   return hash
-}
-
-@inline
-export function isAscii(at: usize, end: usize): bool {
-  for (; at < end; at++) if (load<u8>(at) > 0x7f) return false
-  return true
 }
 
 /** int32 result or length number `index` of the layout. */
@@ -126,11 +135,6 @@ export function get32(at: usize): i32 {
 @inline
 export function get16(at: usize): i32 {
   return <i32>(<i16>bswap<u16>(load<u16>(at)))
-}
-
-@inline
-export function get64(at: usize): f64 {
-  return <f64>(<i64>bswap<u64>(load<u64>(at)))
 }
 
 /** For few bytes: a call into the engine costs more. Writes up to seven bytes more than told. */

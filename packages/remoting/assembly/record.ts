@@ -1,5 +1,5 @@
 /** Records of the commit log: RocketMQ MessageExtEncoder#encode and CommitLog#checkMessageAndReturnSize. */
-import { copyShort, get32, get64, isAscii, javaHash, put16, put32, put64, setWord, skipToSeparator, word } from './bytes'
+import { copyShort, get32, put16, put32, put64, word } from './bytes'
 import { crc32 } from './crc32'
 import {
   BORN_HOST_AT,
@@ -19,32 +19,13 @@ import {
   TOPIC_LENGTH,
   UNIQ_KEY_AT,
   UNIQ_KEY_LENGTH,
-  RECORD_DELAY_LEVEL,
-  RECORD_DIGEST,
-  RECORD_KEYS_AT,
-  RECORD_KEYS_END,
-  RECORD_ODD_TAGS_AT,
-  RECORD_ODD_TAGS_END,
-  RECORD_PHYSICAL_OFFSET,
-  RECORD_QUEUE_ID,
-  RECORD_QUEUE_OFFSET,
-  RECORD_SIZE,
-  RECORD_STORE_TIMESTAMP,
-  RECORD_SYS_FLAG,
-  RECORD_TAGS_CODE,
-  RECORD_TOPIC_AT,
-  RECORD_TOPIC_HASH,
-  RECORD_TOPIC_LENGTH,
-  RECORD_UNIQ_KEY_AT,
-  RECORD_UNIQ_KEY_END,
   STORE_HOST_AT,
 } from '../src/protocol/kernel/layout'
 
 export const MAGIC_V1 = -626_843_481
 const MAGIC_V2 = -626_843_477
-const BORN_HOST_V6 = 0x10
+export const BORN_HOST_V6 = 0x10
 const STORE_HOST_V6 = 0x20
-const VALUE_END = 2
 
 /**
  * Stores the send that `scanSend` has read: writes its record at `at`, of `size` bytes, and notes in `slot` what the answer needs. The
@@ -132,11 +113,11 @@ function copyHost(to: usize, from: usize, isV6: bool): usize {
   return to + 20
 }
 
-const FACTOR: u32 = 0x9e3779b1
-const SEED: u32 = 0x5bd1e995
+export const FACTOR: u32 = 0x9e3779b1
+export const SEED: u32 = 0x5bd1e995
 
 @inline
-function digestOfRange(from: usize, to: usize, seed: u32): u32 {
+export function digestOfRange(from: usize, to: usize, seed: u32): u32 {
   let h = seed
   let at = from
   for (; at + 4 <= to; at += 4) {
@@ -167,95 +148,4 @@ export function isAsWritten(at: usize, size: i32, digest: i32): i32 {
   const topicAt = bodyAt + <usize>bodyLength
   if (<i32>digestOfRange(topicAt, end, digestOfRange(at, bodyAt, SEED)) != digest) return 0
   return get32(at + 8) == <i32>(crc32(bodyAt, topicAt) & 0x7fffffff) ? 1 : 0
-}
-
-/** Reads of the (valid) record at `at` what views need. */
-export function parseRecord(at: usize): void {
-  const size = get32(at)
-  const sysFlag = get32(at + 36)
-  const bodyAt = bodyAtOf(at, sysFlag)
-  let p = bodyAt + <usize>get32(bodyAt - 4)
-  const end = at + <usize>size
-  setWord(RECORD_DIGEST, <i32>digestOfRange(p, end, digestOfRange(at, bodyAt, SEED)))
-  setWord(RECORD_SIZE, size)
-  setWord(RECORD_QUEUE_ID, get32(at + 12))
-  setWord(RECORD_SYS_FLAG, sysFlag)
-  store<f64>(NUMBERS_AT + (RECORD_QUEUE_OFFSET << 3), get64(at + 20))
-  store<f64>(NUMBERS_AT + (RECORD_PHYSICAL_OFFSET << 3), get64(at + 28))
-  store<f64>(NUMBERS_AT + (RECORD_STORE_TIMESTAMP << 3), get64(at + 48 + (sysFlag & BORN_HOST_V6 ? 20 : 8)))
-  let topicLength: i32
-  if (get32(at + 4) == MAGIC_V2) {
-    topicLength = (<i32>load<u8>(p) << 8) | <i32>load<u8>(p, 1)
-    p += 2
-  } else topicLength = load<u8>(p++)
-  setWord(RECORD_TOPIC_AT, <i32>p)
-  setWord(RECORD_TOPIC_LENGTH, topicLength)
-  setWord(RECORD_TOPIC_HASH, javaHash(p, p + <usize>topicLength))
-  p += <usize>topicLength
-  const propertiesLength = (<i32>load<u8>(p) << 8) | <i32>load<u8>(p, 1)
-  parseProperties(p + 2, p + 2 + <usize>propertiesLength)
-}
-
-function parseProperties(from: usize, end: usize): void {
-  let tagsCode = 0
-  let uniqKeyAt: usize = 0
-  let uniqKeyEnd: usize = 0
-  let keysAt: usize = 0
-  let keysEnd: usize = 0
-  let delayLevel = 0
-  let oddTagsAt: usize = 0
-  let oddTagsEnd: usize = 0
-  let at = from
-  while (at < end) {
-    // A byte 0 is text, too.
-    let nameEnd = skipToSeparator(at, end)
-    while (nameEnd < end && load<u8>(nameEnd) == 0) nameEnd = skipToSeparator(nameEnd + 1, end)
-    let valueEnd = nameEnd
-    while (valueEnd < end && load<u8>(valueEnd) != VALUE_END) valueEnd = skipToSeparator(valueEnd + 1, end)
-    if (nameEnd < valueEnd) {
-      const length = nameEnd - at
-      const value = nameEnd + 1
-      if (length == 4) {
-        const name = load<u32>(at)
-        // TAGS, KEYS
-        if (name == 0x53474154) {
-          tagsCode = javaHash(value, valueEnd)
-          oddTagsAt = isAscii(value, valueEnd) ? 0 : value
-          oddTagsEnd = valueEnd
-        }
-        else if (name == 0x5359454b) {
-          keysAt = value
-          keysEnd = valueEnd
-        }
-      } else if (length == 8) {
-        // UNIQ_KEY
-        if (load<u64>(at) == 0x59454b5f51494e55) {
-          uniqKeyAt = value
-          uniqKeyEnd = valueEnd
-        }
-      } else if (length == 5) {
-        // DELAY
-        if (load<u32>(at) == 0x414c4544 && load<u8>(at, 4) == 0x59) delayLevel = levelOf(value, valueEnd)
-      }
-    }
-    at = valueEnd + 1
-  }
-  setWord(RECORD_TAGS_CODE, tagsCode)
-  setWord(RECORD_UNIQ_KEY_AT, <i32>uniqKeyAt)
-  setWord(RECORD_UNIQ_KEY_END, <i32>uniqKeyEnd)
-  setWord(RECORD_KEYS_AT, <i32>keysAt)
-  setWord(RECORD_KEYS_END, <i32>keysEnd)
-  setWord(RECORD_DELAY_LEVEL, delayLevel)
-  setWord(RECORD_ODD_TAGS_AT, <i32>oddTagsAt)
-  setWord(RECORD_ODD_TAGS_END, <i32>oddTagsEnd)
-}
-
-function levelOf(at: usize, end: usize): i32 {
-  let value = 0
-  for (; at < end; at++) {
-    const digit = <u32>load<u8>(at) - 0x30
-    if (digit > 9 || value > 100_000) return 0
-    value = value * 10 + <i32>digit
-  }
-  return value
 }

@@ -1,8 +1,10 @@
 import { join } from 'node:path'
+import { DERIVED } from '@skylarkmq/remoting/protocol'
+import type { Derivation } from '@skylarkmq/remoting/protocol'
 import type { Disk, DiskFile } from '@skylarkmq/runtime'
 import { getInt64, setInt64, viewOf } from './bytes.ts'
 import { digestOfRange } from './digest.ts'
-import type { DispatchRecord, DispatchTarget } from './dispatch/dispatch-target.ts'
+import type { DispatchRecord, RunTarget } from './dispatch/dispatch-target.ts'
 import { LIMITS } from './limits.ts'
 
 /** int64 log position · int32 check */
@@ -19,7 +21,7 @@ export interface ClockPosition {
  * Where in the log the store time goes back, because the machine's clock was set back. Between two such places it never does: that is
  * what a search by time goes by.
  */
-export class ClockSteps implements DispatchTarget {
+export class ClockSteps implements RunTarget {
   newestTime = 0
   private readonly file: DiskFile
   private positions: number[] = []
@@ -51,6 +53,15 @@ export class ClockSteps implements DispatchTarget {
     const { storeTimestamp } = record
     if (storeTimestamp < this.newestTime) this.positions.push(record.physicalOffset)
     this.newestTime = storeTimestamp
+  }
+
+  /** A run ends before a step back. */
+  beginRun({ numbers }: Derivation): void {
+    numbers[DERIVED.newestTime] = this.newestTime
+  }
+
+  endRun({ numbers }: Derivation): void {
+    this.newestTime = numbers[DERIVED.newestTime] as number
   }
 
   /** Positions at which a stretch of the log without a step back begins, but for the first; ascending. */

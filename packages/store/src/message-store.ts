@@ -14,6 +14,7 @@ import { bodyCrc } from './crc32.ts'
 import { describeError } from './describe-error.ts'
 import type { DirectoryLock } from './directory-lock.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
+import { RunDeriver } from './dispatch/run-deriver.ts'
 import type { LastFailure } from './last-failure.ts'
 import { LIMITS } from './limits.ts'
 import { PutTimesMeter } from './put-times.ts'
@@ -99,7 +100,9 @@ export class LogMessageStore implements MessageStore {
     this.sendRuns = new SendRuns(parts.kernel, hosts, parts.log, parts.views.queues)
     this.scannedBatches = new ScannedBatches(parts.kernel, hosts)
     this.capacity = { maxMessageBytes: options.maxMessageBytes, maxAppendBytes: this.log.maxAppendBytes }
-    this.dispatcher = new Dispatcher(this.log, this.views.parser, this.views.liveTargets, this.log.endOffset)
+    const { derivation } = parts.kernel
+    const runs = derivation && new RunDeriver(parts.kernel, derivation, this.views)
+    this.dispatcher = new Dispatcher(this.log, this.views.parser, this.views.liveTargets, this.log.endOffset, runs)
     const mender = new QueueMender(this.log.segments, options.delayLevelsMs)
     this.reader = new StoreReader(this.log, this.views.queues, this.views.deletions, mender, runtime.log, parts.kernel)
     this.times = new StoreTimes(this.log, this.views.clockSteps)

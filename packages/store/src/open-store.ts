@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path'
 import { Kernel } from '@skylarkmq/remoting/protocol'
+import type { DerivationSizes } from '@skylarkmq/remoting/protocol'
 import type { Log, Runtime } from '@skylarkmq/runtime'
 import { HANDOVER_RECORD, hasApacheQueues } from './apache-handover.ts'
 import { CommitLog } from './commit-log/commit-log.ts'
@@ -23,8 +24,18 @@ const DAMAGED_ENDS =
 const DAMAGED_DELETIONS =
   'deleted-topics.json was damaged: messages of deleted topics that the log still has may be found again. It is begun anew.'
 
+/** For tests: other sizes, or no kernel that derives. */
+export interface DerivingRules {
+  readonly derivation?: DerivationSizes | false
+  readonly indexSlots?: number
+}
+
 /** Opens (or makes) the store in a folder, alone: recovers the log, brings the views up to it, reports what was done. */
-export async function openMessageStore(runtime: Runtime, options: StoreOptions): Promise<MessageStore> {
+export async function openMessageStore(
+  runtime: Runtime,
+  options: StoreOptions,
+  { derivation = LIMITS.derivation, indexSlots }: DerivingRules = {},
+): Promise<MessageStore> {
   const { disk, clock, log } = runtime
   const startedMs = clock.monotonic()
   disk.makeDirectory(options.rootDirectory)
@@ -52,8 +63,8 @@ export async function openMessageStore(runtime: Runtime, options: StoreOptions):
     if (failure !== undefined)
       notes.push(`The last process had stopped acknowledging: ${failure} What it left of the log was written again and synced.`)
     const ringBytes = Math.max(options.memoryBytes ?? LIMITS.ringBytes, 2 * (options.maxMessageBytes + 65_536))
-    const kernel = new Kernel({ ringBytes, readBytes: READ_BYTES, ...(options.room ?? NO_ROOM) })
-    const views = new Views(runtime, options.rootDirectory, segments, options.delayLevelsMs, kernel)
+    const kernel = new Kernel({ ringBytes, readBytes: READ_BYTES, ...(options.room ?? NO_ROOM), ...(derivation && { derivation }) })
+    const views = new Views(runtime, options.rootDirectory, segments, options.delayLevelsMs, { derivation: kernel.derivation, indexSlots })
     const found = await recover(runtime, options, { segments, views, cleanStop })
     views.queueEnds.resume(views.queues, found.checkedTo)
     if (views.queueEnds.isDamaged) notes.push(DAMAGED_ENDS)

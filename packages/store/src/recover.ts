@@ -52,7 +52,7 @@ export async function recover(
     onRecord: (bytes, view, at, physicalOffset) => {
       dispatchRecord(parser, targets, bytes, view, at)
       const { record } = parser
-      if (physicalOffset >= knownEnd) journal.learn(record)
+      if (physicalOffset >= knownEnd) journal.dispatch(record)
       else journal.mend(record)
       // The place of a message that an earlier start has found damaged.
       if (keepsPlace(view, at)) guard.dispatch({ ...record, sysFlag: 0, sizeBytes: 0 })

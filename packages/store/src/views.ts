@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path'
-import type { Kernel } from '@skylarkmq/remoting/protocol'
+import type { Derivation } from '@skylarkmq/remoting/protocol'
 import type { Clock, Disk, Log } from '@skylarkmq/runtime'
 import { viewOf } from './bytes.ts'
 import type { ClockPosition } from './clock-steps.ts'
@@ -19,6 +19,13 @@ import { KeyIndex } from './index/key-index.ts'
 import { LIMITS } from './limits.ts'
 import type { ViewsPosition } from './views-checkpoint.ts'
 import { ViewsCheckpoint } from './views-checkpoint.ts'
+
+export interface ViewsRules {
+  /** Where the kernel may derive, too. */
+  readonly derivation?: Derivation | undefined
+  /** Of the first index file. */
+  readonly indexSlots?: number | undefined
+}
 
 /** Everything that is derived from the log, and how far each of it is known to be on disk. The whole folder may be deleted at any time. */
 export class Views {
@@ -47,13 +54,13 @@ export class Views {
     rootDirectory: string,
     segments: Segments,
     delayLevelsMs: readonly number[],
-    kernel?: Kernel,
+    rules: ViewsRules = {},
   ) {
     const directory = join(rootDirectory, 'skylark', 'views')
     this.clock = clock
     this.deletions = new Deletions(disk, join(rootDirectory, 'skylark', 'deleted-topics.json'))
     this.queueEnds = new QueueEnds(disk, join(rootDirectory, 'skylark', 'queue-ends.json'))
-    const open = (): ViewFiles => openFiles(disk, directory, segments, log)
+    const open = (): ViewFiles => openFiles(disk, directory, segments, log, rules)
     const position = loadPosition(disk, directory, segments)
     const taken = typeof position === 'string' ? position : this.takeOver(open, position)
     const isTaken = typeof taken !== 'string'
@@ -61,11 +68,11 @@ export class Views {
     this.queues = files.queues
     this.index = files.index
     this.clockSteps = files.clockSteps
-    this.journal = new RecordJournal(disk, journalDirectory(rootDirectory), segments.segmentBytes)
+    this.journal = new RecordJournal(disk, journalDirectory(rootDirectory), segments.segmentBytes, rules.derivation)
     this.checkpoint = files.checkpoint
     this.trustedTo = isTaken ? (position as ViewsPosition).logEnd : undefined
     this.rebuiltBecause = isTaken ? undefined : taken
-    this.parser = new RecordParser(this.queues.topics, delayLevelsMs, this.deletions, kernel)
+    this.parser = new RecordParser(this.queues.topics, delayLevelsMs, this.deletions)
     if (typeof position !== 'string' && isTaken) {
       this.parser.lastRecordOffset = position.lastRecordOffset
       this.parser.secondLastRecordOffset = position.secondLastRecordOffset
@@ -177,11 +184,11 @@ interface ViewFiles {
   readonly checkpoint: ViewsCheckpoint
 }
 
-function openFiles(disk: Disk, directory: string, segments: Segments, log: Log): ViewFiles {
+function openFiles(disk: Disk, directory: string, segments: Segments, log: Log, { derivation, indexSlots }: ViewsRules): ViewFiles {
   const onDamage = (where: string) => log.error('the key index is damaged; the key is looked for in the log', { where })
   return {
     queues: new ConsumeQueues(disk, directory),
-    index: new KeyIndex(disk, join(directory, 'index'), (physicalOffset) => keysInLog(segments, physicalOffset), onDamage),
+    index: new KeyIndex(disk, join(directory, 'index'), (offset) => keysInLog(segments, offset), onDamage, derivation, indexSlots),
     clockSteps: new ClockSteps(disk, directory),
     checkpoint: new ViewsCheckpoint(disk, directory),
   }

@@ -70,7 +70,7 @@ describe('a journal of thousands of entries that has lost many', () => {
     const { disk } = world.node('broker')
     const again = () => new RecordJournal(disk, '/journal', 2 ** 30)
     const journal = again()
-    for (let n = 0; n < ENTRIES; n++) journal.learn(record(n))
+    for (let n = 0; n < ENTRIES; n++) journal.dispatch(record(n))
     journal.flush()
     journal.close()
     const file = disk.open(PATH)

@@ -327,5 +327,7 @@ export {
   TRACE_TOPIC,
   TRANS_CHECK_MAX_TIME_TOPIC,
 } from './topic-names.ts'
-export { Kernel, PARSED, PROPERTY_KIND, RUN, RUN_STOP, SCANNED, SLOT } from './kernel/kernel.ts'
+export { Derivation, DERIVED, DERIVED_STOP, ROW } from './kernel/derivation.ts'
+export type { DerivationSizes, DerivedTopic } from './kernel/derivation.ts'
+export { Kernel, PROPERTY_KIND, RUN, RUN_STOP, SCANNED, SLOT } from './kernel/kernel.ts'
 export type { KernelCalls, KernelSizes, RunRules, SlotContents } from './kernel/kernel.ts'

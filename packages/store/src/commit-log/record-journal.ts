@@ -1,16 +1,17 @@
 import { join } from 'node:path'
+import { DERIVED } from '@skylarkmq/remoting/protocol'
+import type { Derivation } from '@skylarkmq/remoting/protocol'
 import type { Disk, DiskFile } from '@skylarkmq/runtime'
 import { viewOf } from '../bytes.ts'
-import type { DispatchRecord, DispatchTarget } from '../dispatch/dispatch-target.ts'
+import type { DispatchRecord, RunTarget } from '../dispatch/dispatch-target.ts'
 import type { JournalGap } from './journal-file.ts'
 import { JOURNAL_ENTRY_BYTES, JournalFile, writeJournalEntry } from './journal-file.ts'
 import { JournalMender } from './journal-mender.ts'
 import type { ExpectedRecord } from './log-scanner.ts'
 import { segmentName } from './segments.ts'
 
-const FIRST_ENTRIES = 256
-/** While a store is opened, so many entries are written at once. */
-const BATCH_ENTRIES = 4_096
+/** So many entries wait for one write at most, without the kernel's room for them. */
+const PENDING_ENTRIES = 1_024
 const EMPTY_FILE: JournalGap = { after: -1, before: Number.MAX_SAFE_INTEGER, from: 0, to: Number.MAX_SAFE_INTEGER }
 
 export function journalDirectory(rootDirectory: string): string {
@@ -22,7 +23,7 @@ export function journalDirectory(rootDirectory: string): string {
  * Apache's CRC of the body does not see is noticed also when queues and index are derived anew, and the record behind a damaged length
  * is found. One small write a turn. Not synced while the log grows: losing it costs nothing else.
  */
-export class RecordJournal implements DispatchTarget {
+export class RecordJournal implements RunTarget {
   private readonly disk: Disk
   private readonly directory: string
   private readonly segmentBytes: number
@@ -31,14 +32,17 @@ export class RecordJournal implements DispatchTarget {
   private segmentStart = 0
   private segmentEnd = 0
   private end = 0
-  private pending = new Uint8Array(FIRST_ENTRIES * JOURNAL_ENTRY_BYTES)
-  private view = viewOf(this.pending)
+  private readonly pending: Uint8Array
+  private readonly view: DataView
   private count = 0
   private readonly complete: DiskFile[] = []
   private reading: JournalFile | undefined
   private readonly mender: JournalMender
 
-  constructor(disk: Disk, directory: string, segmentBytes: number) {
+  /** `derivation`: where the kernel may put entries, too. */
+  constructor(disk: Disk, directory: string, segmentBytes: number, derivation?: Derivation) {
+    this.pending = derivation?.journal ?? new Uint8Array(PENDING_ENTRIES * JOURNAL_ENTRY_BYTES)
+    this.view = viewOf(this.pending)
     this.disk = disk
     this.directory = directory
     this.segmentBytes = segmentBytes
@@ -49,15 +53,24 @@ export class RecordJournal implements DispatchTarget {
 
   dispatch(record: DispatchRecord): void {
     if (record.physicalOffset >= this.segmentEnd || record.physicalOffset < this.segmentStart) this.turnTo(record.physicalOffset)
-    const at = this.count * JOURNAL_ENTRY_BYTES
-    if (at === this.pending.length) {
-      const larger = new Uint8Array(this.pending.length * 2)
-      larger.set(this.pending)
-      this.pending = larger
-      this.view = viewOf(larger)
-    }
-    writeJournalEntry(this.view, at, record)
+    if (this.room === 0) this.flush()
+    writeJournalEntry(this.view, this.count * JOURNAL_ENTRY_BYTES, record)
     this.count++
+  }
+
+  private get room(): number {
+    return this.pending.length / JOURNAL_ENTRY_BYTES - this.count
+  }
+
+  beginRun({ words, numbers }: Derivation): void {
+    words[DERIVED.journalNextAt] = this.pending.byteOffset + this.count * JOURNAL_ENTRY_BYTES
+    words[DERIVED.journalRoom] = this.room
+    numbers[DERIVED.segmentStart] = this.segmentStart
+    numbers[DERIVED.segmentEnd] = this.segmentEnd
+  }
+
+  endRun({ words }: Derivation): void {
+    this.count += words[DERIVED.records] as number
   }
 
   /** Writes what was dispatched since the last call. A disk that does not take it costs only what the journal is good for. */
@@ -113,12 +126,6 @@ export class RecordJournal implements DispatchTarget {
       if (end > 0) return end
     }
     return 0
-  }
-
-  /** As `dispatch`, for a record that recovery has found behind all that is known. */
-  learn(record: DispatchRecord): void {
-    this.dispatch(record)
-    if (this.count >= BATCH_ENTRIES) this.flush()
   }
 
   /**

@@ -1,3 +1,4 @@
+import { ROW } from '@skylarkmq/remoting/protocol'
 import { viewOf } from '../bytes.ts'
 import { digestOfWords } from '../digest.ts'
 import type { ChunkFile, ChunkHeader } from './chunk-file.ts'
@@ -32,6 +33,7 @@ export class ConsumeQueue {
   private firstChunkNo = 0
   private tail: Uint8Array | undefined
   private tailView: DataView | undefined
+  private tailWords: Int32Array | undefined
   /** First place of the tail chunk that holds an entry, and first place that is not on file. */
   private tailStart = 0
   private tailWritten = 0
@@ -61,15 +63,35 @@ export class ConsumeQueue {
   /** Puts the entry of message `queueOffset`. Offsets may jump (what lies between was lost), never go back: that is a repetition. */
   append(queueOffset: number, entry: QueueEntry): boolean {
     if (queueOffset < this.maxOffset) return false
+    const place = this.makePlace(queueOffset)
+    writeEntry(this.tailView as DataView, place * ENTRY_BYTES, this.placeOf(queueOffset), entry)
+    this.took(queueOffset, place, entry.physicalOffset + entry.sizeBytes, entry.tagsCode)
+    return true
+  }
+
+  /** As `append`, of an entry that the kernel has made: it is at `at` of `rows`. */
+  appendDerived(queueOffset: number, rows: Int32Array, at: number, recordEnd: number, tagsCode: number): boolean {
+    if (queueOffset < this.maxOffset) return false
+    const place = this.makePlace(queueOffset)
+    const words = this.tailWords as Int32Array
+    const to = place * ROW.entryWords
+    for (let i = 0; i < ROW.entryWords; i++) words[to + i] = rows[at + i] as number
+    this.took(queueOffset, place, recordEnd, tagsCode)
+    return true
+  }
+
+  private makePlace(queueOffset: number): number {
     if (queueOffset > this.maxOffset) this.skipTo(queueOffset)
     const place = queueOffset % CHUNK_ENTRIES
-    if (this.tail === undefined || place >= this.tail.length / ENTRY_BYTES) this.growTail(place)
-    writeEntry(this.tailView as DataView, place * ENTRY_BYTES, this.placeOf(queueOffset), entry)
+    if (this.tail === undefined || place * ENTRY_BYTES >= this.tail.length) this.growTail(place)
+    return place
+  }
+
+  private took(queueOffset: number, place: number, recordEnd: number, tagsCode: number): void {
     this.maxOffset = queueOffset + 1
-    this.logEnd = entry.physicalOffset + entry.sizeBytes
-    this.lastTagsCode = entry.tagsCode
+    this.logEnd = recordEnd
+    this.lastTagsCode = tagsCode
     if (place === CHUNK_ENTRIES - 1) this.finishTail(this.tailChunkNo() - 1)
-    return true
   }
 
   /** The tail is complete: it goes to its file, and the next begins. */
@@ -134,6 +156,7 @@ export class ConsumeQueue {
     if (this.tail !== undefined) bytes.set(this.tail)
     this.tail = bytes
     this.tailView = viewOf(bytes)
+    this.tailWords = new Int32Array(bytes.buffer)
   }
 
   private tailChunkNo(): number {

@@ -1,3 +1,5 @@
+import { ROW, DERIVED } from '@skylarkmq/remoting/protocol'
+import type { Derivation } from '@skylarkmq/remoting/protocol'
 import type { Disk } from '@skylarkmq/runtime'
 import { entersQueue } from '../commit-log/record.ts'
 import type { DispatchRecord, DispatchTarget } from '../dispatch/dispatch-target.ts'
@@ -98,7 +100,30 @@ export class ConsumeQueues implements DispatchTarget {
   dispatch(record: DispatchRecord): void {
     if (!entersQueue(record.sysFlag)) return
     const queue = record.topic.queues.get(record.queueId) ?? this.obtain(record.topic, record.queueId)
-    if (!queue.append(record.queueOffset, record)) return
+    if (queue.append(record.queueOffset, record)) this.tookEntry(queue)
+  }
+
+  /** Takes up the rows of a run; `topics` are those that the kernel knows, by slot. */
+  endRun({ words, rows, rowNumbers }: Derivation, topics: readonly (Topic | undefined)[]): void {
+    const count = words[DERIVED.rows] as number
+    let topic: Topic | undefined
+    let queue: ConsumeQueue | undefined
+    for (let i = 0; i < count; i++) {
+      const row = i * ROW.words
+      const queueId = rows[row + ROW.queueId] as number
+      const rowTopic = topics[rows[row + ROW.topicSlot] as number] as Topic
+      if (queue === undefined || queue.queueId !== queueId || topic !== rowTopic) {
+        topic = rowTopic
+        queue = topic.queues.get(queueId) ?? this.obtain(topic, queueId)
+      }
+      const queueOffset = rowNumbers[i * ROW.numbers + ROW.queueOffset] as number
+      const recordEnd = rowNumbers[i * ROW.numbers + ROW.recordEnd] as number
+      const isNew = queue.appendDerived(queueOffset, rows, row + ROW.entry, recordEnd, rows[row + ROW.tagsCode] as number)
+      if (isNew) this.tookEntry(queue)
+    }
+  }
+
+  private tookEntry(queue: ConsumeQueue): void {
     if (queue.nextOffset < queue.maxOffset) queue.nextOffset = queue.maxOffset
     if (queue.announced) {
       queue.announced = false

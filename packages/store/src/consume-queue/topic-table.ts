@@ -16,6 +16,8 @@ export class TopicTable {
   private readonly file: DiskFile
   private fileEnd = 0
   private nextId = 0
+  /** Rises when a topic is forgotten. */
+  version = 0
   /** Entries of new topics, which the next checkpoint puts on file. */
   private unwritten: Uint8Array[] = []
 
@@ -118,6 +120,7 @@ export class TopicTable {
   }
 
   private forget(topic: Topic): void {
+    this.version++
     this.byName.delete(topic.name)
     const hash = nameHash(topic.bytes, 0, topic.bytes.length)
     const rest = (this.byHash.get(hash) ?? []).filter((other) => other !== topic)

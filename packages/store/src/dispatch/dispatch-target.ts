@@ -1,3 +1,4 @@
+import type { Derivation } from '@skylarkmq/remoting/protocol'
 import type { Topic } from '../consume-queue/topic.ts'
 
 /** What a view needs of one stored record. The object is reused: nothing of it may be kept. */
@@ -26,4 +27,12 @@ export interface DispatchRecord {
 /** Something derived from the log, record by record, in order. Deletable: it is derived again. */
 export interface DispatchTarget {
   dispatch(record: DispatchRecord): void
+}
+
+/** One of which the kernel derives runs of records. */
+export interface RunTarget extends DispatchTarget {
+  /** Tells the kernel how far it is and what there is room for. */
+  beginRun(run: Derivation): void
+  /** Takes up what the kernel has derived. */
+  endRun(run: Derivation): void
 }

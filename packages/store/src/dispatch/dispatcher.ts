@@ -4,6 +4,7 @@ import type { CommitLog } from '../commit-log/commit-log.ts'
 import { MAGIC_BLANK } from '../commit-log/record.ts'
 import type { DispatchTarget } from './dispatch-target.ts'
 import type { RecordParser } from './record-parser.ts'
+import type { RunDeriver } from './run-deriver.ts'
 
 const FILE_WINDOW_BYTES = 1024 * 1024
 
@@ -14,8 +15,11 @@ export class Dispatcher {
   private readonly log: CommitLog
   private readonly parser: RecordParser
   private readonly targets: readonly DispatchTarget[]
+  private readonly runs: RunDeriver | undefined
 
-  constructor(log: CommitLog, parser: RecordParser, targets: readonly DispatchTarget[], offset: number) {
+  /** `runs`: takes what is usual of what lies in the ring. */
+  constructor(log: CommitLog, parser: RecordParser, targets: readonly DispatchTarget[], offset: number, runs?: RunDeriver) {
+    this.runs = runs
     this.log = log
     this.parser = parser
     this.targets = targets
@@ -53,8 +57,15 @@ export class Dispatcher {
   /** Hands on the whole records in `bytes[start, start + length)`, which begin at `offset`. */
   private walk(bytes: Uint8Array, view: DataView, start: number, length: number): void {
     const end = start + length
+    const runs = bytes === this.log.ring.bytes ? this.runs : undefined
     let at = start
     while (at + 8 <= end) {
+      if (runs !== undefined) {
+        const taken = runs.take(at, end)
+        at += taken
+        this.offset += taken
+        if (at + 8 > end) return
+      }
       const size = view.getInt32(at)
       if (view.getInt32(at + 4) === MAGIC_BLANK) {
         const segmentBytes = this.log.segments.segmentBytes

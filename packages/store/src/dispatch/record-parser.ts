@@ -1,5 +1,3 @@
-import { PARSED } from '@skylarkmq/remoting/protocol'
-import type { Kernel } from '@skylarkmq/remoting/protocol'
 import { getInt64, javaHashOfUtf8, utf8 } from '../bytes.ts'
 import { AT, MAGIC_V2, SYS_FLAG_BORN_HOST_V6, SYS_FLAG_STORE_HOST_V6 } from '../commit-log/record.ts'
 import { Topic } from '../consume-queue/topic.ts'
@@ -64,12 +62,9 @@ export class RecordParser {
   private readonly topics: TopicLookup
   private readonly delayLevelsMs: readonly number[]
   private readonly deletions: DeletedTopics
-  private readonly kernel: Kernel | undefined
   private delayLevel = 0
 
-  /** `kernel`: reads what lies in its ring, which is what comes while the log is written. */
-  constructor(topics: TopicLookup, delayLevelsMs: readonly number[], deletions: DeletedTopics, kernel?: Kernel) {
-    this.kernel = kernel
+  constructor(topics: TopicLookup, delayLevelsMs: readonly number[], deletions: DeletedTopics) {
     this.topics = topics
     this.deletions = deletions
     this.delayLevelsMs = delayLevelsMs
@@ -94,7 +89,6 @@ export class RecordParser {
 
   /** Fills `record` from the (valid) record at `start`. Undefined for a message of a topic that was deleted since. */
   parse(bytes: Uint8Array, view: DataView, start: number): DispatchRecord | undefined {
-    if (bytes === this.kernel?.ring) return this.parseInRing(this.kernel, start)
     const record = this.record
     record.bytes = bytes
     record.start = start
@@ -119,38 +113,6 @@ export class RecordParser {
     if (topic === undefined || record.physicalOffset < topic.createdAt) return undefined
     record.topic = topic
     this.scanProperties(bytes, topicEnd + 2, topicEnd + 2 + view.getInt16(topicEnd))
-    return this.withDeliveryTime(record)
-  }
-
-  /** As `parse`, by the kernel. */
-  private parseInRing(kernel: Kernel, start: number): DispatchRecord | undefined {
-    const { ring, ringAt, words, numbers } = kernel
-    kernel.calls.parseRecord(ringAt + start)
-    const record = this.record
-    record.bytes = ring
-    record.start = start
-    record.sizeBytes = words[PARSED.size] as number
-    record.queueId = words[PARSED.queueId] as number
-    record.sysFlag = words[PARSED.sysFlag] as number
-    record.digest = words[PARSED.digest] as number
-    record.queueOffset = numbers[PARSED.queueOffset] as number
-    record.physicalOffset = numbers[PARSED.physicalOffset] as number
-    record.storeTimestamp = numbers[PARSED.storeTimestamp] as number
-    this.secondLastRecordOffset = this.lastRecordOffset
-    this.lastRecordOffset = record.physicalOffset
-    const topicAt = (words[PARSED.topicAt] as number) - ringAt
-    const topicEnd = topicAt + (words[PARSED.topicLength] as number)
-    const topic = this.topics.find(ring, topicAt, topicEnd, words[PARSED.topicHash]) ?? this.meet(ring, topicAt, topicEnd)
-    if (topic === undefined || record.physicalOffset < topic.createdAt) return undefined
-    record.topic = topic
-    record.tagsCode = words[PARSED.tagsCode] as number
-    const oddTagsAt = words[PARSED.oddTagsAt] as number
-    if (oddTagsAt !== 0) record.tagsCode = javaHashOfUtf8(kernel.bytes, oddTagsAt, words[PARSED.oddTagsEnd] as number, 0)
-    record.uniqKeyStart = (words[PARSED.uniqKeyAt] as number) - ringAt
-    record.uniqKeyEnd = (words[PARSED.uniqKeyEnd] as number) - ringAt
-    record.keysStart = (words[PARSED.keysAt] as number) - ringAt
-    record.keysEnd = (words[PARSED.keysEnd] as number) - ringAt
-    this.delayLevel = words[PARSED.delayLevel] as number
     return this.withDeliveryTime(record)
   }
 

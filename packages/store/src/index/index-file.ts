@@ -1,3 +1,5 @@
+import { DERIVED } from '@skylarkmq/remoting/protocol'
+import type { Derivation } from '@skylarkmq/remoting/protocol'
 import type { Disk, DiskFile } from '@skylarkmq/runtime'
 import { getInt64, viewOf } from '../bytes.ts'
 import { crc32OfRange } from '../crc32.ts'
@@ -42,8 +44,10 @@ export class IndexFile {
   private readonly disk: Disk
   /** Made by the first write: a full disk keeps nobody from adding keys. */
   private file: DiskFile | undefined
-  private pending = new Uint8Array(0)
+  private pending: Uint8Array = new Uint8Array(0)
   private pendingView = viewOf(this.pending)
+  /** The kernel, too, adds entries, as long as slots and waiting entries lie in this part of its memory. */
+  private shared: Derivation | undefined
   private pendingCount = 0
   /** Entries of a file taken over that are not what was written. */
   readonly damaged: number[] = []
@@ -62,10 +66,55 @@ export class IndexFile {
     this.slotCount = slotCount
   }
 
-  static create(disk: Disk, path: string, sequence: number, slotCount: number): IndexFile {
+  /** `shared`: for the one file that grows. */
+  static create(disk: Disk, path: string, sequence: number, slotCount: number, shared?: Derivation): IndexFile {
     const created = new IndexFile(disk, path, sequence, undefined, slotCount)
-    created.slots = new Int32Array(slotCount)
+    created.makeSlots(shared)
     return created
+  }
+
+  private makeSlots(shared: Derivation | undefined): void {
+    if (shared === undefined || shared.indexSlots.length < this.slotCount) {
+      this.slots = new Int32Array(this.slotCount)
+      return
+    }
+    this.shared = shared
+    this.slots = shared.indexSlots.subarray(0, this.slotCount).fill(0)
+    this.usePending(shared.indexEntries)
+  }
+
+  private usePending(bytes: Uint8Array): void {
+    this.pending = bytes
+    this.pendingView = viewOf(bytes)
+  }
+
+  /** The kernel adds to another file from now on. */
+  stopSharing(): void {
+    if (this.shared === undefined) return
+    this.shared = undefined
+    this.slots = this.slots?.slice()
+    this.usePending(this.pending.slice(0, this.pendingCount * INDEX_ENTRY_BYTES))
+  }
+
+  /** Tells the kernel what it needs to add entries, up to `entriesMax` in the file. */
+  beginRun({ words, indexEntries }: Derivation, entriesMax: number): void {
+    const isReady = this.pending === this.shared?.indexEntries
+    const room = indexEntries.length / INDEX_ENTRY_BYTES - this.pendingCount
+    words[DERIVED.indexRoom] = isReady ? Math.min(room, entriesMax - this.entryCount) : 0
+    words[DERIVED.indexNextAt] = indexEntries.byteOffset + this.pendingCount * INDEX_ENTRY_BYTES
+    words[DERIVED.indexSlotCount] = this.slotCount
+    words[DERIVED.indexEntryCount] = this.entryCount
+    words[DERIVED.indexPlaceSeed] = this.placeOf(0)
+  }
+
+  /** The kernel has added entries. */
+  endRun({ words, numbers }: Derivation): void {
+    const count = words[DERIVED.keys] as number
+    if (count === 0) return
+    this.entryCount += count
+    this.pendingCount += count
+    this.cover(numbers[DERIVED.firstKeyedOffset] as number, numbers[DERIVED.firstKeyedTime] as number)
+    this.cover(numbers[DERIVED.lastKeyedOffset] as number, numbers[DERIVED.lastKeyedTime] as number)
   }
 
   /** A file whose header says that it is complete, or undefined. */
@@ -89,11 +138,18 @@ export class IndexFile {
   }
 
   /** The growing file, with the first `entryCount` entries, from which the slots are made again. */
-  static openGrowing(disk: Disk, path: string, sequence: number, slotCount: number, entryCount: number): IndexFile | undefined {
+  static openGrowing(
+    disk: Disk,
+    path: string,
+    sequence: number,
+    slotCount: number,
+    entryCount: number,
+    shared?: Derivation,
+  ): IndexFile | undefined {
     if (!disk.exists(path)) return undefined
     const file = disk.open(path)
     const opened = new IndexFile(disk, path, sequence, file, slotCount)
-    opened.slots = new Int32Array(slotCount)
+    opened.makeSlots(shared)
     const piece = new Uint8Array(Math.min(entryCount, PIECE_ENTRIES) * INDEX_ENTRY_BYTES)
     while (opened.entryCount < entryCount) {
       const count = Math.min(PIECE_ENTRIES, entryCount - opened.entryCount)
@@ -158,8 +214,7 @@ export class IndexFile {
     if (this.pendingCount * INDEX_ENTRY_BYTES < this.pending.length) return
     const larger = new Uint8Array(Math.max(PENDING_ENTRIES * INDEX_ENTRY_BYTES, this.pending.length * 2))
     larger.set(this.pending)
-    this.pending = larger
-    this.pendingView = viewOf(larger)
+    this.usePending(larger)
   }
 
   /** Puts on file what waits. Throws what the disk threw; then it is still to be done. */
@@ -168,9 +223,8 @@ export class IndexFile {
     if (this.pendingCount === 0) return
     this.writeEntries(this.pending, this.pendingCount, this.entryCount - this.pendingCount + 1)
     this.pendingCount = 0
-    if (this.pending.length <= PENDING_ENTRIES * INDEX_ENTRY_BYTES) return
-    this.pending = new Uint8Array(0)
-    this.pendingView = viewOf(this.pending)
+    if (this.shared !== undefined) this.usePending(this.shared.indexEntries)
+    else if (this.pending.length > PENDING_ENTRIES * INDEX_ENTRY_BYTES) this.usePending(new Uint8Array(0))
   }
 
   private openForWriting(): DiskFile {

@@ -1,8 +1,9 @@
 import { join } from 'node:path'
+import type { Derivation } from '@skylarkmq/remoting/protocol'
 import type { Disk } from '@skylarkmq/runtime'
 import { javaHashOfUtf8 } from '../bytes.ts'
 import { isRollback } from '../commit-log/record.ts'
-import type { DispatchRecord, DispatchTarget } from '../dispatch/dispatch-target.ts'
+import type { DispatchRecord, RunTarget } from '../dispatch/dispatch-target.ts'
 import type { IndexEntry } from './index-file.ts'
 import { IndexFile } from './index-file.ts'
 import type { KeysInLog } from './index-mender.ts'
@@ -27,10 +28,11 @@ export interface NumberedEntry {
 }
 
 /** Finds messages by KEYS and UNIQ_KEY: a view of the log in hash files. */
-export class KeyIndex implements DispatchTarget {
+export class KeyIndex implements RunTarget {
   private readonly disk: Disk
   private readonly directory: string
   private readonly firstSlots: number
+  private readonly derivation: Derivation | undefined
   /** Oldest first; the last one grows. */
   private files: IndexFile[] = []
   private growing!: IndexFile
@@ -41,7 +43,16 @@ export class KeyIndex implements DispatchTarget {
   private sealed: IndexFile | undefined
   private syncedSequence = 0
 
-  constructor(disk: Disk, directory: string, keysInLog: KeysInLog, onDamage: (where: string) => void, firstSlots = FIRST_SLOTS) {
+  /** `derivation`: where the kernel may put entries, too. */
+  constructor(
+    disk: Disk,
+    directory: string,
+    keysInLog: KeysInLog,
+    onDamage: (where: string) => void,
+    derivation?: Derivation,
+    firstSlots = FIRST_SLOTS,
+  ) {
+    this.derivation = derivation
     this.disk = disk
     this.keysInLog = keysInLog
     this.onDamage = onDamage
@@ -77,6 +88,7 @@ export class KeyIndex implements DispatchTarget {
       position.sequence,
       this.slotsOf(position.sequence),
       position.entries,
+      this.derivation,
     )
     if (growing === undefined) return false
     this.growing = growing
@@ -101,7 +113,7 @@ export class KeyIndex implements DispatchTarget {
   }
 
   private begin(sequence: number): void {
-    this.growing = IndexFile.create(this.disk, this.pathOf(sequence), sequence, this.slotsOf(sequence))
+    this.growing = IndexFile.create(this.disk, this.pathOf(sequence), sequence, this.slotsOf(sequence), this.derivation)
     this.files.push(this.growing)
   }
 
@@ -117,9 +129,18 @@ export class KeyIndex implements DispatchTarget {
     forEachKey(record, this.addKey)
   }
 
+  beginRun(run: Derivation): void {
+    this.growing.beginRun(run, this.growing.slotCount * ENTRIES_PER_SLOT)
+  }
+
+  endRun(run: Derivation): void {
+    this.growing.endRun(run)
+  }
+
   private readonly addKey = (hash: number, record: DispatchRecord): void => {
     const file = this.growing
     if (file.entryCount >= file.slotCount * ENTRIES_PER_SLOT) {
+      file.stopSharing()
       this.sealing.push(file)
       this.begin(file.sequence + 1)
     }

@@ -50,6 +50,8 @@ export class Bench {
   node: SimNode
   options: StoreOptions
   store!: MessageStore
+  /** Rules of deriving, for tests of it. */
+  deriving: Parameters<typeof openMessageStore>[2]
 
   constructor(seed = 1, options: Partial<StoreOptions> = {}) {
     this.sim = simRuntime(seed)
@@ -59,7 +61,7 @@ export class Bench {
 
   async open(options: Partial<StoreOptions> = {}): Promise<MessageStore> {
     this.options = { ...this.options, ...options }
-    this.store = await this.run(openMessageStore(this.node, this.options))
+    this.store = await this.run(openMessageStore(this.node, this.options, this.deriving))
     return this.store
   }
 

@@ -1,6 +1,8 @@
 import { Buffer } from 'node:buffer'
 import { assert } from '@skylarkmq/runtime'
 import { KERNEL_BINARY } from './binary.ts'
+import type { DerivationSizes } from './derivation.ts'
+import { Derivation, derivationBytes } from './derivation.ts'
 import * as layout from './layout.ts'
 
 /** What `assembly/` exports: see there. Addresses are positions in `Kernel.bytes`. */
@@ -39,7 +41,8 @@ export interface KernelCalls {
     storeTimestamp: number,
   ): void
   bodyAtOf(recordAt: number, sysFlag: number): number
-  parseRecord(at: number): void
+  /** Derives what the views hold of the records in `[at, end)`, up to the first that is unusual: how many. See `Derivation`. */
+  deriveRun(at: number, end: number): number
   recordDigest(at: number): number
   /** 1 when `size` bytes there, at least of a record's head, are the record with this digest, and the body that its CRC tells. */
   isAsWritten(at: number, size: number, digest: number): number
@@ -59,6 +62,8 @@ export interface KernelSizes {
   readonly slots: number
   /** For the body of a batch that has come in parts. */
   readonly batchBytes?: number
+  /** For the store's views; without it they are derived by the code in TypeScript. */
+  readonly derivation?: DerivationSizes
 }
 
 /** Where in `words` `scanSend` leaves what it read, and where bytes go that lie outside the memory. A literal: the engine knows its values. */
@@ -112,28 +117,6 @@ export interface RunRules {
   readonly mustWait: boolean
 }
 
-/** Where in `words` and `numbers` `parseRecord` leaves what it read. Places are addresses. */
-export const PARSED = {
-  size: layout.RECORD_SIZE,
-  queueId: layout.RECORD_QUEUE_ID,
-  sysFlag: layout.RECORD_SYS_FLAG,
-  digest: layout.RECORD_DIGEST,
-  topicAt: layout.RECORD_TOPIC_AT,
-  topicLength: layout.RECORD_TOPIC_LENGTH,
-  topicHash: layout.RECORD_TOPIC_HASH,
-  tagsCode: layout.RECORD_TAGS_CODE,
-  uniqKeyAt: layout.RECORD_UNIQ_KEY_AT,
-  uniqKeyEnd: layout.RECORD_UNIQ_KEY_END,
-  keysAt: layout.RECORD_KEYS_AT,
-  keysEnd: layout.RECORD_KEYS_END,
-  delayLevel: layout.RECORD_DELAY_LEVEL,
-  oddTagsAt: layout.RECORD_ODD_TAGS_AT,
-  oddTagsEnd: layout.RECORD_ODD_TAGS_END,
-  queueOffset: layout.RECORD_QUEUE_OFFSET,
-  physicalOffset: layout.RECORD_PHYSICAL_OFFSET,
-  storeTimestamp: layout.RECORD_STORE_TIMESTAMP,
-} as const
-
 /** What the name of a property means to `scanSend`. */
 export const PROPERTY_KIND = { unusual: layout.UNUSUAL, uniqKey: layout.UNIQ_KEY, wait: layout.WAIT } as const
 
@@ -183,6 +166,7 @@ export class Kernel {
   readonly slots: number
   readonly batchAt: number
   readonly batchBytes: number
+  readonly derivation: Derivation | undefined
 
   constructor(sizes: KernelSizes) {
     let end: number = layout.FREE_AT
@@ -199,6 +183,7 @@ export class Kernel {
     this.slots = sizes.slots
     this.batchBytes = sizes.batchBytes ?? 0
     this.batchAt = place(this.batchBytes)
+    const derivationAt = place(sizes.derivation === undefined ? 0 : derivationBytes(sizes.derivation))
     const pages = Math.ceil(end / PAGE_BYTES)
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
     const exports = new WebAssembly.Instance(compiled(), { env: { memory } }).exports
@@ -214,6 +199,7 @@ export class Kernel {
     this.numbers = new Float64Array(memory.buffer, layout.NUMBERS_AT, 8)
     this.ints = new Int32Array(memory.buffer)
     this.floats = new Float64Array(memory.buffer)
+    this.derivation = sizes.derivation && new Derivation(memory.buffer, sizes.derivation, derivationAt)
     this.ring = this.bytes.subarray(this.ringAt, this.ringAt + sizes.ringBytes)
     this.receive = this.bytes.subarray(receiveAt, receiveAt + sizes.receiveBytes)
     this.out = this.bytes.subarray(outAt, outAt + sizes.outBytes)

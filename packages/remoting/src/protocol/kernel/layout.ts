@@ -24,30 +24,9 @@ export const UNIQ_KEY_LENGTH = 12
 /** 0 when the property WAIT says that the sender does not wait for the flush. */
 export const WAITS = 13
 
-// int32 results of `parseRecord`, by index.
-export const RECORD_SIZE = 16
-export const RECORD_QUEUE_ID = 17
-export const RECORD_SYS_FLAG = 18
-export const RECORD_DIGEST = 19
-export const RECORD_TOPIC_AT = 20
-export const RECORD_TOPIC_LENGTH = 21
-export const RECORD_TOPIC_HASH = 22
-export const RECORD_TAGS_CODE = 23
-export const RECORD_UNIQ_KEY_AT = 24
-export const RECORD_UNIQ_KEY_END = 25
-export const RECORD_KEYS_AT = 26
-export const RECORD_KEYS_END = 27
-export const RECORD_DELAY_LEVEL = 28
-/** Where the tags lie that are not ASCII, whose code the caller makes: addresses, or 0. */
-export const RECORD_ODD_TAGS_AT = 29
-export const RECORD_ODD_TAGS_END = 30
-
 /** float64 results begin here, in bytes; by index. */
 export const NUMBERS_AT = 256
 export const BORN_TIMESTAMP = 0
-export const RECORD_QUEUE_OFFSET = 1
-export const RECORD_PHYSICAL_OFFSET = 2
-export const RECORD_STORE_TIMESTAMP = 3
 
 /** The caller puts hosts here: bytes of an address and its port, as records have them. */
 export const BORN_HOST_AT = 320
@@ -152,3 +131,82 @@ export const STOP_ROOM = 3
 /** Name of the topic of a run. */
 export const RUN_TOPIC_AT = 130600
 export const RUN_TOPIC_BYTES_MAX = 255
+
+// `deriveRun`, in a block of its own. int32 by index, from `DERIVE_AT` on; float64 by index, from `DERIVE_NUMBERS_AT` on.
+export const DERIVE_AT = 14336
+export const DERIVE_WORDS = 32
+/** Given once: where rows, topics and the views' buffers lie. */
+export const ROWS_AT = 0
+export const ROWS_MAX = 1
+export const TOPICS_AT = 2
+/** Given for each run: where the next journal entry goes, and how many there is room for. */
+export const JOURNAL_NEXT_AT = 3
+export const JOURNAL_ROOM = 4
+/** Of the growing index file: its slots, where its next entry goes, for how many there is room, how many it has, and what its checks begin with. */
+export const INDEX_SLOTS_AT = 5
+export const INDEX_SLOT_COUNT = 6
+export const INDEX_NEXT_AT = 7
+export const INDEX_ROOM = 8
+export const INDEX_ENTRY_COUNT = 9
+export const INDEX_PLACE_SEED = 10
+/** Found: how many records, why the run ended, the address behind its last record, its rows, and its index entries. */
+export const DERIVED_RECORDS = 11
+export const DERIVED_STOP = 12
+export const DERIVED_END_AT = 13
+export const DERIVED_ROWS = 14
+export const DERIVED_KEYS = 15
+/** Where the topic lies that is not among those that were set, and the slot for it. */
+export const MISSED_TOPIC_AT = 16
+export const MISSED_TOPIC_LENGTH = 17
+export const MISSED_TOPIC_HASH = 18
+export const MISSED_TOPIC_SLOT = 19
+
+export const DERIVE_NUMBERS_AT = 14464
+export const DERIVE_NUMBERS = 16
+/** Given: the segment that the journal is at. */
+export const SEGMENT_START = 0
+export const SEGMENT_END = 1
+/** Given and found: the store time of the newest record. */
+export const NEWEST_TIME = 2
+/** Found: positions of the last record and the one before it (-1: the run had but one). */
+export const LAST_OFFSET = 3
+export const SECOND_LAST_OFFSET = 4
+/** Of the first and of the last record with keys: position and store time. */
+export const FIRST_KEYED_OFFSET = 5
+export const FIRST_KEYED_TIME = 6
+export const LAST_KEYED_OFFSET = 7
+export const LAST_KEYED_TIME = 8
+
+/** Hashes of one record's keys. */
+export const KEY_HASHES_AT = 14592
+export const KEYS_MAX = 64
+
+// Why a run ended.
+export const DERIVE_STOP_END = 0
+export const DERIVE_STOP_ROWS_FULL = 1
+export const DERIVE_STOP_TOPIC = 2
+/** Something that only the code in TypeScript knows how to do. */
+export const DERIVE_STOP_UNUSUAL = 3
+
+/** What a consume queue gets: int32 queue id, topic slot, tags code, 4 unused; its entry (28 bytes, 4 unused); float64 queue offset, end of the record. */
+export const ROW_BYTES = 64
+export const ROW_QUEUE_ID = 0
+export const ROW_TOPIC_SLOT = 4
+export const ROW_TAGS_CODE = 8
+export const ROW_ENTRY = 16
+export const ROW_QUEUE_OFFSET = 48
+export const ROW_RECORD_END = 56
+
+/** A topic that was set: int32 length of its name (0: none), id, hash with which those of its keys begin, its slot; float64 created-at; its name. */
+export const TOPIC_SLOTS = 256
+export const TOPIC_SLOT_BYTES = 160
+export const TOPIC_ID = 4
+export const TOPIC_KEY_SEED = 8
+export const TOPIC_SLOT = 12
+export const TOPIC_CREATED_AT = 16
+export const TOPIC_NAME = 24
+/** A record with a longer one is of another layout. */
+export const TOPIC_NAME_MAX = 127
+
+export const JOURNAL_ENTRY_BYTES = 20
+export const INDEX_ENTRY_BYTES = 24
