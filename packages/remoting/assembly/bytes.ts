@@ -23,6 +23,18 @@ export function skipPlain(at: usize, end: usize): usize {
   return at
 }
 
+/** That there is no quote, backslash or control byte in `length` bytes. */
+@inline
+export function isPlain(at: usize, length: i32): bool {
+  const end = at + <usize>length
+  for (; at + 8 <= end; at += 8) if (special(load<u64>(at)) != 0) return false
+  for (; at < end; at++) {
+    const byte = load<u8>(at)
+    if (byte < 0x20 || byte == 0x22 || byte == 0x5c) return false
+  }
+  return true
+}
+
 /** Position of the first byte from `at` on that is 1, 2 or not ASCII; `end` or more when there is none. */
 @inline
 export function skipText(at: usize, end: usize): usize {

@@ -7,8 +7,8 @@ import {
   FLAG,
   NUMBERS_AT,
   OPAQUE,
-  PROPERTIES_AT,
   PROPERTIES_LENGTH,
+  PROPERTIES_TEXT_AT,
   RECONSUME_TIMES,
   SLOT_KEY,
   SLOT_KEY_LENGTH,
@@ -63,7 +63,7 @@ export function encodeSend(
   const propertiesLength = word(PROPERTIES_LENGTH)
   const stampLength = word(STAMP_LENGTH)
   put16(p, propertiesLength + stampLength)
-  memory.copy(p + 2, PROPERTIES_AT, propertiesLength)
+  memory.copy(p + 2, <usize>word(PROPERTIES_TEXT_AT), propertiesLength)
   memory.copy(p + 2 + <usize>propertiesLength, TEXTS_AT, stampLength)
 }
 

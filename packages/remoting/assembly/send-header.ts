@@ -3,6 +3,7 @@
  * which nothing is unusual and declines all others, which then take the declared decoder. A property test holds the two equal.
  */
 import { equal, javaHash, setWord, skipPlain, special, wholeNumber } from './bytes'
+import { forgetRanges, noteRange, remember, scanRepeated } from './repeated-header'
 import {
   BORN_TIMESTAMP,
   FLAG,
@@ -17,6 +18,7 @@ import {
   PROPERTIES_BYTES_MAX,
   PROPERTIES_LENGTH,
   PROPERTIES_MAX,
+  PROPERTIES_TEXT_AT,
   QUEUE_ID,
   RECONSUME_TIMES,
   REQUEST_FLAG,
@@ -65,11 +67,17 @@ const FALS: u32 = 0x736c6166
 const fieldStarts = memory.data(FIELDS * 4)
 const fieldEnds = memory.data(FIELDS * 4)
 let fieldsSeen: u32 = 0
+let opaqueAt: usize = 0
+let opaqueEnd: usize = 0
 
 let uniqKeyAt: usize = 0
 let uniqKeyLength: i32 = 0
 let waits: i32 = 1
 let propertiesLength: i32 = 0
+/** The property that was just taken means nothing but itself. */
+let isFree = false
+/** As \u0002. */
+const ESCAPE_BYTES = 6
 
 /** Tells of the name of a property, whose `length` bytes lie at `at`. False: there is no room for it. */
 export function addName(at: usize, length: i32, kind: i32): bool {
@@ -115,6 +123,7 @@ function takeProperty(count: i32, nameStart: usize, nameEnd: usize, valueEnd: us
   if (!meetName(count, nameStart, length)) return false
   const kind = kindOf(nameStart, length)
   if (kind == UNUSUAL) return false
+  isFree = kind != WAIT
   const value = nameEnd + 1
   if (kind == UNIQ_KEY) {
     // It is answered as it is.
@@ -146,6 +155,7 @@ function takeProperties(start: usize, end: usize): usize {
   const limit: usize = PROPERTIES_AT + PROPERTIES_BYTES_MAX
   let nameStart = out
   let nameEnd: usize = 0
+  let valueAt: usize = 0
   let count = 0
   while (true) {
     if (at >= end || out > limit) return 0
@@ -174,10 +184,16 @@ function takeProperties(start: usize, end: usize): usize {
       if (high > 7 || low > 15) return 0
       byte = high * 16 + low
       at += 4
-      if (byte == 1 && nameEnd == 0) nameEnd = out
+      if (byte == 1 && nameEnd == 0) {
+        nameEnd = out
+        valueAt = at
+      }
       else if (byte == 2) {
         if (nameEnd <= nameStart || nameEnd + 1 >= out || count == PROPERTIES_MAX) return 0
         if (!takeProperty(count, nameStart, nameEnd, out)) return 0
+        // One without escapes may have others of its length in its place.
+        const valueLength = out - nameEnd - 1
+        if (isFree && at - ESCAPE_BYTES - valueAt == valueLength) noteRange(valueAt, <i32>valueLength, nameEnd + 1)
         count++
         nameStart = out + 1
         nameEnd = 0
@@ -293,6 +309,7 @@ function judge(isBatch: bool): bool {
   setWord(FLAG, flag)
   setWord(RECONSUME_TIMES, reconsumeTimes)
   setWord(PROPERTIES_LENGTH, propertiesLength)
+  setWord(PROPERTIES_TEXT_AT, PROPERTIES_AT)
   setWord(UNIQ_KEY_AT, <i32>uniqKeyAt)
   setWord(UNIQ_KEY_LENGTH, uniqKeyLength)
   setWord(WAITS, waits)
@@ -302,7 +319,14 @@ function judge(isBatch: bool): bool {
 
 /** Reads the header at `start`, of `length` bytes. True when all of it is usual. At least 8 bytes of memory lie behind it. */
 export function scanSend(start: usize, length: i32): bool {
-  return scan(start, length, SEND_MESSAGE_V2)
+  if (scanRepeated(start, length)) return true
+  forgetRanges()
+  if (!scan(start, length, SEND_MESSAGE_V2)) return false
+  const queueAt: usize = load<u32>(fieldStarts + (QUEUE << 2))
+  const queueEnd: usize = load<u32>(fieldEnds + (QUEUE << 2))
+  const bornAt: usize = load<u32>(fieldStarts + (BORN << 2))
+  remember(start, length, opaqueAt, opaqueEnd, queueAt, queueEnd, bornAt, load<u32>(fieldEnds + (BORN << 2)))
+  return true
 }
 
 /** The same for SEND_BATCH_MESSAGE, whose header is of the same fields. */
@@ -345,8 +369,11 @@ function scan(start: usize, length: i32, code: i32): bool {
         // Others are not worth the rest.
         if (value != code) return false
       } else if (bit == 2) requestFlag = value
-      else if (bit == 4) opaque = value
-      else version = value
+      else if (bit == 4) {
+        opaque = value
+        opaqueAt = digits
+        opaqueEnd = at
+      } else version = value
     } else if (bit == 16) {
       at = takeExtFields(at, end)
       if (at == 0) return false

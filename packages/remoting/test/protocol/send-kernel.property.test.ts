@@ -58,7 +58,7 @@ function expectEqual(text: string) {
   expect(kernel.numbers[layout.BORN_TIMESTAMP]).toBe(declared.bornTimestamp)
   expect(declared.batch ?? false).toBe(false)
   const properties = declared.properties ?? ''
-  expect(textAt(layout.PROPERTIES_AT, word(layout.PROPERTIES_LENGTH))).toBe(properties)
+  expect(textAt(word(layout.PROPERTIES_TEXT_AT), word(layout.PROPERTIES_LENGTH))).toBe(properties)
   const named = parseProperties(properties)
   expect(textAt(word(layout.UNIQ_KEY_AT), word(layout.UNIQ_KEY_LENGTH))).toBe(named.get('UNIQ_KEY'))
   expect(word(layout.WAITS)).toBe(named.get('WAIT') === 'false' ? 0 : 1)
@@ -122,6 +122,38 @@ describe('the header of a send', () => {
       { numRuns: 3000 },
     )
     expect(accepted).toBeGreaterThan(100)
+  })
+
+  test('one like those before it is read by what differs, and no less strictly', () => {
+    const text = (length: number) => fc.string({ minLength: length, maxLength: length, unit: fc.constantFrom(...'abcXYZ019 ":,}é\\\n') })
+    const word3 = fc.oneof({ weight: 4, arbitrary: fc.stringMatching(/^[A-Za-z0-9 ]{3}$/) }, { weight: 1, arbitrary: text(3) })
+    const digits = fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 100, max: 999 }).map(String) }, { weight: 1, arbitrary: text(3) })
+    const like = fc.record({
+      opaque: fc.nat(2000),
+      queueId: digits,
+      born: digits,
+      tag: word3,
+      key: word3,
+      id: word3,
+      wait: fc.boolean(),
+      more: word3,
+    })
+    let accepted = 0
+    let repeated = 0
+    fc.assert(
+      fc.property(fc.array(like, { minLength: 1, maxLength: 20 }), fc.boolean(), (headers, isRaw) => {
+        for (const { opaque, queueId, born, tag, key, id, wait, more } of headers) {
+          const i = `KEYS\u0001${key}\u0002UNIQ_KEY\u0001${id}\u0002WAIT\u0001${wait}\u0002TAGS\u0001${tag}\u0002x\u0001${more}\u0002`
+          const e = isRaw && /^\d+$/.test(queueId) ? Number(queueId) : queueId
+          if (!expectEqual(javaHeader({ ...usual, e, g: born, i }, opaque))) continue
+          accepted++
+          if (word(layout.PROPERTIES_TEXT_AT) !== layout.PROPERTIES_AT) repeated++
+        }
+      }),
+      { numRuns: 500 },
+    )
+    expect(accepted).toBeGreaterThan(500)
+    expect(repeated).toBeGreaterThan(accepted / 4)
   })
 
   test('no damage to a header makes the two disagree', () => {

@@ -16,13 +16,17 @@ export const QUEUE_ID = 6
 export const SYS_FLAG = 7
 export const FLAG = 8
 export const RECONSUME_TIMES = 9
-/** Of the property text with JSON's escapes resolved, which begins at `PROPERTIES_AT`. */
+/** Of the property text with JSON's escapes resolved. */
 export const PROPERTIES_LENGTH = 10
 /** Where the value of UNIQ_KEY starts: an address; and its length. */
 export const UNIQ_KEY_AT = 11
 export const UNIQ_KEY_LENGTH = 12
 /** 0 when the property WAIT says that the sender does not wait for the flush. */
 export const WAITS = 13
+/** Where the property text begins: an address. */
+export const PROPERTIES_TEXT_AT = 14
+/** How many there are, rounded up to even. */
+export const SCAN_WORDS = 16
 
 /** float64 results begin here, in bytes; by index. */
 export const NUMBERS_AT = 256
@@ -59,7 +63,7 @@ export const NAMES_AT = 1024
 
 export const CRC_TABLES_AT = 16384
 
-/** The property text. */
+/** Where the property text goes. */
 export const PROPERTIES_AT = 32768
 export const PROPERTIES_BYTES_MAX = 32767
 
@@ -70,8 +74,15 @@ export const TEXTS_BYTES = 1984
 export const INPUT_AT = 67584
 export const INPUT_BYTES_MAX = 63000
 
+/** Headers that were read, for those that are like them: so many, of so many bytes at most. */
+export const TEMPLATES_AT = 131072
+export const TEMPLATES = 8
+export const TEMPLATE_HEADER_BYTES = 768
+/** Of one: the header, a mask, the property text, and where what differs lies in them. */
+export const TEMPLATE_BYTES = 224 + 3 * TEMPLATE_HEADER_BYTES + 64
+
 /** Here begins what the caller lays out: buffers of sockets, the ring of the log. */
-export const FREE_AT = 131072
+export const FREE_AT = TEMPLATES_AT + TEMPLATES * TEMPLATE_BYTES
 
 // A send under way: what its answer needs. int32 opaque, queue id, length of UNIQ_KEY, request flag; float64 queue offset, physical offset;
 // int32 address of the record, version; then UNIQ_KEY.
