@@ -42,6 +42,11 @@ export interface DiskFile {
   truncate(sizeBytes: number): void
   /** Reserves room up to `sizeBytes` and makes the file that long (zeros). Falls back to `truncate` where the platform cannot reserve. */
   allocate(sizeBytes: number): Promise<void>
+  /**
+   * These bytes, within the file, will be written soon, and what is there does not count: from now on they are zeros, or as they were. Best effort, it
+   * never throws. Writing costs half where the platform has met the bytes before, in one large piece.
+   */
+  makeReady(position: number, length: number): void
   sizeBytes(): number
   close(): void
 }

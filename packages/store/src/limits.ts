@@ -29,6 +29,11 @@ export const LIMITS = {
   scanEntries: 800,
   /** Chunks of consume queues kept in memory for those who read along them: half a megabyte. */
   keptChunks: 64,
+  /**
+   * The log's file is made ready so far ahead of its end, in pieces of this size, which the page cache holds as few large folios. Measured: a
+   * page then costs half, whatever the size of writes (`benchmarks/log-ahead.ts`).
+   */
+  readyAheadBytes: 128 * 1024,
   flushIntervalMs: 100,
   flushBytes: 8 * 1024 * 1024,
   /** RocketMQ syncFlushTimeout. */

@@ -81,6 +81,7 @@ export class LogMessageStore implements MessageStore {
   private turn = new Turn()
   private spareTurn: Turn | undefined
   private turnScheduled = false
+  private readyScheduled = false
   private turnTimestamp = 0
   /** The same moment by the clock that never goes back. */
   private turnBeganMs = 0
@@ -292,6 +293,16 @@ export class LogMessageStore implements MessageStore {
   finishCommit(): void {
     if (this.dispatcher.offset < this.log.writtenOffset) this.advanceViews()
     this.views.queues.announce(this.listeners, this.onListenerError)
+    if (!this.readyScheduled && this.log.wantsReady) this.scheduleReady()
+  }
+
+  /** In the next turn, when the answers of this one have left. */
+  private scheduleReady(): void {
+    this.readyScheduled = true
+    this.runtime.clock.afterTurn(() => {
+      this.readyScheduled = false
+      if (this.refusal === undefined) this.log.makeReady()
+    })
   }
 
   putTimes(): PutTimes {

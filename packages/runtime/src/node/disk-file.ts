@@ -35,6 +35,9 @@ const reserve = (path: string, sizeBytes: number): Promise<Reserved> =>
     })
   })
 
+const READY_BYTES = 128 * 1024
+let zeros: Buffer | undefined
+
 /** An open file. Closing waits for reads and syncs under way: their descriptor must not come to mean another file. */
 export class NodeDiskFile implements DiskFile {
   readonly path: string
@@ -110,6 +113,18 @@ export class NodeDiskFile implements DiskFile {
       if (reserved === 'no-space') throw diskError('ENOSPC', `no room to reserve ${sizeBytes} bytes for '${this.path}'`, this.path)
       if (this.#sizeNow() < sizeBytes) this.#named(() => fs.ftruncateSync(this.#fd, sizeBytes))
     })
+  }
+
+  makeReady(position: number, length: number): void {
+    if (this.#closed) return
+    zeros ??= Buffer.alloc(READY_BYTES)
+    try {
+      for (let done = 0; done < length; done += READY_BYTES) {
+        fs.writeSync(this.#fd, zeros, 0, Math.min(READY_BYTES, length - done), position + done)
+      }
+    } catch {
+      // Whoever writes there hears of it.
+    }
   }
 
   sizeBytes(): number {

@@ -92,6 +92,15 @@ export class SimDiskFile implements DiskFile {
     inode.reservedBytes = Math.max(inode.reservedBytes, sizeBytes)
   }
 
+  makeReady(position: number, length: number): void {
+    const { inode } = this.#file
+    this.#checkWritable()
+    assert(position >= 0 && position + length <= inode.visible.size, `${position}+${length} is outside of a file of ${inode.visible.size}`)
+    const bytes = new Uint8Array(length)
+    inode.visible.read(bytes, position)
+    if (bytes.some((byte) => byte !== 0)) inode.write(bytes.fill(0), position)
+  }
+
   sizeBytes(): number {
     this.#checkOpen()
     return this.#file.inode.visible.size

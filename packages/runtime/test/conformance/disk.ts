@@ -57,6 +57,23 @@ const fileConformance = (make: () => DiskHarness): void => {
     file.close()
   })
 
+  it('makes a piece of a file ready for writing, and nothing else of it', () => {
+    const { disk, folder } = make()
+    const file = disk.open(`${folder}/ready`, { create: true })
+    const old = new Uint8Array(400_000).fill(7)
+    file.write(old, 0, old.length, 0)
+    file.makeReady(1_000, 300_000)
+    expect(file.sizeBytes()).toBe(old.length)
+    file.write(text('new'), 0, 3, 1_000)
+    const seen = new Uint8Array(old.length)
+    file.readNow(seen, 0, seen.length, 0)
+    expect(seen.subarray(0, 1_000)).toEqual(old.subarray(0, 1_000))
+    expect(new TextDecoder().decode(seen.subarray(1_000, 1_003))).toBe('new')
+    expect(seen.subarray(1_003, 301_000).every((byte) => byte === 0 || byte === 7)).toBe(true)
+    expect(seen.subarray(301_000)).toEqual(old.subarray(301_000))
+    file.close()
+  })
+
   it('cuts a file and makes it longer with zeros', () => {
     const { disk, folder } = make()
     const file = disk.open(`${folder}/cut`, { create: true })

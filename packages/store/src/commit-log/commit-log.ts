@@ -20,6 +20,8 @@ export class CommitLog {
   flushedOffset: number
   private current: Segment
   private pendingRingStart = 0
+  /** End of what has been made ready in the current segment. */
+  private readyOffset = 0
 
   private constructor(segments: Segments, current: Segment, endOffset: number, ring: Buffer) {
     this.segments = segments
@@ -100,6 +102,22 @@ export class CommitLog {
     segment.file.write(this.ring.bytes, this.pendingRingStart, length, this.writtenOffset - segment.startOffset)
     this.writtenOffset = this.endOffset
     if (this.writtenOffset - segment.startOffset > this.segments.segmentBytes / 2) this.segments.prepare(segment.endOffset)
+  }
+
+  /** The file is not ready as far ahead as it should be. */
+  get wantsReady(): boolean {
+    return this.readyOffset < Math.min(this.current.endOffset, this.endOffset + LIMITS.readyAheadBytes)
+  }
+
+  /** Makes the next piece of the file ready. Nothing but what is still to be written lies there. */
+  makeReady(): void {
+    const { startOffset, endOffset, file } = this.current
+    const piece = LIMITS.readyAheadBytes
+    const firstFree = startOffset + Math.ceil((this.endOffset - startOffset) / piece) * piece
+    const from = Math.max(this.readyOffset, firstFree)
+    const to = Math.min(endOffset, from + piece)
+    if (from < to) file.makeReady(from - startOffset, to - from)
+    this.readyOffset = to
   }
 
   /** Forgets what could not be written. */

@@ -29,6 +29,7 @@ function frozenFile(path: string, file: DiskFile | undefined): DiskFile {
     syncNow() {},
     truncate() {},
     async allocate() {},
+    makeReady() {},
     sizeBytes: () => file?.sizeBytes() ?? 0,
     close: () => file?.close(),
   }
