@@ -50,6 +50,7 @@ import {
   DERIVE_STOP_ROWS_FULL,
   DERIVE_STOP_TOPIC,
   DERIVE_STOP_UNUSUAL,
+  DIGESTS_AT,
   TOPIC_CREATED_AT,
   TOPIC_ID,
   TOPIC_KEY_SEED,
@@ -59,6 +60,7 @@ import {
   TOPIC_SLOT_BYTES,
   TOPIC_SLOTS,
   TOPICS_AT,
+  TOUCHED,
 } from '../src/protocol/kernel/layout'
 
 const FIXED_BYTES_MIN: usize = 92
@@ -66,6 +68,8 @@ const TRANSACTION_MASK = 0xc
 const PREPARED = 0x4
 const ROLLBACK = 0xc
 const VALUE_END = 2
+/** No more than `KEYS_MAX`. */
+const LINKED_AT_ONCE: usize = 32
 const NOT_ASCII: u64 = 0x8080808080808080
 
 // What `scanProperties` found: values of the last property of each name.
@@ -120,26 +124,29 @@ export function deriveRun(at: usize, end: usize): i32 {
   let last: f64 = -1
   let secondLast: f64 = -1
   let stop = DERIVE_STOP_UNUSUAL
+  let ahead = 0
+  let digestAt: usize = 0
   while (true) {
     if (at + 8 > end) {
       stop = DERIVE_STOP_END
       break
     }
-    const size = get32(at)
-    const next = at + <usize>size
-    if (size < <i32>FIXED_BYTES_MIN || next > end || get32(at + 4) != MAGIC_V1 || journal == journalEnd) break
+    if (journal == journalEnd) break
     if (row == rowsEnd) {
       stop = DERIVE_STOP_ROWS_FULL
       break
     }
+    if (ahead == 0) {
+      ahead = digestNext(at, end)
+      if (ahead == 0) break
+      digestAt = DIGESTS_AT
+    }
+    const size = get32(at)
+    const next = at + <usize>size
     const sysFlag = get32(at + 36)
     const bodyAt = bodyAtOf(at, sysFlag)
-    if (bodyAt > next) break
-    const bodyLength = get32(bodyAt - 4)
-    if (bodyLength < 0 || bodyLength > size) break
-    const nameLengthAt = bodyAt + <usize>bodyLength
+    const nameLengthAt = bodyAt + <usize>get32(bodyAt - 4)
     const nameAt = nameLengthAt + 1
-    if (nameAt > next) break
     const nameLength = <i32>load<u8>(nameLengthAt)
     const propertiesAt = nameAt + <usize>nameLength + 2
     if (propertiesAt > next || nameLength == 0 || nameLength > TOPIC_NAME_MAX) break
@@ -179,13 +186,14 @@ export function deriveRun(at: usize, end: usize): i32 {
         tellNumber(FIRST_KEYED_OFFSET, position)
         tellNumber(FIRST_KEYED_TIME, storeTime)
       }
-      const entryCount = given(INDEX_ENTRY_COUNT) + <i32>((index - indexAt) / INDEX_ENTRY_BYTES)
-      putKeys(keys, index, entryCount, physicalOffset, time)
+      putKeys(keys, index, physicalOffset, time)
       index += <usize>(keys * INDEX_ENTRY_BYTES)
       tellNumber(LAST_KEYED_OFFSET, position)
       tellNumber(LAST_KEYED_TIME, storeTime)
     }
-    const digest = digestOfRange(nameLengthAt, next, digestOfRange(at, bodyAt, SEED))
+    const digest = load<u32>(digestAt)
+    digestAt += 4
+    ahead--
     const ofPosition = mix(mix(SEED, <i32>(physicalOffset >>> 32)), <i32>physicalOffset)
     store<u64>(journal, bswap<u64>(physicalOffset))
     store<u32>(journal, bswap<u32>(<u32>size), 8)
@@ -201,6 +209,7 @@ export function deriveRun(at: usize, end: usize): i32 {
     last = position
     at = next
   }
+  linkKeys(indexAt, index)
   tell(DERIVED_STOP, stop)
   tell(DERIVED_END_AT, <i32>at)
   tell(DERIVED_ROWS, <i32>((row - rowsAt) / ROW_BYTES))
@@ -211,6 +220,64 @@ export function deriveRun(at: usize, end: usize): i32 {
   const records = <i32>((journal - journalAt) / JOURNAL_ENTRY_BYTES)
   tell(DERIVED_RECORDS, records)
   return records
+}
+
+/** Where the body ends of the record at `at`, if its lengths are those of a record that is whole below `end`; else 0. */
+@inline
+function bodyEndOf(at: usize, end: usize): usize {
+  if (at + FIXED_BYTES_MIN > end || get32(at + 4) != MAGIC_V1) return 0
+  const next = at + <usize>get32(at)
+  const bodyAt = bodyAtOf(at, get32(at + 36))
+  if (next > end || bodyAt >= next) return 0
+  const bodyLength = get32(bodyAt - 4)
+  return bodyLength >= 0 && <usize>bodyLength + 3 < next - bodyAt ? bodyAt + <usize>bodyLength : 0
+}
+
+/**
+ * Puts the digests of the next records at `DIGESTS_AT`: how many, four at most, 0 when there is none that is whole. Each step of a digest waits for
+ * the one before, so four are made side by side.
+ */
+function digestNext(a: usize, end: usize): i32 {
+  const aEnd = bodyEndOf(a, end)
+  if (aEnd == 0) return 0
+  const b = a + <usize>get32(a)
+  const bEnd = bodyEndOf(b, end)
+  const c = bEnd == 0 ? b : b + <usize>get32(b)
+  const cEnd = bEnd == 0 ? 0 : bodyEndOf(c, end)
+  const d = cEnd == 0 ? c : c + <usize>get32(c)
+  const dEnd = cEnd == 0 ? 0 : bodyEndOf(d, end)
+  const headBytes = bodyAtOf(a, get32(a + 36)) - a
+  if (dEnd == 0 || !hasHead(b, headBytes) || !hasHead(c, headBytes) || !hasHead(d, headBytes)) {
+    store<u32>(DIGESTS_AT, digestOfRange(aEnd, b, digestOfRange(a, a + headBytes, SEED)))
+    return 1
+  }
+  const next = d + <usize>get32(d)
+  let digests = i32x4.splat(<i32>SEED)
+  for (let i: usize = 0; i < headBytes; i += 4) digests = mix4(digests, a + i, b + i, c + i, d + i)
+  const bytes = min(min(b - aEnd, c - bEnd), min(d - cEnd, next - dEnd)) & ~3
+  for (let i: usize = 0; i < bytes; i += 4) digests = mix4(digests, aEnd + i, bEnd + i, cEnd + i, dEnd + i)
+  store<u32>(DIGESTS_AT, digestOfRange(aEnd + bytes, b, i32x4.extract_lane(digests, 0)))
+  store<u32>(DIGESTS_AT, digestOfRange(bEnd + bytes, c, i32x4.extract_lane(digests, 1)), 4)
+  store<u32>(DIGESTS_AT, digestOfRange(cEnd + bytes, d, i32x4.extract_lane(digests, 2)), 8)
+  store<u32>(DIGESTS_AT, digestOfRange(dEnd + bytes, next, i32x4.extract_lane(digests, 3)), 12)
+  return 4
+}
+
+@inline
+function hasHead(at: usize, bytes: usize): bool {
+  return bodyAtOf(at, get32(at + 36)) - at == bytes
+}
+
+/** `mix` of four digests with the words there. */
+@inline
+function mix4(digests: v128, a: usize, b: usize, c: usize, d: usize): v128 {
+  let words = v128.load32_zero(a)
+  words = v128.load32_lane(b, words, 1)
+  words = v128.load32_lane(c, words, 2)
+  words = v128.load32_lane(d, words, 3)
+  words = i8x16.shuffle(words, words, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12)
+  digests = i32x4.mul(v128.xor(digests, words), i32x4.splat(<i32>FACTOR))
+  return v128.xor(digests, i32x4.shr_u(digests, 15))
 }
 
 @inline
@@ -312,28 +379,51 @@ function mix(h: u32, word: i32): u32 {
   return h ^ (h >>> 15)
 }
 
-function putKeys(count: i32, index: usize, entryCount: i32, physicalOffset: u64, time: u64): void {
+/** Index entries of the hashes at `KEY_HASHES_AT`, but what `linkKeys` puts there. */
+@inline
+function putKeys(count: i32, index: usize, physicalOffset: u64, time: u64): void {
+  for (let i = 0; i < count; i++) {
+    store<u32>(index, bswap<u32>(load<u32>(KEY_HASHES_AT + (<usize>i << 2))))
+    // 48 bits of each.
+    store<u64>(index, bswap<u64>((physicalOffset << 16) | ((time >>> 32) & 0xffff)), 8)
+    store<u32>(index, bswap<u32>(<u32>time), 16)
+    index += INDEX_ENTRY_BYTES
+  }
+}
+
+/**
+ * Links the entries `[from, to)` to the ones before in their slots, and finishes them. The slots of some are touched before the first is
+ * needed: they lie anywhere in megabytes, and memory fetches many at once.
+ */
+function linkKeys(from: usize, to: usize): void {
   const slotsAt = <usize>given(INDEX_SLOTS_AT)
   const slotCount = <u32>given(INDEX_SLOT_COUNT)
   const placeSeed = given(INDEX_PLACE_SEED)
-  // 48 bits of each: three words in the order of the bytes.
-  const first = <i32>(physicalOffset >>> 16)
-  const second = <i32>(((<u32>physicalOffset & 0xffff) << 16) | (<u32>(time >>> 32) & 0xffff))
-  const third = <i32>time
-  for (let i = 0; i < count; i++) {
-    const hash = load<i32>(KEY_HASHES_AT + (<usize>i << 2))
-    const slot = slotsAt + (<usize>(<u32>hash % slotCount) << 2)
-    const previous = load<i32>(slot)
-    store<i32>(slot, ++entryCount)
-    store<u32>(index, bswap<u32>(<u32>hash))
-    store<u32>(index, bswap<u32>(<u32>previous), 4)
-    store<u32>(index, bswap<u32>(<u32>first), 8)
-    store<u32>(index, bswap<u32>(<u32>second), 12)
-    store<u32>(index, bswap<u32>(<u32>third), 16)
-    const check = mix(mix(mix(mix(mix(<u32>(placeSeed + entryCount), hash), previous), first), second), third)
-    store<u32>(index, bswap<u32>(check), 20)
-    index += INDEX_ENTRY_BYTES
+  let entryCount = given(INDEX_ENTRY_COUNT)
+  let touched = 0
+  while (from < to) {
+    const end = min(to, from + LINKED_AT_ONCE * INDEX_ENTRY_BYTES)
+    let place: usize = KEY_HASHES_AT
+    for (let index = from; index < end; index += INDEX_ENTRY_BYTES) {
+      const slot = slotsAt + (<usize>(<u32>get32(index) % slotCount) << 2)
+      touched ^= load<i32>(slot)
+      store<u32>(place, <u32>slot)
+      place += 4
+    }
+    place = KEY_HASHES_AT
+    for (; from < end; from += INDEX_ENTRY_BYTES) {
+      const slot = <usize>load<u32>(place)
+      place += 4
+      const previous = load<i32>(slot)
+      store<i32>(slot, ++entryCount)
+      store<u32>(from, bswap<u32>(<u32>previous), 4)
+      const ofKey = mix(mix(<u32>(placeSeed + entryCount), get32(from)), previous)
+      const check = mix(mix(mix(ofKey, get32(from + 8)), get32(from + 12)), get32(from + 16))
+      store<u32>(from, bswap<u32>(check), 20)
+    }
   }
+  // Else the compiler would see that nobody needs it.
+  tell(TOUCHED, touched)
 }
 
 /** The row of the record at `at`. */

@@ -172,6 +172,9 @@ export const MISSED_TOPIC_LENGTH = 17
 export const MISSED_TOPIC_HASH = 18
 export const MISSED_TOPIC_SLOT = 19
 
+/** Of no meaning. */
+export const TOUCHED = 31
+
 export const DERIVE_NUMBERS_AT = 14464
 export const DERIVE_NUMBERS = 16
 /** Given: the segment that the journal is at. */
@@ -187,6 +190,9 @@ export const FIRST_KEYED_OFFSET = 5
 export const FIRST_KEYED_TIME = 6
 export const LAST_KEYED_OFFSET = 7
 export const LAST_KEYED_TIME = 8
+
+/** Digests of the records that come next. */
+export const DIGESTS_AT = 14896
 
 /** Hashes of one record's keys. */
 export const KEY_HASHES_AT = 14592
