@@ -136,16 +136,11 @@ export function deriveRun(at: usize, end: usize): i32 {
       stop = DERIVE_STOP_ROWS_FULL
       break
     }
-    if (ahead == 0) {
-      ahead = digestNext(at, end)
-      if (ahead == 0) break
-      digestAt = DIGESTS_AT
-    }
+    const nameLengthAt = bodyEndOf(at, end)
+    if (nameLengthAt == 0) break
     const size = get32(at)
     const next = at + <usize>size
     const sysFlag = get32(at + 36)
-    const bodyAt = bodyAtOf(at, sysFlag)
-    const nameLengthAt = bodyAt + <usize>get32(bodyAt - 4)
     const nameAt = nameLengthAt + 1
     const nameLength = <i32>load<u8>(nameLengthAt)
     const propertiesAt = nameAt + <usize>nameLength + 2
@@ -181,6 +176,10 @@ export function deriveRun(at: usize, end: usize): i32 {
     if ((seen & NOT_ASCII) != 0 || keys < 0 || <usize>(keys * INDEX_ENTRY_BYTES) > indexEnd - index) break
 
     // From here on the record is taken.
+    if (ahead == 0) {
+      ahead = digestNext(at, end)
+      digestAt = DIGESTS_AT
+    }
     if (keys > 0) {
       if (index == indexAt) {
         tellNumber(FIRST_KEYED_OFFSET, position)
