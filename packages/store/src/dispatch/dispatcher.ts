@@ -73,7 +73,7 @@ export class Dispatcher {
         return
       }
       if (size <= 8 || at + size > end) return
-      dispatchRecord(this.parser, this.targets, bytes, view, at)
+      dispatchRecord(this.parser, this.targets, bytes, view, at, runs?.digestOf(at))
       at += size
       this.offset += size
     }
@@ -86,8 +86,9 @@ export function dispatchRecord(
   bytes: Uint8Array,
   view: DataView,
   at: number,
+  digest?: number,
 ): void {
-  const record = parser.parse(bytes, view, at)
+  const record = parser.parse(bytes, view, at, digest)
   if (record === undefined) return
   for (const target of targets) target.dispatch(record)
 }

@@ -88,7 +88,7 @@ export class RecordParser {
   }
 
   /** Fills `record` from the (valid) record at `start`. Undefined for a message of a topic that was deleted since. */
-  parse(bytes: Uint8Array, view: DataView, start: number): DispatchRecord | undefined {
+  parse(bytes: Uint8Array, view: DataView, start: number, digest = recordDigest(view, start)): DispatchRecord | undefined {
     const record = this.record
     record.bytes = bytes
     record.start = start
@@ -98,7 +98,7 @@ export class RecordParser {
     record.physicalOffset = getInt64(view, start + AT.physicalOffset)
     this.secondLastRecordOffset = this.lastRecordOffset
     this.lastRecordOffset = record.physicalOffset
-    record.digest = recordDigest(view, start)
+    record.digest = digest
     const sysFlag = view.getInt32(start + AT.sysFlag)
     record.sysFlag = sysFlag
     let at = start + AT.bornHost + (sysFlag & SYS_FLAG_BORN_HOST_V6 ? 20 : 8)

@@ -55,6 +55,11 @@ export class RunDeriver {
     }
   }
 
+  /** Of the record at `start` of the ring. */
+  digestOf(start: number): number {
+    return this.kernel.calls.recordDigest(this.kernel.ringAt + start)
+  }
+
   private putAway(count: number): void {
     const { run, views } = this
     const { parser } = views
