@@ -21,7 +21,10 @@ const BY_FILE: readonly (readonly [RegExp, string])[] = [
   [/runtime\/dist\/node\/(connection|network)|^node:(net|internal\/stream)/, 'sockets: the system, and Node’s streams'],
   [/remoting\/dist\/transport/, 'frames in and out'],
   [/remoting\/dist\/protocol/, 'headers and messages: decoding, encoding'],
-  [/store\/dist\/(crc32|digest|bytes|commit-log|message-store|scanned|turn|admission)/, 'records: encoding, checksums, staging'],
+  [
+    /store\/dist\/(crc32|digest|bytes|commit-log|message-store|scanned|send-runs|record-hosts|turn|admission)/,
+    'records: encoding, checksums, staging',
+  ],
   [/store\/dist\/(dispatch|consume-queue|index|views|timers)/, 'consume queues and key index'],
   [/store\/dist/, 'reads of the store'],
   [/broker\/dist/, 'checks and answers'],
