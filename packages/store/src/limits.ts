@@ -39,6 +39,12 @@ export const LIMITS = {
   /** RocketMQ syncFlushTimeout. */
   flushTimeoutMs: 5_000,
   checkpointIntervalMs: 1_000,
+  /**
+   * Tails of consume queues that a checkpoint may write for each second until the next: with ten thousand busy queues they would cost a message
+   * more than all else that is written of it. A start after a crash reads that much more of the log, so at most so many seconds.
+   */
+  tailsPerSecond: 1_024,
+  checkpointRestSeconds: 9,
   /** Tails of consume queues written in one turn by the checkpoint. */
   tailsPerTurn: 256,
   retentionIntervalMs: 10_000,

@@ -23,7 +23,7 @@ export interface UpkeepParts {
   readonly times: StoreTimes
 }
 
-/** What a store does beside serving: checkpoints every second, a look at the room on the disk and at what has expired every ten. */
+/** What a store does beside serving: checkpoints every second (with thousands of busy queues less often), a look at the room on the disk and at what has expired every ten. */
 export class Upkeep {
   readonly disk: DiskGuard
   /** Hours that a topic's messages are kept, when fewer than all others'. */
@@ -43,6 +43,8 @@ export class Upkeep {
   private checkpointing: Promise<void> | undefined
   private expiring: Promise<void> | undefined
   private checkpointEnd = -1
+  /** Seconds without a checkpoint that the last one has earned. */
+  private restSeconds = 0
   private suspended = false
   /** The last checkpoint found the disk full. */
   private hadNoRoom = false
@@ -64,7 +66,7 @@ export class Upkeep {
     const { clock } = this.runtime
     this.timers.push(
       clock.every(LIMITS.checkpointIntervalMs, () => {
-        this.checkpointing = this.suspended ? undefined : this.checkpoint()
+        this.checkpointing = this.suspended || this.restSeconds-- > 0 ? undefined : this.checkpoint()
         return this.checkpointing
       }),
       clock.every(LIMITS.retentionIntervalMs, () => {
@@ -104,13 +106,15 @@ export class Upkeep {
   }
 
   private async checkpoint(): Promise<void> {
+    this.restSeconds = 0
     const end = this.dispatcher.offset
     if (end === this.checkpointEnd || this.views.syncFailure !== undefined) return
     try {
       const last = this.views.lastSeen()
       await this.groupCommit.reach(end)
       if (this.log.flushedOffset < end) return
-      await this.views.writeCheckpoint(end, last, this.log.segments)
+      const tails = await this.views.writeCheckpoint(end, last, this.log.segments)
+      this.restSeconds = Math.min(LIMITS.checkpointRestSeconds, Math.floor(tails / LIMITS.tailsPerSecond))
       writeApacheCheckpoint(this.checkpointFile, this.lastTimestamp, this.log.flushedOffset)
       this.checkpointEnd = end
       if (this.hadNoRoom) this.checkSpace()

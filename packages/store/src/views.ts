@@ -107,9 +107,9 @@ export class Views {
 
   /**
    * Puts on file what the views have learned, a few tails a turn so that no turn is long, then vouches for log positions before `logEnd`
-   * (which the views have seen and which is on disk).
+   * (which the views have seen and which is on disk). How many tails there were.
    */
-  async writeCheckpoint(logEnd: number, last: LastSeen, segments: Segments): Promise<void> {
+  async writeCheckpoint(logEnd: number, last: LastSeen, segments: Segments): Promise<number> {
     const dirty = this.queues.takeDirty()
     try {
       for (let i = 0; i < dirty.length; i++) {
@@ -147,6 +147,7 @@ export class Views {
       newestTime: last.clock.newestTime,
     })
     await this.journal.sync(false)
+    return dirty.length
   }
 
   /** The log now begins at this position. */

@@ -368,3 +368,22 @@ test('a store that begins in the middle of a queue (older segments removed befor
   expect(bench.store.minPhysicalOffset).toBe(4096)
   await bench.close()
 })
+
+test('thousands of busy queues have their tails written every few seconds only, and nothing is missing after a kill', async () => {
+  const queues = 2_500
+  const seconds = 8
+  const bench = new Bench(1, { segmentBytes: 1024 * 1024, memoryBytes: 2 * 1024 * 1024 })
+  await bench.open()
+  const before = bench.node.disk.counts.writes
+  for (let second = 0; second < seconds; second++) {
+    await bench.append(...Array.from({ length: queues }, (_, queueId) => message({ queueId, text: `${second}` })))
+    await bench.sim.world.run(1_000)
+  }
+  // Entries and header of each tail, in every third second, and some for the rest.
+  expect(bench.node.disk.counts.writes - before).toBeLessThan(((2 * queues * seconds) / 3) * 1.5)
+  bench.kill()
+  await bench.open()
+  for (let queueId = 0; queueId < queues; queueId++) expect(bench.store.maxOffset('orders', queueId)).toBe(seconds)
+  expect(await bench.readAll('orders', queues - 1)).toEqual(Array.from({ length: seconds }, (_, second) => `${second}`))
+  await bench.close()
+}, 30_000)
