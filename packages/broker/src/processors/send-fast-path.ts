@@ -118,7 +118,7 @@ class SendFastPath {
         if (!this.#scan(at, end) || !this.#turnToTopic()) break
         isScanned = true
       }
-      const slots = Math.min(this.#slots.free, connection.requestsLeft)
+      const slots = Math.min(this.#slots.findFree(), connection.requestsLeft)
       if (slots === 0) break
       const run = new PendingRun(connection, this.#done)
       const count = this.#append(run, { at, end, slots, isScanned, bornHost })

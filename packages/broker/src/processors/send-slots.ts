@@ -20,8 +20,8 @@ export class SendSlots {
     this.#size = size
   }
 
-  /** So many consecutive slots are free at `next`. */
-  get free(): number {
+  /** Decides where the next range begins: so many consecutive slots are free there. */
+  findFree(): number {
     const oldest = this.#ranges[0]
     if (oldest === undefined) {
       this.#next = 0
@@ -33,12 +33,12 @@ export class SendSlots {
     return oldest.first
   }
 
-  /** Index of the slot with which the next range begins; after `free`. */
+  /** Index of the slot with which the next range begins; after `findFree`. */
   get next(): number {
     return this.#next
   }
 
-  /** The next slots, of which `free` has just said that they are. */
+  /** The next slots, of which `findFree` has just said that they are. */
   take(count: number): SlotRange {
     const range = { first: this.#next, count, isFree: false }
     this.#next += count

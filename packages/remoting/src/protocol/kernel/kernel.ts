@@ -40,7 +40,6 @@ export interface KernelCalls {
     physicalOffset: number,
     storeTimestamp: number,
   ): void
-  bodyAtOf(recordAt: number, sysFlag: number): number
   /** Derives what the views hold of the records in `[at, end)`, up to the first that is unusual: how many. See `Derivation`. */
   deriveRun(at: number, end: number): number
   recordDigest(at: number): number
@@ -76,7 +75,6 @@ export const SCANNED = {
   topicHash: layout.TOPIC_HASH,
   queueId: layout.QUEUE_ID,
   sysFlag: layout.SYS_FLAG,
-  propertiesLength: layout.PROPERTIES_LENGTH,
   stampLength: layout.STAMP_LENGTH,
   uniqKeyAt: layout.UNIQ_KEY_AT,
   uniqKeyLength: layout.UNIQ_KEY_LENGTH,
@@ -102,7 +100,6 @@ export const SLOT = {
   bytes: layout.SLOT_BYTES,
   queueId: layout.SLOT_QUEUE_ID,
   queueOffset: layout.SLOT_QUEUE_OFFSET,
-  physicalOffset: layout.SLOT_PHYSICAL_OFFSET,
   keyBytes: layout.SLOT_KEY_BYTES,
   replyDigits: layout.REPLY_DIGITS,
 } as const
