@@ -12,7 +12,7 @@ import { startBroker } from '@skylarkmq/broker'
 import type { Connection, ConnectionHandler, Runtime } from '@skylarkmq/runtime'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { GROUP, heartbeatFrame, SUB_VERSION } from './src/pullers.ts'
-import { batchTemplate, pullFrame, sendTemplate, writeTemplate } from './src/requests.ts'
+import { batchTemplate, pullFrame, putNumbers, sendTemplate } from './src/requests.ts'
 import type { Template } from './src/requests.ts'
 
 const [which = 'send-1024,send-100,send-4096,batch-32,pull-32', rounds = '5'] = process.argv.slice(2)
@@ -125,7 +125,10 @@ async function sends(template: Template, perRequest: number, perTurn: number): P
   const storedBefore = stored()
   const chunks = Array.from({ length: 16 }, () => {
     const chunk = Buffer.alloc(template.frame.length * perTurn)
-    for (let k = 0; k < perTurn; k++, opaque++) writeTemplate(chunk, k * template.frame.length, template, opaque, opaque % QUEUES)
+    for (let k = 0; k < perTurn; k++, opaque++) {
+      const at = template.frame.copy(chunk, k * template.frame.length) * k
+      putNumbers(chunk, at, template, opaque, opaque % QUEUES)
+    }
     return chunk
   })
   const turns = Math.ceil(MESSAGES_PER_ROUND / perRequest / perTurn)

@@ -3,13 +3,15 @@
  * written. Latency beside it is that of the generator, of the machine's sockets and of its scheduler. As a child process it sends its port.
  */
 import net from 'node:net'
-import { CODE, numberAfter, OPAQUE } from './wire.ts'
+import { NumberField } from './wire.ts'
 
 const PULL = 11
 const OFFSET_MOVED = 21
-const PULL_QUEUE: Buffer = Buffer.from('"queueId":"')
-const PULL_OFFSET: Buffer = Buffer.from('"queueOffset":"')
-const SEND_QUEUE: Buffer = Buffer.from('"e":"')
+const CODE = new NumberField('"code":')
+const OPAQUE = new NumberField('"opaque":')
+const PULL_QUEUE = new NumberField('"queueId":"')
+const PULL_OFFSET = new NumberField('"queueOffset":"')
+const SEND_QUEUE = new NumberField('"e":"')
 /** RocketMQ's record: the body's length and the body, for hosts of IPv4. */
 const LENGTH_AT = 84
 
@@ -49,13 +51,13 @@ function record(body: Buffer): Buffer {
 const nextOffset = (queue: Queue): string => `"extFields":{"nextBeginOffset":"${queue.end}"},`
 
 function pull(bytes: Buffer, start: number, end: number, opaque: number, reply: (bytes: Buffer) => void): void {
-  const queue = queueOf(numberAfter(bytes, start, end, PULL_QUEUE))
+  const queue = queueOf(PULL_QUEUE.of(bytes, start, end))
   const hand = () => {
     queue.waiter = undefined
     reply(answer(0, opaque, nextOffset(queue), queue.records))
     queue.records = []
   }
-  if (numberAfter(bytes, start, end, PULL_OFFSET) > queue.end) {
+  if (PULL_OFFSET.of(bytes, start, end) > queue.end) {
     queue.isFollowed = true
     reply(answer(OFFSET_MOVED, opaque, nextOffset(queue)))
   } else if (queue.records.length > 0) hand()
@@ -66,10 +68,10 @@ let arrived = new Set<Queue>()
 
 function take(bytes: Buffer, start: number, end: number, out: Buffer[], reply: (bytes: Buffer) => void): void {
   const headerEnd = start + 8 + (bytes.readInt32BE(start + 4) & 0xffffff)
-  const code = numberAfter(bytes, start, headerEnd, CODE)
-  const opaque = numberAfter(bytes, start, headerEnd, OPAQUE)
+  const code = CODE.of(bytes, start, headerEnd)
+  const opaque = OPAQUE.of(bytes, start, headerEnd)
   if (code === PULL) return pull(bytes, start, headerEnd, opaque, reply)
-  const queueId = numberAfter(bytes, start, headerEnd, SEND_QUEUE)
+  const queueId = SEND_QUEUE.of(bytes, start, headerEnd)
   if (queueId >= 0) {
     const queue = queueOf(queueId)
     queue.end++

@@ -43,6 +43,8 @@ export interface LoadResult {
   readonly p999Ms: number
   /** Open loops: so late after they were due the generator sent requests, whatever the broker did. */
   readonly lateP99Ms?: number
+  /** Of this process. */
+  readonly generatorCpuSecondsPerMillion?: number
   readonly firstRefusal?: string
 }
 
@@ -84,16 +86,20 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const refusedBefore = sends.refused + pulls.refused
   const start = performance.now()
   counting = true
+  const cpuBefore = process.cpuUsage()
   process.send?.('counting')
   await sleep(options.seconds * 1000)
   counting = false
+  const cpu = process.cpuUsage(cpuBefore)
   process.send?.('counted')
   const elapsedMs = performance.now() - start
   const messages = counters.messages - before
   const refused = sends.refused + pulls.refused - refusedBefore
   for (const stop of stops) stop()
   await sleep(300)
-  const result = resultOf(messages, elapsedMs, refused, histogram, sends.firstRefusal || pulls.firstRefusal)
+  const generatorCpuSecondsPerMillion = (cpu.user + cpu.system) / messages
+  const told = resultOf(messages, elapsedMs, refused, histogram, sends.firstRefusal || pulls.firstRefusal)
+  const result = { ...told, generatorCpuSecondsPerMillion }
   return options.rate === 0 ? result : { ...result, lateP99Ms: latenesses.at(0.99) }
 }
 

@@ -24,6 +24,7 @@ export interface Sample {
   readonly lateP99Ms?: number | undefined
   /** Of the broker. */
   readonly cpuSecondsPerMillion: number
+  readonly generatorCpuSecondsPerMillion?: number | undefined
   readonly residentMib: number
   readonly firstRefusal?: string | undefined
 }
@@ -103,6 +104,7 @@ export async function measure(servers: Servers, scenario: Scenario, seconds: num
     p999Ms: result.p999Ms,
     lateP99Ms: result.lateP99Ms,
     cpuSecondsPerMillion: ((cpuEnd - cpuStart) / result.messages) * 1e6,
+    generatorCpuSecondsPerMillion: result.generatorCpuSecondsPerMillion,
     residentMib: residentMib(servers.brokerPid),
     firstRefusal: result.firstRefusal,
   }

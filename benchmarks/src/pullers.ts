@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks'
 import { encodeFrame, encodeHeartbeat } from '@skylarkmq/remoting/protocol'
 import { OPAQUE_BASE, pullFrame } from './requests.ts'
 import type { AnswerSink } from './wire.ts'
-import { CODE, NEXT_OFFSET, numberAfter, OPAQUE, Wire } from './wire.ts'
+import { NumberField, Wire } from './wire.ts'
 
 export interface PullOptions {
   readonly host: string
@@ -48,6 +48,9 @@ class Puller implements AnswerSink {
   readonly #writePull: ReturnType<typeof pullFrame>
   readonly #counters: PullCounters
   readonly #streams: Stream[]
+  readonly #code = new NumberField('"code":')
+  readonly #opaque = new NumberField('"opaque":')
+  readonly #nextOffset = new NumberField('"nextBeginOffset":"')
   #ready: number[] = []
 
   constructor(options: PullOptions, writePull: ReturnType<typeof pullFrame>, counters: PullCounters, index: number) {
@@ -69,13 +72,13 @@ class Puller implements AnswerSink {
   }
 
   onHeader(header: Buffer, start: number, end: number): boolean {
-    const opaque = numberAfter(header, start, end, OPAQUE) - OPAQUE_BASE
+    const opaque = this.#opaque.of(header, start, end) - OPAQUE_BASE
     // Negative: the broker's own notifications.
     if (opaque < 0 || opaque === HEARTBEAT_OPAQUE) return false
-    const code = numberAfter(header, start, end, CODE)
+    const code = this.#code.of(header, start, end)
     const stream = this.#streams[opaque] as Stream
     this.#ready.push(opaque)
-    const next = numberAfter(header, start, end, NEXT_OFFSET)
+    const next = this.#nextOffset.of(header, start, end)
     if (code === 0) {
       const count = next - stream.offset
       this.#counters.messages += count

@@ -28,6 +28,7 @@ export const HEADINGS = [
   'ours CPU s per million',
   'Apache CPU s per million',
   'per CPU-second',
+  'generator CPU s per million, ours / Apache',
   'p99 ms, ours / Apache',
   'refused, ours / Apache',
   'RSS MiB, ours / Apache',
@@ -43,6 +44,7 @@ function p99(outcome: Outcome): string {
 export function row(scenario: Scenario, outcome: Outcome): string[] {
   const ratios = ratiosOf(outcome)
   const seconds = (side: 'ours' | 'apache') => ranged(of(outcome, side, 'cpuSecondsPerMillion'), (value) => fixed(value, 1))
+  const generator = (side: 'ours' | 'apache') => fixed(of(outcome, side, 'generatorCpuSecondsPerMillion').median, 1)
   const percent = (side: 'ours' | 'apache') => `${fixed(of(outcome, side, 'refusedPart').median * 100, 1)} %`
   const goals = verdicts(scenario, outcome).map(({ text, isMet }) => `${text}: ${isMet ? 'met' : '**missed**'}`)
   return [
@@ -53,6 +55,7 @@ export function row(scenario: Scenario, outcome: Outcome): string[] {
     seconds('ours'),
     seconds('apache'),
     `x${fixed(ratios.perCpuSecond, 1)}`,
+    `${generator('ours')} / ${generator('apache')}`,
     p99(outcome),
     `${percent('ours')} / ${percent('apache')}`,
     `${whole(of(outcome, 'ours', 'residentMib').max)} / ${whole(of(outcome, 'apache', 'residentMib').max)}`,

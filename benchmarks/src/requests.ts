@@ -83,8 +83,8 @@ export function pullFrame(topic: string, group: string, maxMessages: number, sub
   }
 }
 
-export function writeTemplate(out: Buffer, at: number, template: Template, opaque: number, queueId: number): void {
-  template.frame.copy(out, at)
+/** Writes what differs into a copy of the template's frame at `at`. */
+export function putNumbers(out: Buffer, at: number, template: Template, opaque: number, queueId: number): void {
   putDigits(out, at + template.opaqueAt, OPAQUE_DIGITS, OPAQUE_BASE + opaque)
   putDigits(out, at + template.queueIdAt, template.queueIdDigits, queueId)
 }

@@ -1,9 +1,9 @@
 /** Connections that send: each answer is followed by a request (closed loop), or requests leave by the clock (open loop). */
 import { performance } from 'node:perf_hooks'
-import type { Template } from './requests.ts'
-import { batchTemplate, byDigits, digitsOf, OPAQUE_BASE, sendTemplate, writeTemplate } from './requests.ts'
+import { Outbox } from './outbox.ts'
+import { batchTemplate, byDigits, digitsOf, OPAQUE_BASE, putNumbers, sendTemplate } from './requests.ts'
 import type { AnswerSink } from './wire.ts'
-import { CODE, numberAfter, OPAQUE, Wire } from './wire.ts'
+import { NumberField, Wire } from './wire.ts'
 
 export interface SendOptions {
   readonly host: string
@@ -33,11 +33,15 @@ export interface SendCounters {
 
 const SLOTS = 1 << 16
 const TICK_MS = 1
+/** Room for what an open loop sends at once. */
+const OPEN_LOOP_REQUESTS = 128
 
 class Sender implements AnswerSink {
   wire: Wire | undefined
   readonly #options: SendOptions
-  readonly #templates: (Template | undefined)[]
+  readonly #outboxes: readonly (Outbox | undefined)[]
+  readonly #code = new NumberField('"code":')
+  readonly #opaque = new NumberField('"opaque":')
   readonly #counters: SendCounters
   readonly #sentAt = new Float64Array(SLOTS)
   readonly #now: () => number
@@ -47,39 +51,45 @@ class Sender implements AnswerSink {
   #readAt = 0
   isStopped = false
 
-  constructor(options: SendOptions, templates: (Template | undefined)[], counters: SendCounters, index: number) {
+  constructor(options: SendOptions, outboxes: readonly (Outbox | undefined)[], counters: SendCounters, index: number) {
     this.#options = options
-    this.#templates = templates
+    this.#outboxes = outboxes
     this.#counters = counters
     this.#queue = Math.floor((index * options.queues) / options.connections)
     this.#now = () => performance.now()
   }
 
   send(count: number, at = this.#now()): void {
+    for (let left = count; left > 0; ) left -= this.#sendSome(left, at)
+  }
+
+  /** One write of requests whose queue ids have as many digits. Returns how many. */
+  #sendSome(most: number, at: number): number {
     const { queues, stampsBodies } = this.#options
-    const now = this.#now()
-    let length = 0
-    for (let i = 0, q = this.#queue; i < count; i++, q = q + 1 < queues ? q + 1 : 0) {
-      length += (this.#templates[digitsOf(q)] as Template).frame.length
-    }
-    const bytes = Buffer.allocUnsafe(length)
+    const digits = digitsOf(this.#queue)
+    const outbox = this.#outboxes[digits] as Outbox
+    const { bytes, release } = outbox.take()
+    const { template, capacity } = outbox
+    const now = stampsBodies ? this.#now() : 0
+    let count = 0
     let p = 0
-    for (let i = 0; i < count; i++) {
+    do {
       const slot = this.#serial++ & (SLOTS - 1)
-      const template = this.#templates[digitsOf(this.#queue)] as Template
-      writeTemplate(bytes, p, template, slot, this.#queue)
+      putNumbers(bytes, p, template, slot, this.#queue)
       if (stampsBodies) bytes.writeDoubleBE(now, p + template.bodyAt)
       this.#sentAt[slot] = at
       this.#queue = this.#queue + 1 < queues ? this.#queue + 1 : 0
       p += template.frame.length
-    }
-    this.wire?.write(bytes)
+      count++
+    } while (count < most && count < capacity && digitsOf(this.#queue) === digits)
+    this.wire?.write(bytes.subarray(0, p), release)
+    return count
   }
 
   onHeader(header: Buffer, start: number, end: number): boolean {
     if (this.#readAt === 0) this.#readAt = this.#now()
-    const opaque = numberAfter(header, start, end, OPAQUE) - OPAQUE_BASE
-    if (numberAfter(header, start, end, CODE) === 0) this.#counters.messages += this.#options.batch
+    const opaque = this.#opaque.of(header, start, end) - OPAQUE_BASE
+    if (this.#code.of(header, start, end) === 0) this.#counters.messages += this.#options.batch
     else {
       this.#counters.refused++
       this.#counters.firstRefusal ||= header.toString('utf8', start, end)
@@ -99,16 +109,17 @@ class Sender implements AnswerSink {
 
 /** Starts sending at once; the returned function ends it. */
 export async function startSenders(options: SendOptions, counters: SendCounters): Promise<() => void> {
-  const { topic, size, batch } = options
+  const { topic, size, batch, rate, depth } = options
   const templates = byDigits((id) => (batch > 1 ? batchTemplate(topic, id, size, batch) : sendTemplate(topic, id, size)))
+  const outboxes = templates.map((template) => template && new Outbox(template, rate === 0 ? depth : OPEN_LOOP_REQUESTS))
   const senders: Sender[] = []
   for (let i = 0; i < options.connections; i++) {
-    const sender = new Sender(options, templates, counters, i)
+    const sender = new Sender(options, outboxes, counters, i)
     sender.wire = await Wire.connect(options.host, options.port, sender)
     senders.push(sender)
   }
   let pacer: NodeJS.Timeout | undefined
-  if (options.rate === 0) for (const sender of senders) sender.send(options.depth)
+  if (rate === 0) for (const sender of senders) sender.send(depth)
   else pacer = pace(senders, options)
   return () => {
     if (pacer) clearInterval(pacer)

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../scripts/free-ports.ts'
 import { JAVA_FLAGS, jars, scratch } from '../../interop/src/toolchains.ts'
 import { sendTemplate } from './requests.ts'
-import { CODE, numberAfter, Wire } from './wire.ts'
+import { NumberField, Wire } from './wire.ts'
 
 export const APACHE_VERSION = '5.5.0'
 export const SIDES = ['ours', 'apache'] as const
@@ -141,7 +141,7 @@ async function storesOne(port: number, frame: Buffer): Promise<boolean> {
     const sink = {
       onHeader: (header: Buffer, start: number, stop: number) => {
         wire.then((open) => open.close())
-        resolve(numberAfter(header, start, stop, CODE) === 0)
+        resolve(new NumberField('"code":').of(header, start, stop) === 0)
         return false
       },
       onRead() {},

@@ -41,8 +41,8 @@ export class Wire {
     return wire
   }
 
-  write(bytes: Buffer): void {
-    this.#socket.write(bytes)
+  write(bytes: Buffer, onWritten?: () => void): void {
+    this.#socket.write(bytes, onWritten)
   }
 
   close(): void {
@@ -99,16 +99,42 @@ export class Wire {
   }
 }
 
-export const CODE: Buffer = Buffer.from('"code":')
-export const OPAQUE: Buffer = Buffer.from('"opaque":')
-export const NEXT_OFFSET: Buffer = Buffer.from('"nextBeginOffset":"')
+/**
+ * Finds a number in the headers of one server. They are alike: it looks where it was found last, from the header's start and from its end,
+ * and searches when the name is not there.
+ */
+export class NumberField {
+  readonly #name: Buffer
+  #fromStart = 0
+  #fromEnd = 0
 
-/** The digits after `name`, or -1. */
-export function numberAfter(bytes: Buffer, start: number, end: number, name: Buffer): number {
-  let p = bytes.indexOf(name, start)
-  if (p < 0 || p >= end) return -1
-  p += name.length
-  let value = 0
-  for (let c = bytes[p] as number; c >= 0x30 && c <= 0x39; c = bytes[++p] as number) value = value * 10 + c - 0x30
-  return value
+  /** `name`: with its quotes, and all that comes before the digits. */
+  constructor(name: string) {
+    this.#name = Buffer.from(name)
+  }
+
+  /** The digits after the name, or -1. */
+  of(bytes: Buffer, start: number, end: number): number {
+    let p = start + this.#fromStart
+    if (!this.#isAt(bytes, p, end)) {
+      p = end - this.#fromEnd
+      if (p < start || !this.#isAt(bytes, p, end)) {
+        p = bytes.indexOf(this.#name, start)
+        if (p < 0 || p >= end) return -1
+        this.#fromStart = p - start
+        this.#fromEnd = end - p
+      }
+    }
+    p += this.#name.length
+    let value = 0
+    for (let c = bytes[p] as number; c >= 0x30 && c <= 0x39; c = bytes[++p] as number) value = value * 10 + c - 0x30
+    return value
+  }
+
+  #isAt(bytes: Buffer, at: number, end: number): boolean {
+    const name = this.#name
+    if (at + name.length > end) return false
+    for (let i = 0; i < name.length; i++) if (bytes[at + i] !== name[i]) return false
+    return true
+  }
 }
