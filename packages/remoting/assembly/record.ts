@@ -23,7 +23,7 @@ import {
 } from '../src/protocol/kernel/layout'
 
 export const MAGIC_V1 = -626_843_481
-const MAGIC_V2 = -626_843_477
+export const MAGIC_V2 = -626_843_477
 export const BORN_HOST_V6 = 0x10
 const STORE_HOST_V6 = 0x20
 

@@ -13,6 +13,7 @@ export type {
   Processor,
   RemotingClient,
   RemotingClientOptions,
+  BodyToPut,
   RemotingServer,
   RemotingServerOptions,
   Reply,

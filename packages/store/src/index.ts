@@ -15,6 +15,7 @@ export type {
   AppendResult,
   AppendStatus,
   ArrivalListener,
+  BodyToPut,
   CompactionRules,
   DamagedPlace,
   EntryFilter,

@@ -18,6 +18,7 @@ import type { Want } from './read/gatherer.ts'
 import { Gatherer } from './read/gatherer.ts'
 import { bodiesIn } from './read/read-memory.ts'
 import type { Kept } from './read/record-judge.ts'
+import { RecordPicker } from './read/record-picker.ts'
 import { RecordJudge } from './read/record-judge.ts'
 import { Selection } from './read/selection.ts'
 import { BadEntry, Selector } from './read/selector.ts'
@@ -39,6 +40,7 @@ export class StoreReader {
   private readonly gatherer: Gatherer
   private readonly judge: RecordJudge
   private readonly pool: BodyPool
+  private readonly picker: RecordPicker
   /** Used again by those who read next; as many as there were reads at a time. */
   private readonly spare: Selection[] = []
 
@@ -52,6 +54,7 @@ export class StoreReader {
     this.pool = new BodyPool(bodiesIn(kernel))
     this.gatherer = new Gatherer(log, kernel)
     this.judge = new RecordJudge(log, logger, kernel)
+    this.picker = new RecordPicker(log, kernel, this.gatherer.blocks, this.judge)
   }
 
   read(request: ReadRequest): ReadResult | Promise<ReadResult> {
@@ -63,6 +66,8 @@ export class StoreReader {
     if (request.offset < queue.minOffset) return empty('offset-too-small', queue.minOffset, queue)
     if (request.offset === queue.maxOffset) return empty('offset-overflow-one', request.offset, queue)
     if (request.offset > queue.maxOffset) return empty('offset-overflow-badly', queue.maxOffset, queue)
+    const picked = this.picker.pick(queue, request)
+    if (picked !== undefined) return picked
     const selection = this.spare.pop() ?? new Selection()
     try {
       const scanEnd = scanEndOf(queue, request)
@@ -96,7 +101,8 @@ export class StoreReader {
         queueOffset: error.queueOffset,
         messagesFound: found,
       })
-      return this.read(request)
+      // Whoever waits for it lets others run in between.
+      return this.read({ ...request, putsBody: false })
     }
   }
 

@@ -1,4 +1,4 @@
-import type { Kernel } from '@skylarkmq/remoting/protocol'
+import type { Kernel, KernelSizes } from '@skylarkmq/remoting/protocol'
 import type { DiskRules } from './disk-guard.ts'
 
 /**
@@ -102,12 +102,22 @@ export interface ReadRequest {
   readonly scanEntries?: number | undefined
   /** The body may lie in memory that is used again after `release` of the result. */
   readonly lendsBody?: boolean | undefined
+  /** The body may come as `bodyToPut` of the result. */
+  readonly putsBody?: boolean | undefined
+}
+
+/** Records that lie where they are kept, to be copied once, to where they are needed; before anything else happens to the store. */
+export interface BodyToPut {
+  readonly length: number
+  putAt(bytes: Buffer, start: number): void
 }
 
 export interface ReadResult {
   readonly status: ReadStatus
   /** Stored records, one after another, as they go on the wire. A copy that lasts (with `release`: until then). Empty unless 'found'. */
   readonly body: Uint8Array
+  /** Instead of `body`, which is empty then. */
+  readonly bodyToPut?: BodyToPut | undefined
   /** Gives the body's memory back. Whoever forgets it costs the collector some work, and nothing else. */
   readonly release?: (() => void) | undefined
   readonly messageCount: number
@@ -244,7 +254,7 @@ export interface StoreOptions {
   readonly disk?: DiskRules
   readonly compaction?: CompactionRules
   /** Room in the kernel's memory for who brings messages: see `KernelSizes`. */
-  readonly room?: { readonly receiveBytes: number; readonly outBytes: number; readonly slots: number; readonly batchBytes: number }
+  readonly room?: Pick<KernelSizes, 'receiveBytes' | 'outBytes' | 'largeOutBytes' | 'slots' | 'batchBytes'>
   /** The newest bytes of the log that are kept in memory; 16 MiB unless told. */
   readonly memoryBytes?: number
   /** What `abort` names, for whoever finds the store locked. Found by itself on Linux. */

@@ -183,6 +183,7 @@ function read(deps: PullDeps, header: PullHeader, pull: AcceptedPull): ReadResul
     recordFilter: sql?.record,
     scanEntries: sql?.scanEntries,
     lendsBody: true,
+    putsBody: true,
   })
 }
 
@@ -253,7 +254,7 @@ function compose(deps: PullDeps, header: PullHeader, pull: AcceptedPull, result:
   const remark = REMARKS[result.status]
   if (result.status !== 'found') return { code: codeOf(result, header.queueOffset), remark, header: answer }
   deps.journal.delivered(consumerGroup, topic, queueId, queueOffset, result.nextOffset, connection)
-  return { code: ResponseCode.SUCCESS, remark, header: answer, body: result.body, release: result.release }
+  return { code: ResponseCode.SUCCESS, remark, header: answer, body: result.bodyToPut ?? result.body, release: result.release }
 }
 
 /** RocketMQ 5.3 `PullMessageProcessor#composeResponseHeader`. */

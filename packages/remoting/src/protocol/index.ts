@@ -329,5 +329,5 @@ export {
 } from './topic-names.ts'
 export { Derivation, DERIVED, DERIVED_STOP, ROW } from './kernel/derivation.ts'
 export type { DerivationSizes, DerivedTopic } from './kernel/derivation.ts'
-export { Kernel, PROPERTY_KIND, RUN, RUN_STOP, SCANNED, SLOT } from './kernel/kernel.ts'
+export { Kernel, PICK, PROPERTY_KIND, RUN, RUN_STOP, SCANNED, SLOT } from './kernel/kernel.ts'
 export type { KernelCalls, KernelSizes, RunRules, SlotContents } from './kernel/kernel.ts'

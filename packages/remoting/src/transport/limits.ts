@@ -9,6 +9,9 @@ export const REFUSED_HEADER_BYTES = 0xffff
 
 /** Output leaves in buffers of this size, one per connection and turn unless replies are larger. */
 export const OUT_BUFFER_BYTES = 64 * 1024
+/** What is longer than this leaves in one of the large buffers, with what else the turn has for its connection, as long as there are any. */
+export const LARGE_OUTPUT_BYTES = 16 * 1024
+export const LARGE_OUT_BUFFER_BYTES = 512 * 1024
 /** Buffers kept for reuse: 16 MiB. */
 export const OUT_BUFFERS_KEPT = 256
 /** Body parts up to this size are copied into the output buffer; a longer one is written where it lies. */

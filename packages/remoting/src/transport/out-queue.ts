@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import type { Connection } from '@skylarkmq/runtime'
-import { COPIED_BODY_BYTES, OUT_BUFFER_BYTES, OUT_BUFFERS_KEPT } from './limits.ts'
+import { COPIED_BODY_BYTES, LARGE_OUT_BUFFER_BYTES, LARGE_OUTPUT_BYTES, OUT_BUFFER_BYTES, OUT_BUFFERS_KEPT } from './limits.ts'
 
 const EMPTY = Buffer.alloc(0)
 
@@ -9,30 +9,43 @@ class OutBuffer {
   /** Handed to `Connection.write`; made once, so that a write costs no closure. */
   readonly release: () => void
 
-  constructor(pool: OutBufferPool, bytes: Buffer) {
+  constructor(bytes: Buffer, putBack: (buffer: OutBuffer) => void) {
     this.bytes = bytes
-    this.release = () => pool.put(this)
+    this.release = () => putBack(this)
   }
 }
 
 /** Output buffers that come back when the platform no longer needs them. */
 export class OutBufferPool {
   readonly #free: OutBuffer[] = []
+  /** Never more than there were: who does not read its answers cannot pin others. */
+  readonly #large: OutBuffer[] = []
 
-  /** `memory`: where the first buffers lie. */
-  constructor(memory?: Buffer) {
-    for (let end = OUT_BUFFER_BYTES; memory !== undefined && end <= memory.length; end += OUT_BUFFER_BYTES) {
-      this.#free.push(new OutBuffer(this, memory.subarray(end - OUT_BUFFER_BYTES, end)))
+  /** `memory`: where the first buffers lie; `large`: where the large ones do. */
+  constructor(memory?: Buffer, large?: Buffer) {
+    for (const bytes of pieces(memory, OUT_BUFFER_BYTES)) this.#free.push(new OutBuffer(bytes, (buffer) => this.#put(buffer)))
+    for (const bytes of pieces(large, LARGE_OUT_BUFFER_BYTES)) this.#large.push(new OutBuffer(bytes, (buffer) => this.#large.push(buffer)))
+  }
+
+  /** A buffer in which there is room for `length` bytes. */
+  take(length: number): OutBuffer {
+    if (length > LARGE_OUTPUT_BYTES && length <= LARGE_OUT_BUFFER_BYTES) {
+      const large = this.#large.pop()
+      if (large !== undefined) return large
     }
+    if (length > OUT_BUFFER_BYTES) return new OutBuffer(Buffer.allocUnsafeSlow(length), () => undefined)
+    return this.#free.pop() ?? new OutBuffer(Buffer.allocUnsafeSlow(OUT_BUFFER_BYTES), (buffer) => this.#put(buffer))
   }
 
-  take(): OutBuffer {
-    return this.#free.pop() ?? new OutBuffer(this, Buffer.allocUnsafeSlow(OUT_BUFFER_BYTES))
-  }
-
-  put(buffer: OutBuffer): void {
+  #put(buffer: OutBuffer): void {
     if (this.#free.length < OUT_BUFFERS_KEPT) this.#free.push(buffer)
   }
+}
+
+/** The first in the memory comes last, and is taken first. */
+function pieces(memory: Buffer | undefined, bytesEach: number): Buffer[] {
+  const count = Math.floor((memory?.length ?? 0) / bytesEach)
+  return Array.from({ length: count }, (_, i) => (memory as Buffer).subarray((count - 1 - i) * bytesEach, (count - i) * bytesEach))
 }
 
 interface Piece {
@@ -68,22 +81,15 @@ export class OutQueue {
   reserve(length: number): { readonly bytes: Buffer; readonly start: number } {
     this.#queuedBytes += length
     const slot = this.#slot
-    if (length > OUT_BUFFER_BYTES) {
-      this.#cut(false)
-      slot.bytes = Buffer.allocUnsafeSlow(length)
-      slot.start = 0
-      this.#pieces.push({ bytes: slot.bytes, release: undefined })
-      return slot
-    }
-    if (this.#buffer !== undefined && this.#to + length > OUT_BUFFER_BYTES) this.#cut(true)
-    this.#buffer ??= this.#pool.take()
+    if (this.#buffer !== undefined && this.#to + length > this.#buffer.bytes.length) this.#cut(true)
+    this.#buffer ??= this.#pool.take(length)
     slot.bytes = this.#buffer.bytes
     slot.start = this.#to
     this.#to += length
     return slot
   }
 
-  /** The last bytes of the latest `reserve`, which was of one buffer's size at most: they were not needed. */
+  /** The last bytes of the latest `reserve`: they were not needed. */
   giveBack(length: number): void {
     this.#queuedBytes -= length
     this.#to -= length

@@ -11,7 +11,7 @@ import { RocketError } from '../protocol/rocket-error.ts'
 import type { Fields } from '../protocol/schema.ts'
 import { encodeHeader, HeaderError } from '../protocol/schema.ts'
 import type { OutQueue } from './out-queue.ts'
-import type { Reply } from './types.ts'
+import type { BodyToPut, Reply } from './types.ts'
 
 export const EMPTY_BODY: Buffer = Buffer.alloc(0)
 
@@ -33,9 +33,10 @@ export interface ReplyOptions {
 /** Encodes one response frame into the turn's output. Throws when it would be longer than a frame may be. */
 export function writeReply(out: OutQueue, request: RequestOfReply, reply: Reply, options: ReplyOptions): void {
   const body = reply.body
+  const toPut = body !== undefined && 'putAt' in body ? body : undefined
   let bodyLength = 0
-  if (body instanceof Uint8Array) bodyLength = body.length
-  else if (body !== undefined) for (const part of body) bodyLength += part.length
+  if (Array.isArray(body)) for (const part of body) bodyLength += (part as Uint8Array).length
+  else if (body !== undefined) bodyLength = body.length
   const frame = {
     code: reply.code,
     // A name that every client's parser knows: an unknown one breaks those that parse into an enum.
@@ -47,30 +48,45 @@ export function writeReply(out: OutQueue, request: RequestOfReply, reply: Reply,
     serializeType: responseSerializeType(request, reply.code),
     bodyLength,
   } as const
-  if (!writeInPlace(out, frame, reply, options)) {
+  if (!writeInPlace(out, frame, reply, options, toPut)) {
     const head = encodeFrameHead({ ...frame, ext: extOfReply(reply, options) }, bodyLength)
     if (head.length + bodyLength - 4 > options.frameBytes) throw tooLong(head.length + bodyLength, options)
     out.append(head)
+    if (toPut !== undefined) putBody(out, toPut)
   }
   if (body instanceof Uint8Array) out.append(body, reply.release)
-  else if (body !== undefined) for (const part of body) out.append(part)
+  else if (Array.isArray(body)) for (const part of body) out.append(part as Uint8Array)
 }
 
-/** True when the head is one that can be written where it leaves from. */
-function writeInPlace(out: OutQueue, frame: FrameHead & JsonHead, reply: Reply, options: ReplyOptions): boolean {
+function putBody(out: OutQueue, body: BodyToPut): void {
+  const { bytes, start } = out.reserve(body.length)
+  body.putAt(bytes, start)
+}
+
+/** True when the head is one that can be written where it leaves from; a body that is to be put stands behind it then. */
+function writeInPlace(
+  out: OutQueue,
+  frame: FrameHead & JsonHead,
+  reply: Reply,
+  options: ReplyOptions,
+  body: BodyToPut | undefined,
+): boolean {
   if (frame.serializeType !== SERIALIZE_JSON || reply.ext !== undefined || options.announceMsgpack) return false
   const fields = options.command?.response as Fields | undefined
   if (reply.header !== undefined && fields === undefined) return false
   const values = (reply.header ?? NO_FIELDS) as Readonly<Record<string, unknown>>
   const declared = reply.header === undefined ? NO_FIELDS : (fields as Fields)
-  const room = jsonHeadRoom(declared, values, reply.remark)
-  if (room > JSON_HEAD_MAX_BYTES) return false
+  const headRoom = jsonHeadRoom(declared, values, reply.remark)
+  if (headRoom > JSON_HEAD_MAX_BYTES) return false
+  const bodyRoom = body?.length ?? 0
+  const room = headRoom + bodyRoom
   const { bytes, start } = out.reserve(room)
   const end = writeJsonHead(bytes, start, declared, values, frame)
   const answerBytes = end - start + frame.bodyLength
   const isTooLong = answerBytes - 4 > options.frameBytes
-  out.giveBack(end < 0 || isTooLong ? room : start + room - end)
+  out.giveBack(end < 0 || isTooLong ? room : start + headRoom - end)
   if (isTooLong) throw tooLong(answerBytes, options)
+  if (end >= 0) body?.putAt(bytes, end)
   return end >= 0
 }
 

@@ -77,7 +77,7 @@ export class ServerDispatch {
     this.#name = options.name
     this.#fastPath = options.fastPath
     this.#runPath = options.runPath
-    this.pool = new OutBufferPool(options.memory?.out)
+    this.pool = new OutBufferPool(options.memory?.out, options.memory?.largeOut)
     const lanes = new Map<Lane, LaneState>()
     for (const { command, lane, process, inPlace } of options.routes) {
       assert(!this.#routes.has(command.code), `the routes of ${options.name} name request type ${command.code} (${command.name}) twice`)

@@ -4,6 +4,12 @@ import type { AnyCommand, RequestOf, ResponseOf } from '../protocol/command.ts'
 import type { Frame, Language, SerializeType } from '../protocol/frame-types.ts'
 import type { ExtFields } from '../protocol/schema.ts'
 
+/** A body that is put where the answer leaves from; at once, while the answer is written. */
+export interface BodyToPut {
+  readonly length: number
+  putAt(bytes: Buffer, start: number): void
+}
+
 /** What a processor answers. `code` 0 is success; `ext` adds fields beyond the declared header (MSG_REGION, TRACE_ON). */
 export interface Reply<Res = Readonly<Record<string, unknown>>> {
   readonly code: number
@@ -11,7 +17,7 @@ export interface Reply<Res = Readonly<Record<string, unknown>>> {
   readonly remark?: string | undefined
   readonly ext?: ExtFields | undefined
   /** Several parts are written one after another, without joining them. Large ones go out by reference: they must not change any more. */
-  readonly body?: Uint8Array | readonly Uint8Array[] | undefined
+  readonly body?: Uint8Array | readonly Uint8Array[] | BodyToPut | undefined
   /** Of a body in one part: called when its bytes are no longer needed. Not called for an answer that nobody waits for any more. */
   readonly release?: (() => void) | undefined
 }
@@ -115,7 +121,7 @@ export interface RemotingServerOptions {
   /** Asked first. */
   readonly runPath?: RunPath
   /** Memory for what sockets bring and take, where the fast path has it at hand; what does not fit goes elsewhere. */
-  readonly memory?: { readonly receive: Buffer; readonly out: Buffer }
+  readonly memory?: { readonly receive: Buffer; readonly out: Buffer; readonly largeOut: Buffer }
   readonly onOpen?: (connection: ServerConnection) => void
   readonly onClose?: (connection: ServerConnection) => void
   readonly limits?: Partial<ServerLimits>

@@ -70,6 +70,11 @@ export class ColdBlocks {
     await loading
   }
 
+  /** For whoever reads block `start`, and has read the one before it: brings the next one into memory. */
+  readOn(segment: Segment, start: number): void {
+    if (this.blocks.has(start - this.blockBytes)) this.readAhead(segment, start + this.blockBytes)
+  }
+
   private readAhead(segment: Segment, start: number): void {
     if (this.blocks.has(start) || start >= segment.endOffset || this.startOf(segment, start) < 0) return
     // Whoever needs it will read it again, and be told.

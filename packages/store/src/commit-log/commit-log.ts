@@ -149,7 +149,11 @@ export class CommitLog {
   }
 
   isRecent(logOffset: number): boolean {
-    return logOffset >= this.writtenOffset - LIMITS.recentLogBytes
+    return logOffset >= this.recentOffset
+  }
+
+  get recentOffset(): number {
+    return this.writtenOffset - LIMITS.recentLogBytes
   }
 
   space(disk: Disk): { readonly totalBytes: number; readonly freeBytes: number } {

@@ -51,7 +51,8 @@ export class ConsumeQueue {
     this.placeSeed = digestOfWords(topic.id, queueId, 0)
   }
 
-  private placeOf(queueOffset: number): number {
+  /** What the check of the entry of message `queueOffset` begins with. */
+  placeOf(queueOffset: number): number {
     return (this.placeSeed + queueOffset) | 0
   }
 

@@ -64,7 +64,7 @@ class BlockWant implements Want {
 export class Gatherer {
   private readonly log: CommitLog
   private readonly kernel: Kernel
-  private readonly blocks: ColdBlocks
+  readonly blocks: ColdBlocks
 
   constructor(log: CommitLog, kernel: Kernel) {
     this.log = log

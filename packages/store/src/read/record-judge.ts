@@ -37,6 +37,11 @@ export class RecordJudge {
     return physicalOffset >= this.openedAt && this.log.isRecent(physicalOffset)
   }
 
+  /** All of the log from here on is believed. */
+  get believedFrom(): number {
+    return Math.max(this.openedAt, this.log.recentOffset)
+  }
+
   /** Drops from `body` what is not the record that the queue meant, and what the filter does not want. */
   keep(body: Body, selection: Selection, request: ReadRequest): Kept {
     const { bytes, view } = body

@@ -45,6 +45,25 @@ export interface KernelCalls {
   recordDigest(at: number): number
   /** 1 when `size` bytes there, at least of a record's head, are the record with this digest, and the body that its CRC tells. */
   isAsWritten(at: number, size: number, digest: number): number
+  /**
+   * Notes at `picks` where the records of `count` entries lie, of which the first is of message `queueOffset`; the log's bytes `[from, end)` are
+   * at `at`. How many, and `PICK.bytes`: it stops before a record that is not wholly there, or one too many. -1: something is not as it should be.
+   */
+  pickRecords(
+    entry: number,
+    count: number,
+    place: number,
+    queueId: number,
+    queueOffset: number,
+    from: number,
+    end: number,
+    at: number,
+    bytesBefore: number,
+    bytesMax: number,
+    isOld: number,
+    picks: number,
+  ): number
+  putPicks(picks: number, count: number, to: number): void
   copy(to: number, from: number, length: number): void
   crc32(start: number, end: number): number
 }
@@ -55,6 +74,8 @@ export interface KernelSizes {
   readonly receiveBytes: number
   /** For what is to be sent. */
   readonly outBytes: number
+  /** Likewise, for long answers. */
+  readonly largeOutBytes?: number
   /** For what is read from the log. */
   readonly readBytes?: number
   /** Sends that may be under way at once. */
@@ -94,6 +115,9 @@ export const RUN = {
 
 /** Why a run ended. */
 export const RUN_STOP = { unusual: layout.STOP_UNUSUAL, topic: layout.STOP_TOPIC, room: layout.STOP_ROOM } as const
+
+/** Of `pickRecords`: what a pick takes, and where in `words` the bytes of all are. */
+export const PICK = { bytesEach: layout.PICKS_BYTES, bytes: layout.PICKED_BYTES } as const
 
 /** What a slot of the kernel takes: bytes, and where in `ints` and `floats` (which count from the slot's address) its parts are. */
 export const SLOT = {
@@ -158,6 +182,7 @@ export class Kernel {
   readonly ring: Buffer
   readonly receive: Buffer
   readonly out: Buffer
+  readonly largeOut: Buffer
   readonly read: Buffer
   readonly #slotsAt: number
   readonly slots: number
@@ -175,6 +200,7 @@ export class Kernel {
     this.ringAt = place(sizes.ringBytes)
     const receiveAt = place(sizes.receiveBytes)
     const outAt = place(sizes.outBytes)
+    const largeOutAt = place(sizes.largeOutBytes ?? 0)
     const readAt = place(sizes.readBytes ?? 0)
     this.#slotsAt = place(sizes.slots * layout.SLOT_BYTES)
     this.slots = sizes.slots
@@ -200,6 +226,7 @@ export class Kernel {
     this.ring = this.bytes.subarray(this.ringAt, this.ringAt + sizes.ringBytes)
     this.receive = this.bytes.subarray(receiveAt, receiveAt + sizes.receiveBytes)
     this.out = this.bytes.subarray(outAt, outAt + sizes.outBytes)
+    this.largeOut = this.bytes.subarray(largeOutAt, largeOutAt + (sizes.largeOutBytes ?? 0))
     this.read = this.bytes.subarray(readAt, readAt + (sizes.readBytes ?? 0))
   }
 

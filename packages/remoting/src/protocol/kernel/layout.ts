@@ -139,6 +139,11 @@ export const STOP_TOPIC = 2
 /** Likewise, and it is usual. */
 export const STOP_ROOM = 3
 
+/** int32 result of `pickRecords`, by index: the bytes of all records of the answer. */
+export const PICKED_BYTES = 52
+/** A record that was picked: int32 address, length. */
+export const PICKS_BYTES = 8
+
 /** Name of the topic of a run. */
 export const RUN_TOPIC_AT = 130600
 export const RUN_TOPIC_BYTES_MAX = 255

@@ -1,0 +1,150 @@
+import { PICK } from '@skylarkmq/remoting/protocol'
+import type { Kernel } from '@skylarkmq/remoting/protocol'
+import { assert } from '@skylarkmq/runtime'
+import { viewOf } from '../bytes.ts'
+import type { ColdBlocks } from '../commit-log/cold-blocks.ts'
+import type { CommitLog } from '../commit-log/commit-log.ts'
+import { CHUNK_BYTES, CHUNK_ENTRIES } from '../consume-queue/chunk-file.ts'
+import type { ConsumeQueue } from '../consume-queue/consume-queue.ts'
+import { ENTRY_BYTES, physicalOffsetAt, sizeAt } from '../consume-queue/entry.ts'
+import type { BodyToPut, ReadRequest, ReadResult } from '../types.ts'
+import { picksIn } from './read-memory.ts'
+import type { RecordJudge } from './record-judge.ts'
+
+const NOTHING = new Uint8Array(0)
+
+/**
+ * The usual read: without a filter, of records that lie in memory as they should be. The kernel finds and judges them where they are, and copies
+ * them once, to where the answer leaves from. Whatever is unusual is declined; then the other steps of `StoreReader` do the same.
+ */
+export class RecordPicker {
+  private readonly log: CommitLog
+  private readonly kernel: Kernel
+  private readonly blocks: ColdBlocks
+  private readonly judge: RecordJudge
+  private readonly entries: Uint8Array
+  private readonly view: DataView
+  private readonly entriesAt: number
+  private readonly picksAt: number
+  private readonly ringAt: number
+  /** Of the latest read. What was picked counts until the next. */
+  private turn = 0
+  // What `locate` found: bytes `[from, end)` of the log are at `address`.
+  private end = 0
+  private address = 0
+
+  constructor(log: CommitLog, kernel: Kernel, blocks: ColdBlocks, judge: RecordJudge) {
+    this.log = log
+    this.kernel = kernel
+    this.blocks = blocks
+    this.judge = judge
+    const room = picksIn(kernel)
+    this.entries = room.subarray(0, CHUNK_BYTES)
+    this.view = viewOf(this.entries)
+    this.entriesAt = kernel.addressOf(this.entries)
+    this.picksAt = this.entriesAt + CHUNK_BYTES
+    this.ringAt = kernel.addressOf(log.ring.bytes)
+  }
+
+  /** Undefined: not for this way. The offset is one that the queue has. */
+  pick(queue: ConsumeQueue, request: ReadRequest): ReadResult | undefined {
+    this.turn++
+    if (request.putsBody !== true || request.entryFilter !== undefined || request.recordFilter !== undefined) return undefined
+    if (request.maxMessages > CHUNK_ENTRIES || this.ringAt < 0) return undefined
+    const { offset, maxBytes } = request
+    const count = this.readEntries(queue, offset, Math.min(request.maxMessages, queue.maxOffset - offset))
+    const { calls, words } = this.kernel
+    let taken = 0
+    let bytes = 0
+    while (taken < count) {
+      const entry = taken * ENTRY_BYTES
+      // RocketMQ DefaultMessageStore#isTheBatchFull: the first message always goes.
+      if (taken > 0 && bytes + sizeAt(this.view, entry) > maxBytes) break
+      const from = physicalOffsetAt(this.view, entry)
+      const isOld = from < this.judge.believedFrom
+      if (!this.locate(from, isOld)) return undefined
+      const more = calls.pickRecords(
+        this.entriesAt + entry,
+        count - taken,
+        queue.placeOf(offset + taken),
+        queue.queueId,
+        offset + taken,
+        from,
+        this.end,
+        this.address,
+        bytes,
+        maxBytes,
+        isOld ? 1 : 0,
+        this.picksAt + taken * PICK.bytesEach,
+      )
+      // Less than nothing, or it lies in two blocks.
+      if (more <= 0) return undefined
+      bytes = words[PICK.bytes] as number
+      taken += more
+    }
+    if (taken === 0) return undefined
+    const bodyToPut = new PickedRecords(this, this.turn, taken, bytes)
+    const { minOffset, maxOffset } = queue
+    return { status: 'found', body: NOTHING, bodyToPut, messageCount: taken, nextOffset: offset + taken, minOffset, maxOffset }
+  }
+
+  private readEntries(queue: ConsumeQueue, offset: number, wanted: number): number {
+    let count = queue.readEntries(offset, wanted, this.entries)
+    // A chunk ended.
+    if (count > 0 && count < wanted) count += queue.readEntries(offset + count, wanted - count, this.entries.subarray(count * ENTRY_BYTES))
+    return count
+  }
+
+  /** Finds in memory what begins there in the log: in the ring, or in a block of old log. */
+  private locate(logOffset: number, isOld: boolean): boolean {
+    const { log, blocks } = this
+    if (logOffset < log.segments.minOffset) return false
+    const inRing = log.ring.locate(logOffset, 1)
+    if (inRing >= 0) {
+      this.end = log.ring.runEnd(logOffset)
+      this.address = this.ringAt + inRing
+      return true
+    }
+    const segment = log.segments.find(logOffset)
+    const start = segment === undefined ? -1 : blocks.startOf(segment, logOffset)
+    const bytes = start < 0 ? undefined : blocks.peek(start)
+    if (segment === undefined || bytes === undefined) return false
+    if (isOld) blocks.readOn(segment, start)
+    const address = this.kernel.addressOf(bytes)
+    this.end = blocks.endOf(segment, start)
+    this.address = address + logOffset - start
+    return address >= 0
+  }
+
+  put(turn: number, count: number, bytes: Buffer, start: number): void {
+    assert(turn === this.turn, 'records that were picked are put before anything else is read')
+    const { kernel, picksAt } = this
+    const base = kernel.addressOf(bytes)
+    if (base >= 0) return kernel.calls.putPicks(picksAt, count, base + start)
+    let at = start
+    for (let pick = picksAt / 4, i = 0; i < count; i++, pick += PICK.bytesEach / 4) {
+      const from = kernel.ints[pick] as number
+      const length = kernel.ints[pick + 1] as number
+      bytes.set(kernel.bytes.subarray(from, from + length), at)
+      at += length
+    }
+  }
+}
+
+class PickedRecords implements BodyToPut {
+  readonly length: number
+  private readonly picker: RecordPicker
+  private readonly turn: number
+  private readonly count: number
+
+  constructor(picker: RecordPicker, turn: number, count: number, length: number) {
+    this.picker = picker
+    this.turn = turn
+    this.count = count
+    this.length = length
+  }
+
+  putAt(bytes: Buffer, start: number): void {
+    this.picker.put(this.turn, this.count, bytes, start)
+  }
+}
