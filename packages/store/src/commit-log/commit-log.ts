@@ -22,6 +22,8 @@ export class CommitLog {
   private pendingRingStart = 0
   /** End of what has been made ready in the current segment. */
   private readyOffset = 0
+  /** Mean of the last writes, the newest counted most. */
+  private usualWriteBytes = 0
 
   private constructor(segments: Segments, current: Segment, endOffset: number, ring: Buffer) {
     this.segments = segments
@@ -101,11 +103,13 @@ export class CommitLog {
     const segment = this.current
     segment.file.write(this.ring.bytes, this.pendingRingStart, length, this.writtenOffset - segment.startOffset)
     this.writtenOffset = this.endOffset
+    this.usualWriteBytes = (this.usualWriteBytes + length) / 2
     if (this.writtenOffset - segment.startOffset > this.segments.segmentBytes / 2) this.segments.prepare(segment.endOffset)
   }
 
-  /** The file is not ready as far ahead as it should be. */
+  /** The file is not ready as far ahead as it should be. Large writes need it not: they make large folios themselves. */
   get wantsReady(): boolean {
+    if (this.usualWriteBytes >= LIMITS.readyBelowBytes) return false
     return this.readyOffset < Math.min(this.current.endOffset, this.endOffset + LIMITS.readyAheadBytes)
   }
 
