@@ -28,7 +28,7 @@ export const GROUP = 'bench_consumers'
 const HEARTBEAT_OPAQUE = 99_999
 const HEARTBEAT_MS = 20_000
 /** Room for one pull. */
-const FRAME_BYTES = 1024
+const FRAME_BYTES = 512
 export const SUB_VERSION = 1_763_724_000_000
 /** More than any queue holds: the answer tells the queue's end. */
 const BEYOND = 1_000_000_000_000
@@ -53,9 +53,9 @@ class Puller implements AnswerSink {
   readonly #nextOffset = new NumberField('"nextBeginOffset":"')
   #ready: number[] = []
 
-  constructor(options: PullOptions, writePull: ReturnType<typeof pullFrame>, counters: PullCounters, index: number) {
+  constructor(options: PullOptions, counters: PullCounters, index: number) {
     this.#options = options
-    this.#writePull = writePull
+    this.#writePull = pullFrame(options.topic, GROUP, options.maxMessages, SUB_VERSION, options.follows)
     this.#counters = counters
     const { depth, queues, follows } = options
     this.#streams = Array.from({ length: depth }, (_, i) => ({
@@ -118,10 +118,9 @@ class Puller implements AnswerSink {
 }
 
 export async function startPullers(options: PullOptions, counters: PullCounters): Promise<() => void> {
-  const writePull = pullFrame(options.topic, GROUP, options.maxMessages, SUB_VERSION, options.follows)
   const pullers: Puller[] = []
   for (let i = 0; i < options.connections; i++) {
-    const puller = new Puller(options, writePull, counters, i)
+    const puller = new Puller(options, counters, i)
     puller.wire = await Wire.connect(options.host, options.port, puller)
     puller.beat()
     pullers.push(puller)

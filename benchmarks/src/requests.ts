@@ -69,17 +69,36 @@ export function batchTemplate(topic: string, queueId: string, size: number, coun
   return finish(320, sendExt(topic, queueId, true), body, 20)
 }
 
-/** A pull of a push consumer, by long polling when `waits`: no offset to commit, the subscription known by heartbeat. Few enough to be made by string. */
+interface PullFrame {
+  readonly bytes: Buffer
+  readonly offsetAt: number
+  readonly offsetDigits: number
+}
+
+/**
+ * Pulls of a push consumer, by long polling when `waits`: no offset to commit, the subscription known by heartbeat. One frame is kept for each
+ * opaque, which belongs to one queue: from one pull to the next only the offset differs.
+ */
 export function pullFrame(topic: string, group: string, maxMessages: number, subVersion: number, waits: boolean) {
   const before = `{"code":11,"extFields":{"queueId":"`
   const between = `","maxMsgNums":"${maxMessages}","sysFlag":"${waits ? 2 : 0}","suspendTimeoutMillis":"15000","commitOffset":"0","topic":"${topic}","queueOffset":"`
   const after = `","expressionType":"TAG","subVersion":"${subVersion}","consumerGroup":"${group}"},"flag":0,"language":"JAVA","opaque":`
   const end = ',"serializeTypeCurrentRPC":"JSON","version":479}'
+  const frames: PullFrame[] = []
+  const make = (opaque: number, queueId: number, offset: number): PullFrame => {
+    const header = Buffer.from(`${before}${queueId}${between}${offset}${after}${OPAQUE_BASE + opaque}${end}`)
+    const bytes = Buffer.alloc(8 + header.length)
+    bytes.writeInt32BE(4 + header.length, 0)
+    bytes.writeInt32BE(header.length, 4)
+    header.copy(bytes, 8)
+    return { bytes, offsetAt: bytes.indexOf(between) + between.length, offsetDigits: digitsOf(offset) }
+  }
   return (out: Buffer, at: number, opaque: number, queueId: number, offset: number): number => {
-    const length = out.write(`${before}${queueId}${between}${offset}${after}${OPAQUE_BASE + opaque}${end}`, at + 8, 'latin1')
-    out.writeInt32BE(4 + length, at)
-    out.writeInt32BE(length, at + 4)
-    return at + 8 + length
+    let frame = frames[opaque]
+    if (frame === undefined || frame.offsetDigits !== digitsOf(offset)) frame = frames[opaque] = make(opaque, queueId, offset)
+    else putDigits(frame.bytes, frame.offsetAt, frame.offsetDigits, offset)
+    out.set(frame.bytes, at)
+    return at + frame.bytes.length
   }
 }
 
@@ -89,7 +108,11 @@ export function putNumbers(out: Buffer, at: number, template: Template, opaque: 
   putDigits(out, at + template.queueIdAt, template.queueIdDigits, queueId)
 }
 
-export const digitsOf = (value: number): number => (value < 10 ? 1 : value < 100 ? 2 : value < 1000 ? 3 : value < 10_000 ? 4 : 5)
+export function digitsOf(value: number): number {
+  let digits = 1
+  for (let limit = 10; value >= limit; limit *= 10) digits++
+  return digits
+}
 
 function putDigits(out: Buffer, at: number, count: number, value: number): void {
   let rest = value
