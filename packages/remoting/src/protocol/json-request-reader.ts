@@ -7,6 +7,8 @@ import { Buffer } from 'node:buffer'
 import type { Language } from './frame-types.ts'
 import { LANGUAGES } from './frame-types.ts'
 import { RPC_FIELD_NAMES } from './command.ts'
+import type { NumberPlace } from './json-repeated-requests.ts'
+import { JsonRepeatedRequests } from './json-repeated-requests.ts'
 import { ascii, BEFORE_CODE, BEFORE_EXT_FIELDS, BEFORE_FLAG, BEFORE_LANGUAGE, BEFORE_OPAQUE, BEFORE_VERSION } from './json-header-text.ts'
 import type { Fields } from './schema.ts'
 import { parseField } from './schema.ts'
@@ -90,6 +92,14 @@ export class RequestFields {
 
 const languages = new Texts<Language>((text) => LANGUAGES.find((name) => name === text) ?? 'OTHER')
 
+/** What does not change from one request of a client to the next. */
+interface RestOfHead {
+  readonly code: number
+  readonly flag: number
+  readonly version: number
+  readonly language: Language
+}
+
 /** One reader per server; what it found last is in its fields. */
 export class JsonRequestReader {
   code = 0
@@ -99,6 +109,42 @@ export class JsonRequestReader {
   language: Language = 'OTHER'
   #at = 0
   #seen = 0
+  #opaqueAt = 0
+  #opaqueEnd = 0
+  readonly #repeated = new JsonRepeatedRequests<RestOfHead>()
+  /** Fields of the latest header that are numbers, and where in the bytes they stand: start and end of each. */
+  readonly #numberFields: RequestField[] = []
+  readonly #numberPlaces: number[] = []
+
+  /** A header that differs only in numbers from one that `remember` was told of. Instead of the other two calls. */
+  readRepeated(bytes: Uint8Array, start: number, end: number, key: number): Record<string, unknown> | undefined {
+    const header = this.#repeated.find(bytes, start, end, key)
+    const rest = this.#repeated.rest
+    if (header === undefined || rest === undefined) return undefined
+    this.code = rest.code
+    this.flag = rest.flag
+    this.version = rest.version
+    this.language = rest.language
+    this.opaque = this.#repeated.opaque
+    return header
+  }
+
+  /** That `header` was just read there. `key`: whose it is. */
+  remember(bytes: Uint8Array, start: number, end: number, key: number, header: Readonly<Record<string, unknown>>): void {
+    if (!this.#repeated.takes(end - start, key)) return
+    const { code, flag, version, language } = this
+    const places = this.#numberPlaces
+    const numbers = this.#numberFields.map(
+      ({ name, digits }, i): NumberPlace => ({
+        start: (places[2 * i] as number) - start,
+        end: (places[2 * i + 1] as number) - start,
+        field: name,
+        is32Bit: digits === 1,
+      }),
+    )
+    numbers.push({ start: this.#opaqueAt - start, end: this.#opaqueEnd - start, field: undefined, is32Bit: true })
+    this.#repeated.remember(bytes, start, end, key, { numbers, header, rest: { code, flag, version, language } })
+  }
 
   /** The request's code, or -1. First of the two calls. */
   readCode(bytes: Uint8Array, start: number, end: number): number {
@@ -124,7 +170,9 @@ export class JsonRequestReader {
     this.language = languages.get(bytes, start, languageEnd)
     if (!startsWith(bytes, languageEnd, BEFORE_OPAQUE)) return undefined
     this.#at = languageEnd + BEFORE_OPAQUE.length
+    this.#opaqueAt = this.#at
     this.opaque = this.#whole(bytes, end)
+    this.#opaqueEnd = this.#at
     if (this.opaque < 0 || this.opaque > 0x7fffffff || !startsWith(bytes, this.#at, BEFORE_VERSION)) return undefined
     this.#at += BEFORE_VERSION.length
     this.version = this.#whole(bytes, end)
@@ -136,6 +184,8 @@ export class JsonRequestReader {
     let p = this.#at
     if (bytes[p] === CLOSE) return false
     this.#seen = 0
+    this.#numberFields.length = 0
+    this.#numberPlaces.length = 0
     // Clients write the fields of a request in one order: mostly the next one is the one behind the last.
     let expected = 0
     for (;;) {
@@ -182,6 +232,10 @@ export class JsonRequestReader {
     if (isNegative) value = -value
     if (field.digits === 1 && (value | 0) !== value) return -1
     header[field.name] = value
+    if (!isNegative) {
+      this.#numberFields.push(field)
+      this.#numberPlaces.push(digits, p)
+    }
     return p
   }
 

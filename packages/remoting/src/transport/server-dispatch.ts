@@ -146,18 +146,23 @@ export class ServerDispatch {
     const word = bytes.readInt32BE(start + 4)
     if (word >>> 24 !== SERIALIZE_JSON) return false
     const reader = this.#reader
-    const headerEnd = start + 8 + word
-    const route = this.#routes.get(reader.readCode(bytes, start + 8, headerEnd))
+    const headerStart = start + 8
+    const headerEnd = headerStart + word
+    let header: Readonly<Record<string, unknown>> | undefined = reader.readRepeated(bytes, headerStart, headerEnd, connection.id)
+    const isRepeated = header !== undefined
+    const route = this.#routes.get(isRepeated ? reader.code : reader.readCode(bytes, headerStart, headerEnd))
     if (route === undefined) return false
-    const fields = (route.fields ??= new RequestFields(route.command.request as Fields))
-    let header: Readonly<Record<string, unknown>> | undefined
-    try {
-      header = reader.readRest(bytes, headerEnd, fields)
-    } catch {
-      // A value that the declaration refuses: decoding says so.
-      return false
+    if (header === undefined) {
+      const fields = (route.fields ??= new RequestFields(route.command.request as Fields))
+      try {
+        header = reader.readRest(bytes, headerEnd, fields)
+      } catch {
+        // A value that the declaration refuses: decoding says so.
+        return false
+      }
     }
     if (header === undefined || (reader.flag & FLAG_RESPONSE) !== 0) return false
+    if (!isRepeated) reader.remember(bytes, headerStart, headerEnd, connection.id, header)
     const { code, language, version, opaque, flag } = reader
     const body = headerEnd === end ? EMPTY_BODY : bytes.subarray(headerEnd, end)
     connection.noteClient(language, version)
