@@ -3,12 +3,14 @@
  * body, int16 properties length, properties). Judged whole before anything is written; what is not usual takes the declared route.
  */
 import { copyExactly, get16, get32, put16, put32, setWord, skipText, word } from './bytes'
-import { crc32 } from './crc32'
+import { copyWithCrc32 } from './crc32'
 import { MAGIC_V1, putHead } from './record'
 import { kindOf, meetName } from './send-header'
+import { beginShape, endShape, forgetShape, isOfShape, noteValue } from './shape'
 import {
   BATCH_COUNT,
   BATCH_MESSAGES_MAX,
+  BATCH_SHAPE_AT,
   PROPERTIES_BYTES_MAX,
   PROPERTIES_MAX,
   QUEUE_ID,
@@ -27,6 +29,9 @@ const VALUE_END = 2
 
 /** Whole pairs in ASCII, UNIQ_KEY among them, no name twice, none that means something to the broker. The last may lack its end. */
 function isPlain(start: usize, end: usize): bool {
+  const textLength = <i32>(end - start)
+  if (isOfShape(BATCH_SHAPE_AT, start, textLength)) return true
+  const isRemembered = beginShape(BATCH_SHAPE_AT, start, textLength)
   let at = start
   let count = 0
   let hasUniqKey = false
@@ -43,10 +48,13 @@ function isPlain(start: usize, end: usize): bool {
     const kind = kindOf(at, length)
     if (kind == UNUSUAL) return false
     if (kind == UNIQ_KEY) hasUniqKey = true
+    if (isRemembered) noteValue(BATCH_SHAPE_AT, valueAt - start, valueEnd - start)
     count++
     at = valueEnd + 1
   }
-  return hasUniqKey
+  if (!hasUniqKey) return false
+  if (isRemembered) endShape(BATCH_SHAPE_AT, textLength)
+  return true
 }
 
 /** What is stored of properties that end before `end`: their last separator is. */
@@ -62,6 +70,7 @@ function storedLength(length: i32, end: usize): i32 {
 export function measureBatch(start: usize, length: i32, overhead: i32): i32 {
   const end = start + <usize>length
   const stampLength = word(STAMP_LENGTH)
+  forgetShape(BATCH_SHAPE_AT)
   let at = start
   let count = 0
   let total = 0
@@ -113,8 +122,7 @@ export function encodeBatch(
     const stored = storedLength(propertiesLength, next)
     const size = overhead + bodyLength + stored
     const bodyAt = putHead(at, size, MAGIC_V1, queueId, get32(from + 12), queueOffset, physicalOffset, sysFlag, storeTimestamp, bodyLength)
-    memory.copy(bodyAt, from + 20, bodyLength)
-    put32(at + 8, <i32>(crc32(bodyAt, bodyAt + <usize>bodyLength) & 0x7fffffff))
+    put32(at + 8, <i32>(copyWithCrc32(bodyAt, from + 20, bodyLength) & 0x7fffffff))
     let p = bodyAt + <usize>bodyLength
     store<u8>(p++, <u8>topicLength)
     copyExactly(p, topicAt, topicLength)

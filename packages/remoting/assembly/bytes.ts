@@ -155,16 +155,27 @@ export function copyShort(to: usize, from: usize, length: i32): void {
   for (let i = 0; i < length; i += 8) store<u64>(to + <usize>i, load<u64>(from + <usize>i))
 }
 
-/** For some dozens of bytes: writes none more than told. */
+/** For up to some hundred bytes, that do not overlap: writes none more than told. */
 @inline
 export function copyExactly(to: usize, from: usize, length: i32): void {
+  if (length < 16) {
+    copyFew(to, from, length)
+    return
+  }
+  const last = length - 16
+  for (let i = 0; i < last; i += 16) v128.store(to + <usize>i, v128.load(from + <usize>i))
+  v128.store(to + <usize>last, v128.load(from + <usize>last))
+}
+
+@inline
+function copyFew(to: usize, from: usize, length: i32): void {
   if (length < 8) {
     for (let i = 0; i < length; i++) store<u8>(to + <usize>i, load<u8>(from + <usize>i))
     return
   }
-  const last = length - 8
-  for (let i = 0; i < last; i += 8) store<u64>(to + <usize>i, load<u64>(from + <usize>i))
-  store<u64>(to + <usize>last, load<u64>(from + <usize>last))
+  const last = <usize>length - 8
+  store<u64>(to, load<u64>(from))
+  store<u64>(to + last, load<u64>(from + last))
 }
 
 /** For the caller, whose own means to copy within one memory cost several times as much to call. */

@@ -71,33 +71,62 @@ function fold(behind: v128, last: v128, older: v128, now: v128, before: v128): v
  * CRC32 implementation", 2024). In words: two and three, three and four, four and five further on.
  */
 export function crc32(start: usize, end: usize): u32 {
+  return sum(start, end, 0, false)
+}
+
+/** The same of `length` bytes at `from`, which are copied to `to` on the way: each is fetched once. The two must not overlap. */
+export function copyWithCrc32(to: usize, from: usize, length: i32): u32 {
+  return sum(from, from + <usize>length, to - from, true)
+}
+
+@inline
+function pairAt(at: usize, distance: usize, copies: bool): v128 {
+  const pair = v128.load(at)
+  if (copies) v128.store(at + distance, pair)
+  return pair
+}
+
+@inline
+function wordAt(at: usize, distance: usize, copies: bool): u64 {
+  const word = load<u64>(at)
+  if (copies) store<u64>(at + distance, word)
+  return word
+}
+
+/** `distance`: how far behind the bytes their copy goes. What of this a caller does not need, the compiler leaves out. */
+@inline
+function sum(start: usize, end: usize, distance: usize, copies: bool): u32 {
   let at = start
   let c: u32 = 0xffffffff
   if (at + FOLDED_FROM_BYTES <= end) {
     const nothing = i64x2.splat(0)
     let older = nothing
-    let last = v128.xor(v128.load(at), i64x2(0xffffffff, 0))
+    let last = v128.xor(pairAt(at, distance, copies), i64x2(0xffffffff, 0))
     let before = nothing
     let now = between(nothing, last)
     for (at += PAIR_BYTES; at + PAIR_BYTES + CARRIED_BYTES <= end; at += PAIR_BYTES) {
-      const pair = fold(v128.load(at), last, older, now, before)
+      const pair = fold(pairAt(at, distance, copies), last, older, now, before)
       before = now
       now = between(last, pair)
       older = last
       last = pair
     }
-    const third = fold(v128.load(at), last, older, now, before)
-    const fourth = fold(v128.load(at, PAIR_BYTES), nothing, last, between(last, nothing), now)
+    const third = fold(pairAt(at, distance, copies), last, older, now, before)
+    const fourth = fold(pairAt(at + PAIR_BYTES, distance, copies), nothing, last, between(last, nothing), now)
     c = looked(i64x2.extract_lane(third, 0), 8) ^ looked(i64x2.extract_lane(third, 1), 0)
     c = looked(i64x2.extract_lane(fourth, 0) ^ c, 8) ^ looked(i64x2.extract_lane(fourth, 1), 0)
-    c = looked(load<u64>(at, 2 * PAIR_BYTES) ^ (i64x2.extract_lane(last, 1) >>> 20) ^ c, 0)
+    c = looked(wordAt(at + 2 * PAIR_BYTES, distance, copies) ^ (i64x2.extract_lane(last, 1) >>> 20) ^ c, 0)
     at += CARRIED_BYTES
   }
-  for (; at + 16 <= end; at += 16) c = looked(load<u64>(at) ^ c, 8) ^ looked(load<u64>(at, 8), 0)
+  for (; at + 16 <= end; at += 16) c = looked(wordAt(at, distance, copies) ^ c, 8) ^ looked(wordAt(at + 8, distance, copies), 0)
   if (at + 8 <= end) {
-    c = looked(load<u64>(at) ^ c, 0)
+    c = looked(wordAt(at, distance, copies) ^ c, 0)
     at += 8
   }
-  for (; at < end; at++) c = (c >>> 8) ^ look(0, c ^ <u32>load<u8>(at))
+  for (; at < end; at++) {
+    const byte = load<u8>(at)
+    if (copies) store<u8>(at + distance, byte)
+    c = (c >>> 8) ^ look(0, c ^ <u32>byte)
+  }
   return ~c
 }

@@ -3,8 +3,11 @@
  * and rows for the consume queues (`consume-queue/entry.ts`). Where a record has anything unusual the run ends before it: the code there,
  * which is the definition, does the same one by one.
  */
-import { equal, get32, javaHash, skipToSeparator, skipToSpace } from './bytes'
-import { bodyAtOf, BORN_HOST_V6, digestOfRange, FACTOR, MAGIC_V1, SEED } from './record'
+import { equal, get32, javaHash } from './bytes'
+import { bodyEndOf, digestNext, mix } from './digests'
+import { BORN_HOST_V6, SEED } from './record'
+import { hashKeys, hashTags, scanProperties } from './record-properties'
+import { beginHashes, wereAscii } from './text-hash'
 import {
   DERIVE_AT,
   DERIVE_NUMBERS_AT,
@@ -21,7 +24,6 @@ import {
   JOURNAL_NEXT_AT,
   JOURNAL_ROOM,
   KEY_HASHES_AT,
-  KEYS_MAX,
   LAST_KEYED_OFFSET,
   LAST_KEYED_TIME,
   LAST_OFFSET,
@@ -63,24 +65,11 @@ import {
   TOUCHED,
 } from '../src/protocol/kernel/layout'
 
-const FIXED_BYTES_MIN: usize = 92
 const TRANSACTION_MASK = 0xc
 const PREPARED = 0x4
 const ROLLBACK = 0xc
-const VALUE_END = 2
 /** No more than `KEYS_MAX`. */
 const LINKED_AT_ONCE: usize = 32
-const NOT_ASCII: u64 = 0x8080808080808080
-
-// What `scanProperties` found: values of the last property of each name.
-let tagsAt: usize = 0
-let tagsEnd: usize = 0
-let uniqKeyAt: usize = 0
-let uniqKeyEnd: usize = 0
-let keysAt: usize = 0
-let keysEnd: usize = 0
-/** Bytes of all texts that were hashed for the record, together: tells whether all is ASCII. */
-let seen: u64 = 0
 
 @inline
 function given(index: i32): i32 {
@@ -169,11 +158,11 @@ export function deriveRun(at: usize, end: usize): i32 {
     if (position < load<f64>(topic, TOPIC_CREATED_AT)) break
 
     scanProperties(propertiesAt, next)
-    seen = 0
-    const tagsCode = hashOf(tagsAt, tagsEnd, 0)
+    beginHashes()
+    const tagsCode = hashTags()
     const transaction = sysFlag & TRANSACTION_MASK
     const keys = transaction == ROLLBACK ? 0 : hashKeys(load<i32>(topic, TOPIC_KEY_SEED))
-    if ((seen & NOT_ASCII) != 0 || keys < 0 || <usize>(keys * INDEX_ENTRY_BYTES) > indexEnd - index) break
+    if (!wereAscii() || keys < 0 || <usize>(keys * INDEX_ENTRY_BYTES) > indexEnd - index) break
 
     // From here on the record is taken.
     if (ahead == 0) {
@@ -221,161 +210,9 @@ export function deriveRun(at: usize, end: usize): i32 {
   return records
 }
 
-/** Where the body ends of the record at `at`, if its lengths are those of a record that is whole below `end`; else 0. */
-@inline
-function bodyEndOf(at: usize, end: usize): usize {
-  if (at + FIXED_BYTES_MIN > end || get32(at + 4) != MAGIC_V1) return 0
-  const next = at + <usize>get32(at)
-  const bodyAt = bodyAtOf(at, get32(at + 36))
-  if (next > end || bodyAt >= next) return 0
-  const bodyLength = get32(bodyAt - 4)
-  return bodyLength >= 0 && <usize>bodyLength + 3 < next - bodyAt ? bodyAt + <usize>bodyLength : 0
-}
-
-/**
- * Puts the digests of the next records at `DIGESTS_AT`: how many, four at most, 0 when there is none that is whole. Each step of a digest waits for
- * the one before, so four are made side by side.
- */
-function digestNext(a: usize, end: usize): i32 {
-  const aEnd = bodyEndOf(a, end)
-  if (aEnd == 0) return 0
-  const b = a + <usize>get32(a)
-  const bEnd = bodyEndOf(b, end)
-  const c = bEnd == 0 ? b : b + <usize>get32(b)
-  const cEnd = bEnd == 0 ? 0 : bodyEndOf(c, end)
-  const d = cEnd == 0 ? c : c + <usize>get32(c)
-  const dEnd = cEnd == 0 ? 0 : bodyEndOf(d, end)
-  const headBytes = bodyAtOf(a, get32(a + 36)) - a
-  if (dEnd == 0 || !hasHead(b, headBytes) || !hasHead(c, headBytes) || !hasHead(d, headBytes)) {
-    store<u32>(DIGESTS_AT, digestOfRange(aEnd, b, digestOfRange(a, a + headBytes, SEED)))
-    return 1
-  }
-  const next = d + <usize>get32(d)
-  let digests = i32x4.splat(<i32>SEED)
-  for (let i: usize = 0; i < headBytes; i += 4) digests = mix4(digests, a + i, b + i, c + i, d + i)
-  const bytes = min(min(b - aEnd, c - bEnd), min(d - cEnd, next - dEnd)) & ~3
-  for (let i: usize = 0; i < bytes; i += 4) digests = mix4(digests, aEnd + i, bEnd + i, cEnd + i, dEnd + i)
-  store<u32>(DIGESTS_AT, digestOfRange(aEnd + bytes, b, i32x4.extract_lane(digests, 0)))
-  store<u32>(DIGESTS_AT, digestOfRange(bEnd + bytes, c, i32x4.extract_lane(digests, 1)), 4)
-  store<u32>(DIGESTS_AT, digestOfRange(cEnd + bytes, d, i32x4.extract_lane(digests, 2)), 8)
-  store<u32>(DIGESTS_AT, digestOfRange(dEnd + bytes, next, i32x4.extract_lane(digests, 3)), 12)
-  return 4
-}
-
-@inline
-function hasHead(at: usize, bytes: usize): bool {
-  return bodyAtOf(at, get32(at + 36)) - at == bytes
-}
-
-/** `mix` of four digests with the words there. */
-@inline
-function mix4(digests: v128, a: usize, b: usize, c: usize, d: usize): v128 {
-  let words = v128.load32_zero(a)
-  words = v128.load32_lane(b, words, 1)
-  words = v128.load32_lane(c, words, 2)
-  words = v128.load32_lane(d, words, 3)
-  words = i8x16.shuffle(words, words, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12)
-  digests = i32x4.mul(v128.xor(digests, words), i32x4.splat(<i32>FACTOR))
-  return v128.xor(digests, i32x4.shr_u(digests, 15))
-}
-
 @inline
 function isNamed(topic: usize, nameAt: usize, length: i32): bool {
   return load<i32>(topic) == length && equal(topic + TOPIC_NAME, nameAt, <usize>length)
-}
-
-function scanProperties(from: usize, end: usize): void {
-  tagsAt = tagsEnd = uniqKeyAt = uniqKeyEnd = keysAt = keysEnd = 0
-  let at = from
-  while (at < end) {
-    // A byte 0 is text, too.
-    let nameEnd = skipToSeparator(at, end)
-    while (nameEnd < end && load<u8>(nameEnd) == 0) nameEnd = skipToSeparator(nameEnd + 1, end)
-    let valueEnd = nameEnd
-    while (valueEnd < end && load<u8>(valueEnd) != VALUE_END) valueEnd = skipToSeparator(valueEnd + 1, end)
-    if (nameEnd < valueEnd) {
-      const length = nameEnd - at
-      if (length == 4) {
-        const name = load<u32>(at)
-        // TAGS, KEYS
-        if (name == 0x53474154) {
-          tagsAt = nameEnd + 1
-          tagsEnd = valueEnd
-        } else if (name == 0x5359454b) {
-          keysAt = nameEnd + 1
-          keysEnd = valueEnd
-        }
-        // UNIQ_KEY
-      } else if (length == 8 && load<u64>(at) == 0x59454b5f51494e55) {
-        uniqKeyAt = nameEnd + 1
-        uniqKeyEnd = valueEnd
-      }
-    }
-    at = valueEnd + 1
-  }
-}
-
-/** Puts the hashes of the unique key and of each word of KEYS at `KEY_HASHES_AT`: how many, -1 for too many. */
-function hashKeys(seed: i32): i32 {
-  let count = 0
-  if (uniqKeyEnd > uniqKeyAt) {
-    store<i32>(KEY_HASHES_AT, positive(hashOf(uniqKeyAt, uniqKeyEnd, seed)))
-    count = 1
-  }
-  let at = keysAt
-  while (at < keysEnd) {
-    const wordEnd = skipToSpace(at, keysEnd)
-    if (wordEnd > at) {
-      if (count == KEYS_MAX) return -1
-      store<i32>(KEY_HASHES_AT + (<usize>count << 2), positive(hashOf(at, wordEnd, seed)))
-      count++
-    }
-    at = wordEnd + 1
-  }
-  return count
-}
-
-/** RocketMQ IndexFile#indexKeyHashMethod. */
-@inline
-function positive(hash: i32): i32 {
-  if (hash >= 0) return hash
-  return hash == i32.MIN_VALUE ? 0 : -hash
-}
-
-// Powers of 31.
-const P8: i32 = <i32>2487512833
-const POWERS = memory.data<i32>([1, 31, 961, 29791, 923521, 28629151, 887503681, 1742810335])
-
-/** Java's String.hashCode of ASCII bytes, continued from `seed`; eight of them a step. Reads up to seven bytes before `at`. */
-@inline
-function hashOf(at: usize, end: usize, seed: i32): i32 {
-  const length = end - at
-  const odd = length & 7
-  let hash = seed
-  if (odd != 0) {
-    // Zeros in front of a text change nothing of its own hash.
-    const bytes = load<u64>(at + odd - 8) & (<u64>-1 << (<u64>(8 - odd) << 3))
-    hash = hash * load<i32>(POWERS + (odd << 2)) + hashOf8(bytes)
-    at += odd
-  }
-  for (; at < end; at += 8) hash = hash * P8 + hashOf8(load<u64>(at))
-  return hash
-}
-
-@inline
-function hashOf8(bytes: u64): i32 {
-  seen |= bytes
-  const pairs = i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_u(i64x2.splat(<i64>bytes)), i16x8(31, 1, 31, 1, 31, 1, 31, 1))
-  const sums = i32x4.mul(pairs, i32x4(887503681, 923521, 961, 1))
-  const halves = i32x4.add(sums, i8x16.shuffle(sums, sums, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7))
-  return i32x4.extract_lane(halves, 0) + i32x4.extract_lane(halves, 1)
-}
-
-/** A step of the digests: see `digest.ts` of the store. */
-@inline
-function mix(h: u32, word: i32): u32 {
-  h = (h ^ <u32>word) * FACTOR
-  return h ^ (h >>> 15)
 }
 
 /** Index entries of the hashes at `KEY_HASHES_AT`, but what `linkKeys` puts there. */

@@ -1,6 +1,6 @@
 /** Records of the commit log: RocketMQ MessageExtEncoder#encode and CommitLog#checkMessageAndReturnSize. */
-import { copyShort, get32, put16, put32, put64, word } from './bytes'
-import { crc32 } from './crc32'
+import { copyExactly, copyShort, get32, put16, put32, put64, word } from './bytes'
+import { copyWithCrc32, crc32 } from './crc32'
 import {
   BORN_HOST_AT,
   BORN_TIMESTAMP,
@@ -53,8 +53,8 @@ export function encodeSend(
   const isLong = topicLength > 127
   const magic = isLong ? MAGIC_V2 : MAGIC_V1
   let p = putHead(at, size, magic, queueId, word(FLAG), queueOffset, physicalOffset, sysFlag, storeTimestamp, bodyLength)
-  if (bodyAt != 0) memory.copy(p, bodyAt, bodyLength)
-  put32(at + 8, <i32>(crc32(p, p + <usize>bodyLength) & 0x7fffffff))
+  const crc = bodyAt == 0 ? crc32(p, p + <usize>bodyLength) : copyWithCrc32(p, bodyAt, bodyLength)
+  put32(at + 8, <i32>(crc & 0x7fffffff))
   p += <usize>bodyLength
   if (isLong) put16(p++, topicLength)
   else store<u8>(p, <u8>topicLength)
@@ -63,8 +63,8 @@ export function encodeSend(
   const propertiesLength = word(PROPERTIES_LENGTH)
   const stampLength = word(STAMP_LENGTH)
   put16(p, propertiesLength + stampLength)
-  memory.copy(p + 2, <usize>word(PROPERTIES_TEXT_AT), propertiesLength)
-  memory.copy(p + 2 + <usize>propertiesLength, TEXTS_AT, stampLength)
+  copyExactly(p + 2, <usize>word(PROPERTIES_TEXT_AT), propertiesLength)
+  copyExactly(p + 2 + <usize>propertiesLength, TEXTS_AT, stampLength)
 }
 
 /** All of a record before its body but the CRC, by the numbers of the header that was scanned. Address of the body. */

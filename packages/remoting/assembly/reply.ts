@@ -1,5 +1,5 @@
 /** The answer to a stored send, as the declared encoder writes it: texts that the caller has put at `TEXTS_AT`, with digits between them. */
-import { copyShort, put32, word } from './bytes'
+import { copyExactly, copyShort, put32, word } from './bytes'
 import {
   REPLY_END_LENGTH,
   REPLY_HEAD_LENGTH,
@@ -49,7 +49,7 @@ function putHex(end: usize, value: i64): void {
 export function writeReply(slot: usize, at: usize, queueOffset: f64, physicalOffset: f64): i32 {
   let text: usize = TEXTS_AT + <usize>word(STAMP_LENGTH)
   const headLength = word(REPLY_HEAD_LENGTH)
-  memory.copy(at, text, headLength)
+  copyExactly(at, text, headLength)
   text += <usize>headLength
   let p = at + <usize>headLength
   putHex(p - <usize>word(REPLY_LABEL_LENGTH), <i64>physicalOffset)

@@ -52,13 +52,28 @@ const messages = fc
     return message({ topic, queueId, sysFlag: transaction | family, properties: Buffer.from(text), ...bytes })
   })
 
+/** Messages that are like the first but for some bytes of their properties. */
+const alike = fc
+  .tuple(
+    messages,
+    fc.array(fc.array(fc.tuple(fc.nat(), fc.constantFrom(0, 1, 2, 3, 32, 65, 128, 255)), { maxLength: 3 }), { maxLength: 20 }),
+  )
+  .map(([first, changes]) => [
+    first,
+    ...changes.map((places): MessageToStore => {
+      const properties = Buffer.from(first.properties)
+      for (const [at, byte] of places) if (properties.length > 0) properties[at % properties.length] = byte
+      return { ...first, properties }
+    }),
+  ])
+
 const commands = fc.oneof(
   {
     weight: 10,
     arbitrary: fc.record({
       do: fc.constant('turn' as const),
       deletes: fc.constantFrom(false, false, false, false, true),
-      messages: fc.array(messages, { minLength: 1, maxLength: 40, size: 'max' }),
+      messages: fc.oneof(fc.array(messages, { minLength: 1, maxLength: 40, size: 'max' }), alike),
     }),
   },
   {

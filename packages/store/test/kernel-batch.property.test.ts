@@ -45,11 +45,30 @@ const propertyTexts = fc
     const all = keyless === 0 ? pairs : [...pairs, ['UNIQ_KEY', '7F01']]
     return Buffer.from(all.map(([name, value]) => `${name}\u0001${value}`).join('\u0002') + (hasEnd ? '\u0002' : ''))
   })
+/** From some 160 bytes on the CRC is made in another way. */
+const bodies = fc.oneof(
+  { weight: 3, arbitrary: fc.uint8Array({ minLength: 1, maxLength: 90 }) },
+  { weight: 1, arbitrary: fc.uint8Array({ minLength: 150, maxLength: 1_500, size: 'max' }) },
+)
 const messages = fc.record({
   flag: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
-  body: fc.uint8Array({ minLength: 1, maxLength: 90 }),
+  body: bodies,
   properties: propertyTexts,
 })
+/** Messages that are like the first but for some bytes of their properties. */
+const alike = fc
+  .tuple(
+    messages,
+    fc.array(fc.array(fc.tuple(fc.nat(), fc.constantFrom(0, 1, 2, 3, 0x41, 0x7f, 0x80, 0xff)), { maxLength: 3 }), { maxLength: 5 }),
+  )
+  .map(([first, changes]) => [
+    first,
+    ...changes.map((places) => {
+      const properties = Buffer.from(first.properties)
+      for (const [at, byte] of places) properties[at % properties.length] = byte
+      return { ...first, properties }
+    }),
+  ])
 const assignment = fc.record({ queueOffset: fc.nat(2 ** 40), physicalOffset: fc.nat(2 ** 45), storeTimestamp: fc.nat(2 ** 45) })
 
 type Header = typeof headers extends fc.Arbitrary<infer T> ? T : never
@@ -135,7 +154,7 @@ describe('a batch', () => {
   test('is taken when all of it is usual, and stored as TypeScript does', () => {
     let taken = 0
     fc.assert(
-      fc.property(headers, fc.array(messages, { minLength: 1, maxLength: 8 }), assignment, (header, list, assigned) => {
+      fc.property(headers, fc.oneof(fc.array(messages, { minLength: 1, maxLength: 8 }), alike), assignment, (header, list, assigned) => {
         const body = encodeClientBatch(list)
         const stored = byKernel(header, body, assigned)
         expect(stored !== undefined).toBe(list.every(isUsual))

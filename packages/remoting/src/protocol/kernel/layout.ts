@@ -81,8 +81,14 @@ export const TEMPLATE_HEADER_BYTES = 768
 /** Of one: the header, a mask, the property text, and where what differs lies in them. */
 export const TEMPLATE_BYTES = 224 + 3 * TEMPLATE_HEADER_BYTES + 64
 
+/** Property texts that were read, for those of the same shape: of a batch that is judged, and of records that are derived. */
+export const BATCH_SHAPE_AT = TEMPLATES_AT + TEMPLATES * TEMPLATE_BYTES
+export const SHAPE_TEXT_BYTES = 512
+export const SHAPE_BYTES = 16 + 3 * SHAPE_TEXT_BYTES
+export const RECORD_SHAPE_AT = BATCH_SHAPE_AT + SHAPE_BYTES
+
 /** Here begins what the caller lays out: buffers of sockets, the ring of the log. */
-export const FREE_AT = TEMPLATES_AT + TEMPLATES * TEMPLATE_BYTES
+export const FREE_AT = RECORD_SHAPE_AT + SHAPE_BYTES
 
 // A send under way: what its answer needs. int32 opaque, queue id, length of UNIQ_KEY, request flag; float64 queue offset, physical offset;
 // int32 address of the record, version; then UNIQ_KEY.
