@@ -10,27 +10,13 @@ import { fileURLToPath } from 'node:url'
 const SOURCE = 'packages/remoting/assembly/index.ts'
 const TARGET = 'packages/remoting/src/protocol/kernel/binary.ts'
 const ROOT = join(fileURLToPath(import.meta.url), '../..')
-/** Above the results and names that layout.ts places, below the names of properties. */
-const STATIC_DATA_AT = '720'
-/** There the names begin (NAMES_AT): the compiler refuses what reaches beyond. */
-const STATIC_DATA_END = '1024'
+/** Above the results and names that layout.ts places, below the names of properties (NAMES_AT): the compiler refuses what reaches beyond. */
+const STATIC_DATA = ['--memoryBase', '720', '--lowMemoryLimit', '1024']
 
 export async function compileKernel() {
   const { main } = await import('assemblyscript/asc')
   let bytes
-  const options = [
-    '-O3',
-    '--runtime',
-    'stub',
-    '--importMemory',
-    '--noAssert',
-    '--enable',
-    'simd',
-    '--memoryBase',
-    STATIC_DATA_AT,
-    '--lowMemoryLimit',
-    STATIC_DATA_END,
-  ]
+  const options = ['-O3', '--runtime', 'stub', '--importMemory', '--noAssert', '--enable', 'simd', ...STATIC_DATA]
   const { error, stderr } = await main([SOURCE, '--baseDir', ROOT, '-o', 'kernel.wasm', ...options], {
     writeFile: (_name, contents) => {
       bytes = contents

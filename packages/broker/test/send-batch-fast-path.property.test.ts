@@ -197,7 +197,8 @@ describe('the fast path of batches', () => {
   } as unknown as SendDeps
   kernel.addName(PROPERTY.UNIQ_KEY, PROPERTY_KIND.uniqKey)
   const path = sendBatchFastPath(deps, new KnownTopics(deps.topics))
-  const out = Buffer.alloc(1000)
+  const elsewhere = Buffer.alloc(30_000)
+  let out: Buffer = elsewhere
   let written = 0
   let unanswered = 0
   const connection = {
@@ -220,13 +221,20 @@ describe('the fast path of batches', () => {
   }
   const small = Buffer.alloc(100, 'b')
 
-  test('writes the answer that the declared encoder would', () => {
+  const few = [0x1_0000_00ff, 0x1_0000_01ff, 0xfff_ffff_ffff]
+  const many = Array.from({ length: 600 }, (_, i) => 0xffff_f000 + i * 1_234)
+  test.each<[string, number[], Buffer]>([
+    ['of few messages', few, elsewhere],
+    ['of few messages in the memory of the kernel', few, kernel.out],
+    ['of many messages', many, elsewhere],
+    ['of many messages in the memory of the kernel', many, kernel.out],
+  ])('writes the answer that the declared encoder would, %s', (_which, physicalOffsets, memory) => {
+    out = memory
     expect(path(view(small), connection)).toBe(true)
     expect(unanswered).toBe(1)
-    const [batch] = batches
+    const batch = batches.at(-1)
     expect(kernel.bytes.subarray(batch?.bodyAt, (batch?.bodyAt ?? 0) + (batch?.bodyLength ?? 0))).toEqual(small)
-    const physicalOffsets = [0x1_0000_00ff, 0x1_0000_01ff, 0xfff_ffff_ffff]
-    stored?.({ status: 'ok', physicalOffset: 0x1_0000_00ff, physicalOffsets, queueOffset: 41, storeTimestamp: 1 })
+    stored?.({ status: 'ok', physicalOffset: physicalOffsets[0] ?? 0, physicalOffsets, queueOffset: 41, storeTimestamp: 1 })
     expect(unanswered).toBe(0)
     const answer = decodeFrame(out, 0, written)
     expect(answer).toMatchObject({ code: 0, opaque: 77, flag: 1 })

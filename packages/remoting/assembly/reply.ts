@@ -27,21 +27,39 @@ function putDigits(at: usize, value: i64): usize {
     rest = next
   }
   let small = <u32>rest
-  do {
-    const next = small / 10
-    store<u8>(--p, <u8>(0x30 + (small - next * 10)))
+  while (p >= at + 2) {
+    const next = small / 100
+    const two = small - next * 100
+    const ten = (two * 103) >>> 10
+    p -= 2
+    store<u16>(p, <u16>(0x3030 + ten + ((two - ten * 10) << 8)))
     small = next
-  } while (p > at)
+  }
+  if (p > at) store<u8>(at, <u8>(0x30 + small))
   return end
 }
 
+const DIGITS_OF_HEX = i8x16(0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46)
+
 /** Sixteen hexadecimal digits that end at `end`. */
+@inline
 function putHex(end: usize, value: i64): void {
-  let rest = value
-  for (let p = end - 1, first = end - 16; p >= first; p--) {
-    const digit = <i32>(rest & 15)
-    store<u8>(p, <u8>(digit < 10 ? 0x30 + digit : 0x37 + digit))
-    rest >>= 4
+  const bytes = i64x2.splat(<i64>bswap<u64>(<u64>value))
+  const high = i8x16.shr_u(bytes, 4)
+  const low = v128.and(bytes, i8x16.splat(15))
+  const halves = i8x16.shuffle(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+  v128.store(end - 16, i8x16.swizzle(DIGITS_OF_HEX, halves))
+}
+
+/**
+ * At `at` stands a message id of `length` bytes, with what leads to it: writes `count` of them one after another, the first there, with the
+ * float64 offsets that lie at `offsetsAt`.
+ */
+export function writeIds(at: usize, length: i32, offsetsAt: usize, count: i32): void {
+  let p = at
+  for (let i = 0; i < count; i++, p += <usize>length) {
+    if (i > 0) copyExactly(p, at, length)
+    putHex(p + <usize>length, <i64>load<f64>(offsetsAt + (<usize>i << 3)))
   }
 }
 

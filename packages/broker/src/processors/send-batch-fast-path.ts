@@ -58,7 +58,7 @@ class BatchFastPath {
   /** At the first batch, when the broker knows its port. */
   #begin(): boolean {
     const { storeHost, settings } = this.#deps
-    this.#replies = new BatchReply(storeHost, settings.current)
+    this.#replies = new BatchReply(this.#kernel, storeHost, settings.current)
     return (this.#isUsable = putTexts(this.#kernel, storeHost, settings.current) !== undefined)
   }
 

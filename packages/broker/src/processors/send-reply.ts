@@ -1,4 +1,4 @@
-import { PROTOCOL_VERSION, putHex } from '@skylarkmq/remoting/protocol'
+import { PROTOCOL_VERSION, SCANNED } from '@skylarkmq/remoting/protocol'
 import type { Kernel } from '@skylarkmq/remoting/protocol'
 import { stampText } from './plain-properties.ts'
 
@@ -36,23 +36,29 @@ function replyTexts(
   return { texts: texts.map((text) => Buffer.from(text)), labelLength: QUEUE_ID_LABEL.length }
 }
 
-const HIGH = 0x1_0000_0000
 const FRAME_PREFIX_BYTES = 8
-const HEX_PER_WORD = 8
+/** Ids that are written by one call: they and their offsets lie where the kernel takes what is copied in, unless the answer is in its memory. */
+const IDS_AT_ONCE = 256
+const IDS_AT = SCANNED.inputAt + 8 * IDS_AT_ONCE
 
-/** The answer to a stored batch, as the declared encoder writes it. */
+/** The answer to a stored batch, as the declared encoder writes it: that to a send, with an id for each message. */
 export class BatchReply {
+  readonly #kernel: Kernel
   readonly #head: Buffer
   /** A comma, and the id of a message with digits to be filled in. */
   readonly #id: Buffer
-  readonly #tail: string
-  readonly #end: string
+  /** What stands between queue id, queue offset, transaction id, and opaque; and behind it. */
+  readonly #texts: readonly string[]
 
-  constructor(storeHost: Uint8Array, config: ReplyConfig) {
-    this.#head = Buffer.from('{"code":0,"extFields":{"msgId":"')
-    this.#id = Buffer.from(`,${Buffer.from(storeHost).toString('hex').toUpperCase()}${'0'.repeat(OFFSET_DIGITS)}`)
-    this.#tail = `","MSG_REGION":${JSON.stringify(config.regionId)},"TRACE_ON":"${config.traceOn}"},"flag":1,"language":"JAVA","opaque":`
-    this.#end = `,"serializeTypeCurrentRPC":"JSON","version":${PROTOCOL_VERSION}}`
+  constructor(kernel: Kernel, storeHost: Uint8Array, config: ReplyConfig) {
+    this.#kernel = kernel
+    const { texts, labelLength } = replyTexts(storeHost, config)
+    const [first = Buffer.alloc(0), ...others] = texts
+    const idEnd = first.length - labelLength
+    const idStart = idEnd - OFFSET_DIGITS - 2 * storeHost.length
+    this.#head = first.subarray(FRAME_PREFIX_BYTES, idStart)
+    this.#id = Buffer.concat([Buffer.from(','), first.subarray(idStart, idEnd)])
+    this.#texts = others.map(String)
   }
 
   /** `key`: a text of one character per byte. */
@@ -62,33 +68,33 @@ export class BatchReply {
     reserve: (length: number) => { readonly bytes: Buffer; readonly start: number },
   ): void {
     const head = this.#head
-    const id = this.#id
-    const rest = `${QUEUE_ID_LABEL}${queueId}","queueOffset":"${queueOffset}","transactionId":"${key}${this.#tail}${opaque}${this.#end}`
+    const [toOffset, toTransaction, toOpaque, end] = this.#texts
+    const rest = `${QUEUE_ID_LABEL}${queueId}${toOffset}${queueOffset}${toTransaction}${key}${toOpaque}${opaque}${end}`
     // Without the comma before the first.
-    const idBytes = id.length * physicalOffsets.length - 1
+    const idBytes = this.#id.length * physicalOffsets.length - 1
     const length = FRAME_PREFIX_BYTES + head.length + idBytes + rest.length
     const { bytes, start } = reserve(length)
-    let at = start + FRAME_PREFIX_BYTES
-    bytes.set(id, at + head.length - 1)
-    const idsAt = at + head.length - 1
-    const firstHigh = Math.floor((physicalOffsets[0] as number) / HIGH)
-    putHex(bytes, idsAt + id.length - HEX_PER_WORD, firstHigh)
-    // Twice as many with each copy, which costs more than its bytes; then what differs.
-    const idsEnd = idsAt + idBytes + 1
-    for (let done = id.length; idsAt + done < idsEnd; done *= 2) {
-      bytes.copyWithin(idsAt + done, idsAt, Math.min(idsAt + done, idsEnd - done))
-    }
+    const at = start + FRAME_PREFIX_BYTES
+    this.#writeIds(bytes, at + head.length - 1, physicalOffsets)
     bytes.set(head, at)
-    at = idsAt
-    for (let i = 0; i < physicalOffsets.length; i++) {
-      const offset = physicalOffsets[i] as number
-      at += id.length
-      putHex(bytes, at, offset | 0)
-      const high = Math.floor(offset / HIGH)
-      if (high !== firstHigh) putHex(bytes, at - HEX_PER_WORD, high)
-    }
-    bytes.write(rest, at, 'latin1')
+    bytes.write(rest, at + head.length + idBytes, 'latin1')
     bytes.writeInt32BE(length - 4, start)
     bytes.writeInt32BE(length - FRAME_PREFIX_BYTES, start + 4)
+  }
+
+  #writeIds(bytes: Buffer, start: number, offsets: readonly number[]): void {
+    const kernel = this.#kernel
+    const id = this.#id
+    const base = kernel.addressOf(bytes)
+    let to = start
+    for (let done = 0; done < offsets.length; done += IDS_AT_ONCE) {
+      const count = Math.min(IDS_AT_ONCE, offsets.length - done)
+      for (let i = 0; i < count; i++) kernel.floats[SCANNED.inputAt / 8 + i] = offsets[done + i] as number
+      const at = base >= 0 ? base + to : IDS_AT
+      kernel.bytes.set(id, at)
+      kernel.calls.writeIds(at, id.length, SCANNED.inputAt, count)
+      if (base < 0) bytes.set(kernel.bytes.subarray(at, at + count * id.length), to)
+      to += count * id.length
+    }
   }
 }

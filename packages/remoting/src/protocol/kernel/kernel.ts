@@ -40,6 +40,8 @@ export interface KernelCalls {
     physicalOffset: number,
     storeTimestamp: number,
   ): void
+  /** Repeats the message id of `length` bytes at `at`, with what leads to it, for each of the float64 offsets at `offsetsAt`. */
+  writeIds(at: number, length: number, offsetsAt: number, count: number): void
   /** Derives what the views hold of the records in `[at, end)`, up to the first that is unusual: how many. See `Derivation`. */
   deriveRun(at: number, end: number): number
   recordDigest(at: number): number
