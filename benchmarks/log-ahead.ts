@@ -15,11 +15,11 @@ const SEGMENT_BYTES = 192 * 1024 * 1024
 const FLUSH_BYTES = 8 * 1024 * 1024
 const PAGE_BYTES = 4096
 const PIECE_BYTES = 128 * 1024
-const WRITES = [1_252, 5_008, 12_520, 40_000, 80_128, 300_000]
+const WRITES = [1_252, 5_008, 12_520, 40_000, 80_128, 100_160, 150_240, 318_208]
 
 const { disk } = nodeRuntime()
 const folder = mkdtempSync(join(tmpdir(), 'skylark-log-ahead-'))
-const source = new Uint8Array(300_000).fill(7)
+const source = new Uint8Array(Math.max(...WRITES)).fill(7)
 try {
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const bytes of WRITES) {
