@@ -8,7 +8,7 @@ import { CHUNK_BYTES, CHUNK_ENTRIES } from '../consume-queue/chunk-file.ts'
 import type { ConsumeQueue } from '../consume-queue/consume-queue.ts'
 import { ENTRY_BYTES, physicalOffsetAt, sizeAt } from '../consume-queue/entry.ts'
 import type { BodyToPut, ReadRequest, ReadResult } from '../types.ts'
-import { picksIn } from './read-memory.ts'
+import { JOINED_BYTES, picksIn } from './read-memory.ts'
 import type { RecordJudge } from './record-judge.ts'
 
 const NOTHING = new Uint8Array(0)
@@ -26,7 +26,10 @@ export class RecordPicker {
   private readonly view: DataView
   private readonly entriesAt: number
   private readonly picksAt: number
+  private readonly joinedAt: number
   private readonly ringAt: number
+  /** Used by `join` for this read. */
+  private joinedBytes = 0
   /** Of the latest read. What was picked counts until the next. */
   private turn = 0
   // What `locate` found: bytes `[from, end)` of the log are at `address`.
@@ -43,6 +46,7 @@ export class RecordPicker {
     this.view = viewOf(this.entries)
     this.entriesAt = kernel.addressOf(this.entries)
     this.picksAt = this.entriesAt + CHUNK_BYTES
+    this.joinedAt = this.picksAt + CHUNK_ENTRIES * PICK.bytesEach
     this.ringAt = kernel.addressOf(log.ring.bytes)
   }
 
@@ -53,7 +57,8 @@ export class RecordPicker {
     if (request.maxMessages > CHUNK_ENTRIES || this.ringAt < 0) return undefined
     const { offset, maxBytes } = request
     const count = this.readEntries(queue, offset, Math.min(request.maxMessages, queue.maxOffset - offset))
-    const { calls, words } = this.kernel
+    const { words } = this.kernel
+    this.joinedBytes = 0
     let taken = 0
     let bytes = 0
     while (taken < count) {
@@ -63,21 +68,10 @@ export class RecordPicker {
       const from = physicalOffsetAt(this.view, entry)
       const isOld = from < this.judge.believedFrom
       if (!this.locate(from, isOld)) return undefined
-      const more = calls.pickRecords(
-        this.entriesAt + entry,
-        count - taken,
-        queue.placeOf(offset + taken),
-        queue.queueId,
-        offset + taken,
-        from,
-        this.end,
-        this.address,
-        bytes,
-        maxBytes,
-        isOld ? 1 : 0,
-        this.picksAt + taken * PICK.bytesEach,
-      )
-      // Less than nothing, or it lies in two blocks.
+      let more = this.pickFrom(queue, request, taken, count, bytes, from, isOld)
+      // It lies in two blocks.
+      if (more === 0 && this.join(from, sizeAt(this.view, entry), isOld))
+        more = this.pickFrom(queue, request, taken, taken + 1, bytes, from, isOld)
       if (more <= 0) return undefined
       bytes = words[PICK.bytes] as number
       taken += more
@@ -86,6 +80,48 @@ export class RecordPicker {
     const bodyToPut = new PickedRecords(this, this.turn, taken, bytes)
     const { minOffset, maxOffset } = queue
     return { status: 'found', body: NOTHING, bodyToPut, messageCount: taken, nextOffset: offset + taken, minOffset, maxOffset }
+  }
+
+  /** Picks the next of `count` entries, whose record is at `from` of the log, where `locate` has found it. */
+  private pickFrom(
+    queue: ConsumeQueue,
+    { offset, maxBytes }: ReadRequest,
+    taken: number,
+    count: number,
+    bytes: number,
+    from: number,
+    isOld: boolean,
+  ): number {
+    return this.kernel.calls.pickRecords(
+      this.entriesAt + taken * ENTRY_BYTES,
+      count - taken,
+      queue.placeOf(offset + taken),
+      queue.queueId,
+      offset + taken,
+      from,
+      this.end,
+      this.address,
+      bytes,
+      maxBytes,
+      isOld ? 1 : 0,
+      this.picksAt + taken * PICK.bytesEach,
+    )
+  }
+
+  /** Puts the parts of a record side by side; `locate` has found where it begins. */
+  private join(from: number, size: number, isOld: boolean): boolean {
+    const { copy } = this.kernel.calls
+    const joinedAt = this.joinedAt + this.joinedBytes
+    const firstBytes = this.end - from
+    const lastBytes = size - firstBytes
+    if (this.joinedBytes + size > JOINED_BYTES || lastBytes <= 0) return false
+    copy(joinedAt, this.address, firstBytes)
+    if (!this.locate(this.end, isOld) || this.end - from < size) return false
+    copy(joinedAt + firstBytes, this.address, lastBytes)
+    this.joinedBytes += size
+    this.end = from + size
+    this.address = joinedAt
+    return true
   }
 
   private readEntries(queue: ConsumeQueue, offset: number, wanted: number): number {
