@@ -55,7 +55,7 @@ async function stored(segmentBytes: number, isReopened: boolean, damage: readonl
 }
 
 const shown = ({ status, messageCount, nextOffset, minOffset, maxOffset }: ReadResult, body: Uint8Array) => ({
-  ...{ status, messageCount, nextOffset, minOffset, maxOffset },
+  told: { status, messageCount, nextOffset, minOffset, maxOffset },
   body: Buffer.from(body).toString('latin1'),
 })
 

@@ -92,8 +92,16 @@ test('who holds on to a header keeps what was in it when the next one comes', ()
   const reader = new JsonRequestReader()
   const pull = allCommands().find(({ name }) => name === 'PULL_MESSAGE') as ReturnType<typeof allCommands>[number]
   const header = {
-    ...{ consumerGroup: 'g', topic: 'orders', queueId: 3, queueOffset: 100, maxMsgNums: 32, sysFlag: 2, commitOffset: 0 },
-    ...{ suspendTimeoutMillis: 15000, subVersion: 1763724000000, expressionType: 'TAG' },
+    consumerGroup: 'g',
+    topic: 'orders',
+    queueId: 3,
+    queueOffset: 100,
+    maxMsgNums: 32,
+    sysFlag: 2,
+    commitOffset: 0,
+    suspendTimeoutMillis: 15000,
+    subVersion: 1763724000000,
+    expressionType: 'TAG',
   }
   const [first, second, third, elsewhere] = [
     headerBytes({ command: pull, header, opaque: 100 }),
