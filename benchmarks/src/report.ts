@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import type { Sample } from './measure.ts'
+import { missesSection } from './misses.ts'
 import type { Outcome, Spread } from './outcome.ts'
 import { of, ratiosOf, spread, verdicts } from './outcome.ts'
 import type { Scenario } from './scenarios.ts'
@@ -183,6 +184,7 @@ export function document(
       outcomes.map(({ scenario, outcome }) => row(scenario, outcome)),
     ),
     '',
+    ...missesSection(outcomes),
     ...latencyTable(outcomes),
     'A guest may give free memory back to its host, and a page taken anew then costs ten times as much (1.5 and 15 µs where `benchmarks/cold-pages.ts` was written), which is 4 µs of a message of 1 KiB, whoever stores it. So before each turn, of either broker, as many pages as it writes are made warm, and freed while it lasts (`benchmarks/src/warm-pages.ts`).',
     '',
