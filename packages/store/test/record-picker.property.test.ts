@@ -1,6 +1,8 @@
+import type { DiskFile } from '@skylarkmq/runtime'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { ReadRequest, ReadResult } from '../src/index.ts'
+import { LIMITS } from '../src/limits.ts'
 import { Bench, message, ROOT, textOf } from './support/fixture.ts'
 
 /** More than the ring and a block of old log hold. */
@@ -113,4 +115,53 @@ test('what was picked counts until something else is read', async () => {
   const [first, second] = [read(0), read(1)]
   expect(() => first.bodyToPut?.putAt(Buffer.alloc(1000), 0)).toThrow('before anything else is read')
   expect(bytesOf(second).includes('second')).toBe(true)
+})
+
+test('a consumer reads a thin queue of old log along; the disk brings the next block at once, and nothing of it gets into an answer', async () => {
+  const bench = new Bench(1, { segmentBytes: 32 * 1024 * 1024, maxMessageBytes: 600_000 })
+  await bench.open()
+  // One message of the thin queue in each block of old log, and more blocks than are kept.
+  const blocks = LIMITS.coldBlocks + 8
+  for (let n = 0; n < blocks; n++) {
+    await bench.append(message({ text: `thin ${n}.` }), message({ queueId: 1, text: 'x'.repeat(LIMITS.coldBlockBytes - 400) }))
+  }
+  await bench.close()
+  await bench.open()
+  const file = bench.node.disk.open(`${ROOT}/commitlog/${'0'.repeat(20)}`)
+  const files = Object.getPrototypeOf(file) as DiskFile
+  const { read } = files
+  files.read = function (this: DiskFile, ...place: Parameters<DiskFile['read']>) {
+    return Promise.resolve(this.readNow(...place))
+  }
+  const answered = async (queueId: number, offset: number, maxMessages: number): Promise<ReadResult> => {
+    const maxBytes = maxMessages * LIMITS.coldBlockBytes
+    return bench.run(Promise.resolve(bench.store.read({ topic: 'orders', queueId, offset, maxMessages, maxBytes, putsBody: true })))
+  }
+  let putAtOnce = 0
+  try {
+    for (let offset = 0; offset + LIMITS.coldBlocks < blocks; offset++) {
+      // Brings blocks; the thin reads then take what is there, up to all of them.
+      await answered(1, offset, LIMITS.coldBlocks - 2)
+      for (let count = 2; count <= LIMITS.coldBlocks; count++) {
+        const request = { topic: 'orders', queueId: 0, offset, maxMessages: count, maxBytes: 262_144, putsBody: true }
+        const result = bench.store.read(request)
+        if (result instanceof Promise) {
+          await bench.run(result)
+          continue
+        }
+        putAtOnce++
+        const texts = bytesOf(result)
+          .toString('latin1')
+          .match(/thin \d+\./g)
+        expect(texts).toEqual(Array.from({ length: count }, (_, i) => `thin ${offset + i}.`))
+        // The block that was read along is here.
+        await bench.sim.world.run(1)
+      }
+    }
+  } finally {
+    files.read = read
+  }
+  expect(putAtOnce).toBeGreaterThan(0)
+  file.close()
+  await bench.close()
 })

@@ -4,6 +4,7 @@ import { assert } from '@skylarkmq/runtime'
 import { viewOf } from '../bytes.ts'
 import type { ColdBlocks } from '../commit-log/cold-blocks.ts'
 import type { CommitLog } from '../commit-log/commit-log.ts'
+import type { Segment } from '../commit-log/segments.ts'
 import { CHUNK_BYTES, CHUNK_ENTRIES } from '../consume-queue/chunk-file.ts'
 import type { ConsumeQueue } from '../consume-queue/consume-queue.ts'
 import { ENTRY_BYTES, physicalOffsetAt, sizeAt } from '../consume-queue/entry.ts'
@@ -32,6 +33,9 @@ export class RecordPicker {
   private joinedBytes = 0
   /** Of the latest read. What was picked counts until the next. */
   private turn = 0
+  /** The latest block of old log that this read needs. */
+  private oldSegment: Segment | undefined
+  private oldStart = 0
   // What `locate` found: bytes `[from, end)` of the log are at `address`.
   private end = 0
   private address = 0
@@ -59,6 +63,7 @@ export class RecordPicker {
     const count = this.readEntries(queue, offset, Math.min(request.maxMessages, queue.maxOffset - offset))
     const { words } = this.kernel
     this.joinedBytes = 0
+    this.oldSegment = undefined
     let taken = 0
     let bytes = 0
     while (taken < count) {
@@ -145,7 +150,10 @@ export class RecordPicker {
     const start = segment === undefined ? -1 : blocks.startOf(segment, logOffset)
     const bytes = start < 0 ? undefined : blocks.peek(start)
     if (segment === undefined || bytes === undefined) return false
-    if (isOld) blocks.readOn(segment, start)
+    if (isOld) {
+      this.oldSegment = segment
+      this.oldStart = start
+    }
     const address = this.kernel.addressOf(bytes)
     this.end = blocks.endOf(segment, start)
     this.address = address + logOffset - start
@@ -154,6 +162,12 @@ export class RecordPicker {
 
   put(turn: number, count: number, bytes: Buffer, start: number): void {
     assert(turn === this.turn, 'records that were picked are put before anything else is read')
+    this.copy(count, bytes, start)
+    // Only now: the next block may take the place of one that was picked from.
+    if (this.oldSegment !== undefined) this.blocks.readOn(this.oldSegment, this.oldStart)
+  }
+
+  private copy(count: number, bytes: Buffer, start: number): void {
     const { kernel, picksAt } = this
     const base = kernel.addressOf(bytes)
     if (base >= 0) return kernel.calls.putPicks(picksAt, count, base + start)
