@@ -227,7 +227,7 @@ export {
 export type { HostAndPort } from './message/hosts.ts'
 export { addressBytes, formatAddress, hostFromBytes, hostToBytes } from './message/hosts.ts'
 export type { OffsetMessageId } from './message/ids.ts'
-export { createUniqueIds, offsetMessageId, offsetMessageIds, parseOffsetMessageId, parseUniqueId, putHex } from './message/ids.ts'
+export { createUniqueIds, offsetMessageId, offsetMessageIds, parseOffsetMessageId, parseUniqueId } from './message/ids.ts'
 export { asBuffer, readLong, writeLong } from './message/longs.ts'
 export type { PopExtraInfo, PoppedQueue } from './message/pop-info.ts'
 export {

@@ -34,7 +34,7 @@ export class RecordJudge {
 
   /** What this process wrote a moment ago cannot have changed on the disk. */
   isBelieved(physicalOffset: number): boolean {
-    return physicalOffset >= this.openedAt && this.log.isRecent(physicalOffset)
+    return physicalOffset >= this.believedFrom
   }
 
   /** All of the log from here on is believed. */

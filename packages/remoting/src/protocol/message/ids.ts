@@ -36,7 +36,7 @@ export function offsetMessageIds(storeHost: Uint8Array, physicalOffsets: readonl
 const HEX_DIGITS = Buffer.from('0123456789ABCDEF')
 
 /** The eight digits of 32 bits that end before `end`. */
-export function putHex(bytes: Uint8Array, end: number, value: number): void {
+function putHex(bytes: Uint8Array, end: number, value: number): void {
   let rest = value
   for (let p = end - 1; p >= end - 8; p--) {
     bytes[p] = HEX_DIGITS[rest & 15] as number
