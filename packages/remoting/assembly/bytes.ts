@@ -143,6 +143,12 @@ export function get32(at: usize): i32 {
   return <i32>bswap<u32>(load<u32>(at))
 }
 
+/** Four words of which each has its bytes the other way round: one step, where `get32` takes several for each. */
+@inline
+export function turned(words: v128): v128 {
+  return i8x16.shuffle(words, words, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12)
+}
+
 /** Signed, as Java has it. */
 @inline
 export function get16(at: usize): i32 {

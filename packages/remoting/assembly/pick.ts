@@ -2,19 +2,14 @@
  * The records that an answer to a pull consists of: by the entries of their queue, where they lie in memory side by side with others. Each is
  * looked at where it is and copied once, to where the answer leaves from.
  */
-import { get32, setWord } from './bytes'
-import { digestOfRange, isAsWritten, MAGIC_V1, MAGIC_V2 } from './record'
-import { PICKED_BYTES, PICKS_BYTES } from '../src/protocol/kernel/layout'
+import { setWord, turned } from './bytes'
+import { mix } from './digests'
+import { areAsWritten } from './judge'
+import { MAGIC_V1, MAGIC_V2 } from './record'
+import { ENTRY_BYTES, PICKED_BYTES, PICKS_BYTES } from '../src/protocol/kernel/layout'
 
-/** Of a consume queue: see `consume-queue/entry.ts` of the store. */
-const ENTRY_BYTES = 28
 /** All of a record but what is of any length. */
 const RECORD_BYTES_MIN = 91
-
-@inline
-function get64(at: usize): i64 {
-  return <i64>bswap<u64>(load<u64>(at))
-}
 
 /**
  * Notes at `picks` where the records of `count` entries lie, of which the first is of message `queueOffset`; the log's bytes `[from, end)` are at
@@ -35,28 +30,39 @@ export function pickRecords(
   isOld: bool,
   picks: usize,
 ): i32 {
+  const firstEntry = entry
+  const firstPick = picks
   const low = <i64>from
   const high = <i64>end
-  let message = <i64>queueOffset
+  // Fields of records are compared as they stand there.
+  const magicV1 = bswap<u32>(<u32>MAGIC_V1)
+  const magicV2 = bswap<u32>(<u32>MAGIC_V2)
+  const queue = bswap<u32>(<u32>queueId)
+  let message = <u64>queueOffset
   let bytes = bytesBefore
   let taken = 0
   for (; taken < count; taken++, entry += ENTRY_BYTES, message++, picks += PICKS_BYTES) {
-    if (<u32>get32(entry + 24) != digestOfRange(entry, entry + 24, <u32>(place + taken))) return -1
-    const logOffset = get64(entry)
-    const size = get32(entry + 8)
-    if (size < RECORD_BYTES_MIN) return -1
+    const head = turned(v128.load(entry))
+    const rest = turned(v128.load(entry, 12))
+    const offsetHigh = i32x4.extract_lane(head, 0)
+    const offsetLow = i32x4.extract_lane(head, 1)
+    const size = i32x4.extract_lane(head, 2)
+    let check = mix(mix(mix(<u32>(place + taken), offsetHigh), offsetLow), size)
+    check = mix(mix(mix(check, i32x4.extract_lane(rest, 0)), i32x4.extract_lane(rest, 1)), i32x4.extract_lane(rest, 2))
+    if (<u32>i32x4.extract_lane(rest, 3) != check || size < RECORD_BYTES_MIN) return -1
+    const logOffset = (<i64>offsetHigh << 32) | <i64>(<u32>offsetLow)
     if (logOffset < low || logOffset + <i64>size > high) break
     // The first one always goes.
     if (bytes > 0 && bytes + size > bytesMax) break
     const record = at + <usize>(logOffset - low)
-    const magic = get32(record + 4)
-    if (get32(record) != size || (magic != MAGIC_V1 && magic != MAGIC_V2) || get32(record + 12) != queueId) return -1
-    if (get64(record + 20) != message || get64(record + 28) != logOffset) return -1
-    if (isOld && isAsWritten(record, size, get32(entry + 20)) == 0) return -1
+    const magic = load<u32>(record, 4)
+    if (load<u32>(record) != load<u32>(entry, 8) || (magic != magicV1 && magic != magicV2) || load<u32>(record, 12) != queue) return -1
+    if (load<u64>(record, 20) != bswap<u64>(message) || load<u64>(record, 28) != load<u64>(entry)) return -1
     store<u32>(picks, <u32>record)
     store<i32>(picks, size, 4)
     bytes += size
   }
+  if (isOld && !areAsWritten(firstPick, firstEntry, taken)) return -1
   setWord(PICKED_BYTES, bytes)
   return taken
 }

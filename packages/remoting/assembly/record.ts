@@ -138,14 +138,21 @@ export function recordDigest(at: usize): i32 {
   return <i32>digestOfRange(topicAt, at + <usize>get32(at), digestOfRange(at, bodyAt, SEED))
 }
 
-/** Of `size` bytes at `at`, whatever they are: that they are a record with this digest, and a body with its CRC. 1 or 0. */
-export function isAsWritten(at: usize, size: i32, digest: i32): i32 {
-  const end = at + <usize>size
+/** Where the body ends of what lies in `[at, end)`, at least a record's head, if its lengths say that it has one there; else 0. */
+@inline
+export function topicAtOf(at: usize, end: usize): usize {
   const bodyAt = bodyAtOf(at, get32(at + 36))
   if (bodyAt > end) return 0
   const bodyLength = get32(bodyAt - 4)
-  if (bodyLength < 0 || <usize>bodyLength > end - bodyAt) return 0
-  const topicAt = bodyAt + <usize>bodyLength
+  return bodyLength >= 0 && <usize>bodyLength <= end - bodyAt ? bodyAt + <usize>bodyLength : 0
+}
+
+/** Of `size` bytes at `at`, whatever they are: that they are a record with this digest, and a body with its CRC. 1 or 0. */
+export function isAsWritten(at: usize, size: i32, digest: i32): i32 {
+  const end = at + <usize>size
+  const topicAt = topicAtOf(at, end)
+  if (topicAt == 0) return 0
+  const bodyAt = bodyAtOf(at, get32(at + 36))
   if (<i32>digestOfRange(topicAt, end, digestOfRange(at, bodyAt, SEED)) != digest) return 0
   return get32(at + 8) == <i32>(crc32(bodyAt, topicAt) & 0x7fffffff) ? 1 : 0
 }

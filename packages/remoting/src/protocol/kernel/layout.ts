@@ -149,6 +149,8 @@ export const STOP_ROOM = 3
 export const PICKED_BYTES = 52
 /** A record that was picked: int32 address, length. */
 export const PICKS_BYTES = 8
+/** Of a consume queue: see `consume-queue/entry.ts` of the store. */
+export const ENTRY_BYTES = 28
 
 /** Name of the topic of a run. */
 export const RUN_TOPIC_AT = 130600
@@ -202,8 +204,10 @@ export const FIRST_KEYED_TIME = 6
 export const LAST_KEYED_OFFSET = 7
 export const LAST_KEYED_TIME = 8
 
-/** Digests of the records that come next. */
-export const DIGESTS_AT = 14896
+/** Records whose digests are made side by side, so many at most: three int32 addresses of each (see `lanes.ts`), and the digests. */
+export const LANES = 8
+export const LANES_AT = 14848
+export const DIGESTS_AT = 14944
 
 /** Hashes of one record's keys. */
 export const KEY_HASHES_AT = 14592
