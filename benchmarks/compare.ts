@@ -10,6 +10,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { alone } from './src/alone.ts'
 import type { Sample } from './src/measure.ts'
 import { createTopic, fill, measure } from './src/measure.ts'
 import type { Outcome } from './src/outcome.ts'
@@ -99,10 +100,9 @@ async function compareOne(
   }
   for (let round = 0; round < rounds; round++) {
     for (const one of scenario.rate > 0 && floorServer !== undefined ? [...servers, floorServer] : servers) {
-      await sleep(GAP_MS)
-      const sample = await withWarmPages({ perSecond: stored[one.side], bodyBytes: scenario.size }, seconds, () =>
-        measure(one, scenario, seconds, 1),
-      )
+      const others = servers.filter((other) => other !== one).map(({ brokerPid }) => brokerPid)
+      const writes = { perSecond: stored[one.side], bodyBytes: scenario.size }
+      const sample = await alone(others, () => withWarmPages(writes, seconds, () => measure(one, scenario, seconds, 1)))
       samples[one.side].push(sample)
       process.stderr.write(`${scenario.name} ${one.side}: ${JSON.stringify(sample)}\n`)
     }

@@ -22,6 +22,7 @@ import type { Measured } from './src/run-load.ts'
 import { runLoadProcess } from './src/run-load.ts'
 import { ratio, report, shown } from './src/sections.ts'
 import { startServers } from './src/servers.ts'
+import { alone } from './src/alone.ts'
 import { withWarmPages } from './src/warm-pages.ts'
 
 const { values } = parseArgs({
@@ -32,7 +33,6 @@ const { values } = parseArgs({
     write: { type: 'boolean', default: false },
   },
 })
-const GAP_MS = 1500
 /** As the generators have it. */
 const BODY_BYTES = 1024
 /** A multiple of the 32 of one read. */
@@ -207,11 +207,11 @@ for (const promised of ['write', 'fsync'] as const) {
       for (let round = 0; round <= Number(values.rounds); round++) {
         for (const [peer, server] of servers) {
           if (!scenario.peers.includes(peer)) continue
-          await sleep(GAP_MS)
           // The first round warms up, and tells how much is written.
           const seconds = round === 0 ? 1 : Number(values.seconds)
           const writes = { perSecond: stored.get(peer) ?? 0, bodyBytes: BODY_BYTES }
-          const sample = await withWarmPages(writes, seconds, () => measure(peer, server, scenario, seconds))
+          const others = [...servers.values()].filter((other) => other !== server).map(({ pid }) => pid)
+          const sample = await alone(others, () => withWarmPages(writes, seconds, () => measure(peer, server, scenario, seconds)))
           if (scenario.mode === 'send') stored.set(peer, sample.perSecond)
           if (sample.refused > 0)
             refusals.push(
@@ -268,7 +268,8 @@ report(
     text:
       'File storage at equal promise: acknowledged after the server has written the message to its file, or after fsync. 1 KiB bodies. The ' +
       'generators share the cores with the servers and cost alike: raw sockets, requests made beforehand, one write for as many requests as there ' +
-      'were answers. Ratios are ours to theirs: of the rate, and of messages per CPU-second of the server.',
+      'were answers. In a turn the other servers stand still (SIGSTOP). Ratios are ours to theirs: of the rate, and of messages per CPU-second of the ' +
+      'server.',
     headings: ['scenario', 'server', 'msg/s', 'ours to it', 'CPU s per million', 'ours to it, per CPU-second', 'target'],
     rows,
     samples,

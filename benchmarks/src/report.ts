@@ -166,7 +166,7 @@ export function document(
   const processor = /model name\s*:\s*(.*)/.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? cpus()[0]?.model
   const parts = [
     '# Performance beside Apache RocketMQ',
-    'Written by `npm run bench -- --write`; do not edit. Both brokers ran at the same time on the same machine, were loaded in turns by the same generator with equal idle gaps, and acknowledged with the same durability. On few cores the generator competes with the broker, so **messages per CPU-second of the broker** decide; CPU is the user and system time of all threads of the broker, from `/proc/PID/stat`. Each figure is the median of the rounds with its range.',
+    'Written by `npm run bench -- --write`; do not edit. Both brokers ran on the same machine in the same run, were loaded in turns by the same generator with equal idle gaps, and acknowledged with the same durability. Before each turn all dirty pages are written, and the other broker stands still while it lasts (SIGSTOP), so that nobody pays for the other’s threads and writes. On few cores the generator competes with the broker, so **messages per CPU-second of the broker** decide; CPU is the user and system time of all threads of the broker, from `/proc/PID/stat`. Each figure is the median of the rounds with its range.',
     `- Machine: ${cpus().length} x ${processor}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`,
     `- SkylarkMQ, Node.js ${process.version}; Apache RocketMQ ${APACHE_VERSION}, ${java()}, \`${JAVA_HEAP.join(' ')}\``,
     `- Both: ${Object.entries(COMMON_CONFIG)
