@@ -219,7 +219,7 @@ export class LogMessageStore implements MessageStore {
     assigned.physicalOffset = this.log.endOffset
     assigned.storeTimestamp = this.turnTimestamp === 0 ? this.beginTurn() : this.turnTimestamp
     if (entersQueue(message.sysFlag)) {
-      const queue = topic.queues.get(message.queueId) ?? this.views.queues.obtain(topic, message.queueId)
+      const queue = topic.queue(message.queueId) ?? this.views.queues.obtain(topic, message.queueId)
       assigned.queueOffset = queue.nextOffset++
     } else assigned.queueOffset = 0
     encodeRecord(this.log.ring.bytes, this.log.ring.view, at, message, topic.bytes, assigned)

@@ -110,7 +110,7 @@ export async function recover(
  */
 function keepsEnd({ queues, parser }: Views, offset: number, { topic: name, queueId, queueOffset }: ClaimedPlace): boolean {
   const topic = queues.topics.find(name, 0, name.length)
-  if (topic === undefined || offset < topic.createdAt || topic.queues.get(queueId)?.maxOffset !== queueOffset) return false
+  if (topic === undefined || offset < topic.createdAt || topic.queue(queueId)?.maxOffset !== queueOffset) return false
   queues.dispatch({ ...parser.record, topic, queueId, queueOffset, physicalOffset: offset, sysFlag: 0, sizeBytes: 0 })
   return true
 }
@@ -125,6 +125,6 @@ function repetitions({ repetitions, firstRepetition }: JumpGuard): string {
 
 function countQueues(views: Views): number {
   let count = 0
-  for (const topic of views.queues.topics.values()) count += topic.queues.size
+  for (const topic of views.queues.topics.values()) count += topic.queueCount
   return count
 }

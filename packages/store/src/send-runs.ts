@@ -54,7 +54,7 @@ export class SendRuns {
     const { calls, ints, floats } = this.kernel
     for (let i = 0, at = slot; i < count; i++, at += SLOT.bytes) {
       const queueId = ints[(at + SLOT.queueId) >> 2] as number
-      const queue = topic.queues.get(queueId) ?? this.queues.obtain(topic, queueId)
+      const queue = topic.queue(queueId) ?? this.queues.obtain(topic, queueId)
       floats[(at + SLOT.queueOffset) >> 3] = queue.nextOffset++
     }
     calls.putQueueOffsets(slot, count)

@@ -181,7 +181,7 @@ export class StoreReader {
   private digestKnown(record: Uint8Array, view: DataView, physicalOffset: number): number | undefined {
     const range = topicRange(record, view, 0)
     const topic = range === undefined ? undefined : this.queues.topics.find(record, range.start, range.end)
-    const queue = topic?.queues.get(view.getInt32(AT.queueId))
+    const queue = topic?.queue(view.getInt32(AT.queueId))
     const queueOffset = getInt64(view, AT.queueOffset)
     return queue === undefined ? undefined : this.selector.digestOf(queue, queueOffset, physicalOffset)
   }

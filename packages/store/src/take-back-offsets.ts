@@ -14,7 +14,7 @@ export function takeBackOffsets(log: CommitLog, queues: ConsumeQueues): void {
     if (size === 0) return
     const range = topicRange(bytes, view, at)
     const topic = range === undefined ? undefined : queues.topics.find(bytes, range.start, range.end)
-    const queue = topic?.queues.get(view.getInt32(at + AT.queueId))
+    const queue = topic?.queue(view.getInt32(at + AT.queueId))
     if (queue !== undefined && entersQueue(view.getInt32(at + AT.sysFlag))) {
       queue.nextOffset = Math.min(queue.nextOffset, getInt64(view, at + AT.queueOffset))
     }

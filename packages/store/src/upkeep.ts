@@ -154,7 +154,7 @@ export class Upkeep {
     for (const topic of this.views.queues.topics.values()) {
       const hours = hoursOf(topic.name)
       if (hours === undefined) continue
-      for (const queue of topic.queues.values()) {
+      for (const queue of topic.queues) {
         const first = this.offsetByTime(queue, now - hours * HOUR_MS)
         if (first > queue.minOffset) queue.trimBefore(first)
       }

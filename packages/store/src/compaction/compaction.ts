@@ -189,7 +189,7 @@ export class Compaction {
     const { queues, flush } = this.parts
     const jobs: { readonly topic: CompactedTopic; readonly inLog: ConsumeQueue; readonly end: number }[] = []
     for (const [name, topic] of this.topics) {
-      for (const inLog of queues.topics.get(name)?.queues.values() ?? []) jobs.push({ topic, inLog, end: inLog.maxOffset })
+      for (const inLog of queues.topics.get(name)?.queues ?? []) jobs.push({ topic, inLog, end: inLog.maxOffset })
     }
     // What is not durable may yet be lost, and its offsets given to others.
     const logEnd = await flush()

@@ -15,31 +15,34 @@ const HOLE = -1
  * entries, since most queues are short.
  */
 export class ConsumeQueue {
-  readonly topic: Topic
+  // What each message needs stands first and together: of ten thousand queues each is out of the cache when its turn comes.
   readonly queueId: number
   /** Next offset to give away; runs ahead of `maxOffset` until the message is written and dispatched. */
   nextOffset = 0
   /** First free offset that readers see. */
   maxOffset = 0
-  minOffset = 0
   /** Tags code of the newest entry, and whether this turn's news of it is still to be announced. */
   lastTagsCode = 0
   announced = true
   /** In the checkpoint's list of tails to write. */
   queuedForCheckpoint = false
+  /** Entries that the tail has room for. */
+  private tailRoom = 0
+  private tailWords: Int32Array | undefined
+  /** End of the newest entry's record. */
+  private logEnd = 0
+  readonly topic: Topic
+  minOffset = 0
   private readonly chunks: ChunkFile
   /** Slot of chunk `firstChunkNo + i`, or -1 where none was ever filled. */
   private slots: number[] = []
   private firstChunkNo = 0
   private tail: Uint8Array | undefined
   private tailView: DataView | undefined
-  private tailWords: Int32Array | undefined
   /** First place of the tail chunk that holds an entry, and first place that is not on file. */
   private tailStart = 0
   private tailWritten = 0
   private released = false
-  /** End of the newest entry's record. */
-  private logEnd = 0
   /** Full chunks that the disk had no room for, by number. */
   private unwritten: Map<number, Uint8Array> | undefined
   private readonly placeSeed: number
@@ -85,7 +88,7 @@ export class ConsumeQueue {
     if (queueOffset > this.maxOffset) this.skipTo(queueOffset)
     // The remainder, also beyond 32 bits; of numbers that may have a fraction it costs a call.
     const place = queueOffset & (CHUNK_ENTRIES - 1)
-    if (this.tail === undefined || place * ENTRY_BYTES >= this.tail.length) this.growTail(place)
+    if (place >= this.tailRoom) this.growTail(place)
     return place
   }
 
@@ -126,7 +129,7 @@ export class ConsumeQueue {
     const chunk = Math.floor(queueOffset / CHUNK_ENTRIES)
     if (chunk > lastChunk) {
       if (this.tailEntries() > 0) {
-        if ((this.tail as Uint8Array).length < CHUNK_BYTES) this.growTail(CHUNK_ENTRIES - 1)
+        if (this.tailRoom < CHUNK_ENTRIES) this.growTail(CHUNK_ENTRIES - 1)
         this.finishTail(lastChunk)
       }
       while (this.firstChunkNo + this.slots.length < chunk) this.slots.push(HOLE)
@@ -152,11 +155,12 @@ export class ConsumeQueue {
   }
 
   private growTail(place: number): void {
-    let entries = this.tail === undefined ? FIRST_TAIL_ENTRIES : this.tail.length / ENTRY_BYTES
+    let entries = this.tailRoom === 0 ? FIRST_TAIL_ENTRIES : this.tailRoom
     while (entries <= place) entries *= 4
     const bytes = new Uint8Array(entries * ENTRY_BYTES)
     if (this.tail !== undefined) bytes.set(this.tail)
     this.tail = bytes
+    this.tailRoom = entries
     this.tailView = viewOf(bytes)
     this.tailWords = new Int32Array(bytes.buffer)
   }
@@ -338,6 +342,7 @@ export class ConsumeQueue {
   private restart(): void {
     this.slots = []
     this.tail = undefined
+    this.tailRoom = 0
     this.minOffset = 0
     this.maxOffset = 0
     this.firstChunkNo = 0

@@ -73,14 +73,14 @@ export class ConsumeQueues implements DispatchTarget {
   }
 
   find(topic: string, queueId: number): ConsumeQueue | undefined {
-    return this.topics.get(topic)?.queues.get(queueId)
+    return this.topics.get(topic)?.queue(queueId)
   }
 
   obtain(topic: Topic, queueId: number): ConsumeQueue {
-    let queue = topic.queues.get(queueId)
+    let queue = topic.queue(queueId)
     if (queue === undefined) {
       queue = new ConsumeQueue(topic, queueId, this.chunks)
-      topic.queues.set(queueId, queue)
+      topic.addQueue(queue)
     }
     return queue
   }
@@ -90,7 +90,7 @@ export class ConsumeQueues implements DispatchTarget {
     const all = new Map<string, readonly number[]>()
     for (const topic of this.topics.values()) {
       const ids: number[] = []
-      for (const queue of topic.queues.values()) if (queue.maxOffset > 0) ids.push(queue.queueId)
+      for (const queue of topic.queues) if (queue.maxOffset > 0) ids.push(queue.queueId)
       ids.sort((a, b) => a - b)
       if (ids.length > 0) all.set(topic.name, ids)
     }
@@ -99,7 +99,7 @@ export class ConsumeQueues implements DispatchTarget {
 
   dispatch(record: DispatchRecord): void {
     if (!entersQueue(record.sysFlag)) return
-    const queue = record.topic.queues.get(record.queueId) ?? this.obtain(record.topic, record.queueId)
+    const queue = record.topic.queue(record.queueId) ?? this.obtain(record.topic, record.queueId)
     if (queue.append(record.queueOffset, record)) this.tookEntry(queue)
   }
 
@@ -114,7 +114,7 @@ export class ConsumeQueues implements DispatchTarget {
       const rowTopic = topics[rows[row + ROW.topicSlot] as number] as Topic
       if (queue === undefined || queue.queueId !== queueId || topic !== rowTopic) {
         topic = rowTopic
-        queue = topic.queues.get(queueId) ?? this.obtain(topic, queueId)
+        queue = topic.queue(queueId) ?? this.obtain(topic, queueId)
       }
       const queueOffset = rowNumbers[i * ROW.numbers + ROW.queueOffset] as number
       const recordEnd = rowNumbers[i * ROW.numbers + ROW.recordEnd] as number
@@ -166,7 +166,7 @@ export class ConsumeQueues implements DispatchTarget {
 
   /** What was given away and not written is given away again. */
   dropUnwritten(): void {
-    for (const topic of this.topics.values()) for (const queue of topic.queues.values()) queue.nextOffset = queue.maxOffset
+    for (const topic of this.topics.values()) for (const queue of topic.queues) queue.nextOffset = queue.maxOffset
   }
 
   /** Corrects the first offsets after the log has lost its beginning; a few queues a turn. */
@@ -175,7 +175,7 @@ export class ConsumeQueues implements DispatchTarget {
     const scratch = new Uint8Array(CHUNK_BYTES)
     let count = 0
     for (const topic of Array.from(this.topics.values())) {
-      for (const queue of Array.from(topic.queues.values())) {
+      for (const queue of Array.from(topic.queues)) {
         const first = queue.firstAtOrAfter(minPhysicalOffset, scratch)
         if (first > queue.minOffset) queue.trimBefore(first)
         if (++count % LIMITS.tailsPerTurn === 0) await pause()
@@ -184,11 +184,11 @@ export class ConsumeQueues implements DispatchTarget {
   }
 
   delete(topic: Topic): void {
-    for (const queue of topic.queues.values()) queue.release()
+    for (const queue of topic.queues) queue.release()
     const gone = (queue: ConsumeQueue) => queue.topic !== topic
     this.dirty = this.dirty.filter(gone)
     this.arrivals = this.arrivals.filter(gone)
-    topic.queues.clear()
+    topic.forgetQueues()
     this.topics.delete(topic)
   }
 

@@ -43,7 +43,7 @@ export class QueueEnds {
   /** Looks for queues whose last message the log has lost with its beginning. Throws what the disk threw; then it is still to be done. */
   save(queues: ConsumeQueues, logBegin: number): void {
     if (logBegin === this.savedAt) return
-    for (const topic of queues.topics.values()) for (const queue of topic.queues.values()) this.learn(queue, logBegin)
+    for (const topic of queues.topics.values()) for (const queue of topic.queues) this.learn(queue, logBegin)
     this.write()
     this.savedAt = logBegin
   }

@@ -146,7 +146,7 @@ class StoreCheck {
     let queues = 0
     let topicCount = 0
     for (const topic of topics.values()) {
-      queues += topic.queues.size
+      queues += topic.queueCount
       topicCount++
     }
     views.close()
@@ -187,7 +187,7 @@ class StoreCheck {
     if (!entersQueue(record.sysFlag)) return
     const { queueId, queueOffset, physicalOffset, sizeBytes, topic } = record
     const where = `message ${queueOffset} of ${topic.name}/${queueId}`
-    const queue = topic.queues.get(queueId)
+    const queue = topic.queue(queueId)
     if (queue === undefined || queueOffset >= queue.maxOffset) return this.note(this.wrongViews, `${where} is not in its queue`)
     if (queueOffset < queue.minOffset) return
     const place = this.placeOf(queue, queueOffset)
