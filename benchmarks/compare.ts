@@ -69,7 +69,7 @@ if (outcomes.length > 0) {
 
 async function compareGroup(scenarios: readonly Scenario[]): Promise<void> {
   const servers: Servers[] = []
-  const floor = scenarios.some(({ rate }) => rate > 0) ? await startFloor() : undefined
+  const floor = scenarios.some(({ rate, delayLevel }) => rate > 0 && delayLevel === 0) ? await startFloor() : undefined
   try {
     for (const side of sides) servers.push(await startServers(side, scenarios[0]?.config))
     for (const [index, scenario] of scenarios.entries()) {
@@ -102,7 +102,9 @@ async function compareOne(
     for (const one of scenario.rate > 0 && floorServer !== undefined ? [...servers, floorServer] : servers) {
       const others = servers.filter((other) => other !== one).map(({ brokerPid }) => brokerPid)
       const writes = { perSecond: stored[one.side], bodyBytes: scenario.size }
-      const sample = await alone(others, () => withWarmPages(writes, seconds, () => measure(one, scenario, seconds, 1)))
+      const sample = await alone(others, () =>
+        withWarmPages(writes, seconds, () => measure(one, scenario, seconds, 1 + 2 * scenario.delayLevel)),
+      )
       samples[one.side].push(sample)
       process.stderr.write(`${scenario.name} ${one.side}: ${JSON.stringify(sample)}\n`)
     }

@@ -29,6 +29,8 @@ export interface LoadOptions {
   readonly warmUpSeconds: number
   /** Requests per second over all connections; 0 for a closed loop. */
   readonly rate: number
+  /** RocketMQ's; 0 for none, 1 for a second. Latencies count from when a message is due. */
+  readonly delayLevel: number
   /** `fill` ends after so many messages. */
   readonly count: number
 }
@@ -131,6 +133,7 @@ if (process.argv[1] === import.meta.filename) {
       seconds: text('8'),
       warmup: text('2'),
       rate: text('0'),
+      delayLevel: text('0'),
       count: text('100000'),
     },
   })
@@ -148,6 +151,7 @@ if (process.argv[1] === import.meta.filename) {
     seconds: Number(values.seconds),
     warmUpSeconds: Number(values.warmup),
     rate: Number(values.rate),
+    delayLevel: Number(values.delayLevel),
     count: Number(values.count),
   })
   process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0))

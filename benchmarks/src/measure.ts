@@ -56,7 +56,7 @@ export async function createTopic(servers: Servers, scenario: Scenario): Promise
 }
 
 export function loadArguments(servers: Servers, scenario: Scenario, more: Readonly<Record<string, string | number>>): string[] {
-  const { mode, queues, size, connections, depth, batch, rate } = scenario
+  const { mode, queues, size, connections, depth, batch, rate, delayLevel } = scenario
   const all = {
     mode,
     addr: `${servers.host}:${servers.port}`,
@@ -67,6 +67,7 @@ export function loadArguments(servers: Servers, scenario: Scenario, more: Readon
     depth,
     batch,
     rate,
+    delayLevel,
     ...more,
   }
   return Object.entries(all).flatMap(([name, value]) => [`--${name}`, String(value)])

@@ -77,8 +77,11 @@ export function latencyRow(scenario: Scenario, { samples, floor = [] }: Outcome)
   const all = [samples.ours, samples.apache, floor]
   const median = (side: readonly Sample[], field: 'p50Ms' | 'p99Ms' | 'p999Ms' | 'lateP99Ms') =>
     digitsFor(spread(side.map((sample) => sample[field] ?? Number.NaN)).median)
-  const latencies = all.map((side) => (['p50Ms', 'p99Ms', 'p999Ms'] as const).map((field) => median(side, field)).join(' / '))
-  return [scenario.title, ...latencies, all.map((side) => median(side, 'lateP99Ms')).join(', ')]
+  const shown = (side: readonly Sample[], texts: () => string) => (side.length === 0 ? '–' : texts())
+  const latencies = all.map((side) =>
+    shown(side, () => (['p50Ms', 'p99Ms', 'p999Ms'] as const).map((field) => median(side, field)).join(' / ')),
+  )
+  return [scenario.title, ...latencies, all.map((side) => shown(side, () => median(side, 'lateP99Ms'))).join(', ')]
 }
 
 export interface Bar {
@@ -142,7 +145,7 @@ function latencyTable(outcomes: readonly { readonly scenario: Scenario; readonly
   if (rows.length === 0) return []
   return [
     '## Latency',
-    'Of the open loop it counts from the millisecond when a message was due, so that whatever makes the generator late counts as well; end to end from the send to the arrival of the pull that brings the message. The server that only answers checks nothing, keeps nothing and was loaded in turns with the brokers: what is late there is the generator, Node and the scheduler of this machine, not a broker.',
+    'Of the open loop it counts from the millisecond when a message was due, so that whatever makes the generator late counts as well; end to end from the send, and of delayed messages from the moment when they are due, to the arrival of the pull that brings the message. The server that only answers checks nothing, keeps nothing and was loaded in turns with the brokers: what is late there is the generator, Node and the scheduler of this machine, not a broker.',
     '',
     table(LATENCY_HEADINGS, rows),
     '',

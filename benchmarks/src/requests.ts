@@ -11,6 +11,7 @@ export interface Template {
 export const OPAQUE_BASE = 100_000_000
 const OPAQUE_DIGITS = 9
 const MAX_QUEUE_ID_DIGITS = 5
+/** Without a delay. */
 const PROPERTIES = `UNIQ_KEY\u0001AC110001162018B4AAC2${'0'.repeat(12)}\u0002WAIT\u0001true\u0002TAGS\u0001TagA\u0002`
 
 /** One template for each number of digits that a queue id may have; index it by that number. */
@@ -38,7 +39,7 @@ function finish(code: number, ext: Record<string, string>, body: Buffer, bodyOff
   }
 }
 
-const sendExt = (topic: string, queueId: string, isBatch: boolean): Record<string, string> => ({
+const sendExt = (topic: string, queueId: string, properties: string, isBatch: boolean): Record<string, string> => ({
   a: 'bench',
   b: topic,
   c: 'TBW102',
@@ -47,14 +48,16 @@ const sendExt = (topic: string, queueId: string, isBatch: boolean): Record<strin
   f: '0',
   g: '1763724000000',
   h: '0',
-  i: PROPERTIES,
+  i: properties,
   j: '0',
   k: 'false',
   m: String(isBatch),
 })
 
-export const sendTemplate = (topic: string, queueId: string, size: number): Template =>
-  finish(310, sendExt(topic, queueId, false), Buffer.alloc(size, 'x'))
+export function sendTemplate(topic: string, queueId: string, size: number, delayLevel = 0): Template {
+  const properties = delayLevel === 0 ? PROPERTIES : `${PROPERTIES}DELAY\u0001${delayLevel}\u0002`
+  return finish(310, sendExt(topic, queueId, properties, false), Buffer.alloc(size, 'x'))
+}
 
 /** SEND_BATCH_MESSAGE: each message is size, magic, CRC, flag, body, properties (RocketMQ `MessageDecoder#encodeMessage`). */
 export function batchTemplate(topic: string, queueId: string, size: number, count: number): Template {
@@ -66,7 +69,7 @@ export function batchTemplate(topic: string, queueId: string, size: number, coun
   message.writeInt16BE(properties.length, 20 + size)
   properties.copy(message, 22 + size)
   const body = Buffer.concat(Array.from({ length: count }, () => message))
-  return finish(320, sendExt(topic, queueId, true), body, 20)
+  return finish(320, sendExt(topic, queueId, PROPERTIES, true), body, 20)
 }
 
 interface PullFrame {

@@ -13,6 +13,8 @@ export interface Scenario {
   readonly queues: number
   readonly batch: number
   readonly rate: number
+  /** RocketMQ's, 0 for none: 1 is a second. */
+  readonly delayLevel: number
   /** Messages stored beforehand, for pulls. */
   readonly fill: number
   readonly config: Readonly<Record<string, string>>
@@ -37,6 +39,7 @@ const usual = {
   queues: 4,
   batch: 1,
   rate: 0,
+  delayLevel: 0,
   fill: 0,
   config: {},
   target: {},
@@ -81,6 +84,7 @@ export const SCENARIOS: readonly Scenario[] = [
   send('open-20000', 'open', 'open loop of 20,000/s, 4 connections', { noneRefused: true, p99Ms: 2 }, { connections: 4, rate: 20_000 }),
   send('e2e-1000', 'open', 'end to end at 1,000/s', { p99Ms: 5, p99Ratio: 0.5 }, { mode: 'end-to-end', rate: 1000 }),
   send('e2e-10000', 'open', 'end to end at 10,000/s', { p99Ms: 5, p99Ratio: 0.5 }, { mode: 'end-to-end', rate: 10_000 }),
+  send('delayed-1000', 'delayed', 'delayed by a second, 1,000/s', {}, { mode: 'end-to-end', rate: 1000, delayLevel: 1 }),
   send('queues-1', 'queues', 'send 1 KiB, 1 of 64, 1 queue', {}, { queues: 1 }),
   send('queues-100', 'queues', 'send 1 KiB, 1 of 64, 100 queues', {}, { queues: 100 }),
   send('queues-10000', 'queues', 'send 1 KiB, 1 of 64, 10,000 queues', { rate: 5, perCpuSecond: 8 }, { queues: 10_000 }),

@@ -17,8 +17,10 @@ export interface SendOptions {
   readonly batch: number
   /** Requests per second over all connections; 0 for a closed loop. */
   readonly rate: number
-  /** The send's time goes into the body's first 8 bytes. */
+  /** When a message is due to arrive goes into its body's first 8 bytes: at once, or after its delay. */
   readonly stampsBodies: boolean
+  /** RocketMQ's; 0 for none, 1 for a second. */
+  readonly delayLevel: number
   /** How long after a group of requests was due it left. */
   readonly lateness?: (ms: number) => void
 }
@@ -33,6 +35,8 @@ export interface SendCounters {
 
 const SLOTS = 1 << 16
 const TICK_MS = 1
+/** Of the levels that are used here (RocketMQ MessageStoreConfig#messageDelayLevel). */
+const DELAYS_MS = [0, 1000]
 /** Room for what an open loop sends at once. */
 const OPEN_LOOP_REQUESTS = 128
 
@@ -65,18 +69,18 @@ class Sender implements AnswerSink {
 
   /** One write of requests whose queue ids have as many digits. Returns how many. */
   #sendSome(most: number, at: number): number {
-    const { queues, stampsBodies } = this.#options
+    const { queues, stampsBodies, delayLevel } = this.#options
     const digits = digitsOf(this.#queue)
     const outbox = this.#outboxes[digits] as Outbox
     const { bytes, release } = outbox.take()
     const { template, capacity } = outbox
-    const now = stampsBodies ? this.#now() : 0
+    const due = stampsBodies ? this.#now() + (DELAYS_MS[delayLevel] as number) : 0
     let count = 0
     let p = 0
     do {
       const slot = this.#serial++ & (SLOTS - 1)
       putNumbers(bytes, p, template, slot, this.#queue)
-      if (stampsBodies) bytes.writeDoubleBE(now, p + template.bodyAt)
+      if (stampsBodies) bytes.writeDoubleBE(due, p + template.bodyAt)
       this.#sentAt[slot] = at
       this.#queue = this.#queue + 1 < queues ? this.#queue + 1 : 0
       p += template.frame.length
@@ -109,8 +113,8 @@ class Sender implements AnswerSink {
 
 /** Starts sending at once; the returned function ends it. */
 export async function startSenders(options: SendOptions, counters: SendCounters): Promise<() => void> {
-  const { topic, size, batch, rate, depth } = options
-  const templates = byDigits((id) => (batch > 1 ? batchTemplate(topic, id, size, batch) : sendTemplate(topic, id, size)))
+  const { topic, size, batch, rate, depth, delayLevel } = options
+  const templates = byDigits((id) => (batch > 1 ? batchTemplate(topic, id, size, batch) : sendTemplate(topic, id, size, delayLevel)))
   const outboxes = templates.map((template) => template && new Outbox(template, rate === 0 ? depth : OPEN_LOOP_REQUESTS))
   const senders: Sender[] = []
   for (let i = 0; i < options.connections; i++) {
