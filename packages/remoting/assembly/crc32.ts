@@ -1,75 +1,20 @@
-/** CRC-32 (IEEE), sixteen bytes a step. */
-import { CRC_TABLES_AT } from '../src/protocol/kernel/layout'
+/** CRC-32 (IEEE): of short texts by tables, of others by folding, with tables for what is left. */
+import { between, folded, gathered } from './crc32-fold'
+import { looked, sumByTables, wordAt } from './crc32-tables'
 
-const TABLE_BYTES = 1024
-const TABLES = 16
-
-/** Once, before anything else. */
-export function makeTables(): void {
-  for (let n: u32 = 0; n < 256; n++) {
-    let c = n
-    for (let bit = 0; bit < 8; bit++) c = c & 1 ? (c >>> 1) ^ 0xedb88320 : c >>> 1
-    store<u32>(CRC_TABLES_AT + (<usize>n << 2), c)
-  }
-  for (let k = 1; k < TABLES; k++) {
-    const table: usize = <usize>(CRC_TABLES_AT + k * TABLE_BYTES)
-    for (let n: usize = 0; n < 256; n++) {
-      const before = load<u32>(table - TABLE_BYTES + (n << 2))
-      store<u32>(table + (n << 2), (before >>> 8) ^ load<u32>(CRC_TABLES_AT + (<usize>(before & 0xff) << 2)))
-    }
-  }
-}
-
-@inline
-function look(table: usize, byte: u32): u32 {
-  return load<u32>(CRC_TABLES_AT + table * TABLE_BYTES + (<usize>(byte & 0xff) << 2))
-}
-
-/** What eight bytes, as a word, become with so many bytes behind them in a step. */
-@inline
-function looked(word: u64, behind: usize): u32 {
-  const low = <u32>word
-  const high = <u32>(word >>> 32)
-  return (
-    look(behind + 7, low) ^
-    look(behind + 6, low >>> 8) ^
-    look(behind + 5, low >>> 16) ^
-    look(behind + 4, low >>> 24) ^
-    look(behind + 3, high) ^
-    look(behind + 2, high >>> 8) ^
-    look(behind + 1, high >>> 16) ^
-    look(behind, high >>> 24)
-  )
-}
-
+/** What is taken away by bytes comes again up to so many further on: the last of a text are not. */
+const BYTES_REACH: usize = 120
+/** What is taken away by bits comes again in the five words behind it. The last five of a text are looked up. */
+const BITS_REACH: usize = 40
 /** From so many bytes on folding pays. */
-const FOLDED_FROM_BYTES: usize = 160
-/** What is folded last reaches into the five words behind it. */
-const CARRIED_BYTES: usize = 40
+const FOLDED_FROM_BYTES: usize = 56
 const PAIR_BYTES: usize = 16
+/** Of as many pairs as one is gathered from: each goes where the oldest was. */
+const ROUND_BYTES: usize = 7 * PAIR_BYTES
+/** A sum begins with all bits set; so does one that begins with none and meets these four bytes first. */
+const BEFORE_FIRST: u64 = 0x9226f562
 
-/** The second word of one pair and the first of the next. */
-@inline
-function between(pair: v128, next: v128): v128 {
-  return v128.shuffle<u64>(pair, next, 1, 2)
-}
-
-/**
- * What pairs of words folded before add to the pair behind them: the last, the one before that, and what lies between pairs. What is
- * known longest goes in first, since each pair waits for the last.
- */
-@inline
-function fold(behind: v128, last: v128, older: v128, now: v128, before: v128): v128 {
-  const known = v128.xor(v128.xor(behind, i64x2.shr_u(before, 20)), v128.xor(i64x2.shr_u(older, 45), i64x2.shl(older, 44)))
-  const soon = v128.xor(known, v128.xor(i64x2.shl(last, 17), i64x2.shl(last, 55)))
-  return v128.xor(v128.xor(soon, i64x2.shl(now, 19)), v128.xor(i64x2.shr_u(now, 47), i64x2.shr_u(now, 9)))
-}
-
-/**
- * Unmasked CRC of `[start, end)`. Long texts are folded first, by shifts alone: x^300 + x^155 + x^117 + x^89 + 1 is a multiple of the
- * CRC's polynomial, so a bit may be taken away when it is added again 145, 183, 211 and 300 bits further on (K. Russell, "Chorba: A novel
- * CRC32 implementation", 2024). In words: two and three, three and four, four and five further on.
- */
+/** Unmasked CRC of `[start, end)`. */
 export function crc32(start: usize, end: usize): u32 {
   return sum(start, end, 0, false)
 }
@@ -86,47 +31,111 @@ function pairAt(at: usize, distance: usize, copies: bool): v128 {
   return pair
 }
 
-@inline
-function wordAt(at: usize, distance: usize, copies: bool): u64 {
-  const word = load<u64>(at)
-  if (copies) store<u64>(at + distance, word)
-  return word
-}
-
 /** `distance`: how far behind the bytes their copy goes. What of this a caller does not need, the compiler leaves out. */
 @inline
 function sum(start: usize, end: usize, distance: usize, copies: bool): u32 {
-  let at = start
-  let c: u32 = 0xffffffff
-  if (at + FOLDED_FROM_BYTES <= end) {
-    const nothing = i64x2.splat(0)
-    let older = nothing
-    let last = v128.xor(pairAt(at, distance, copies), i64x2(0xffffffff, 0))
-    let before = nothing
-    let now = between(nothing, last)
-    for (at += PAIR_BYTES; at + PAIR_BYTES + CARRIED_BYTES <= end; at += PAIR_BYTES) {
-      const pair = fold(pairAt(at, distance, copies), last, older, now, before)
-      before = now
-      now = between(last, pair)
-      older = last
-      last = pair
+  return start + FOLDED_FROM_BYTES <= end ? sumByFolding(start, end, distance, copies) : sumByTables(start, end, distance, copies)
+}
+
+/**
+ * The first bytes fill a pair from its end, as if zeros came before them: so it comes out even, and no bytes are left at the end. Then pairs
+ * are taken away by bytes, the last of them by bits, and the last five words are looked up.
+ */
+@inline
+function sumByFolding(start: usize, end: usize, distance: usize, copies: bool): u32 {
+  const nothing = i64x2.splat(0)
+  const odd = (end - start - BITS_REACH) & (PAIR_BYTES - 1)
+  const places = i8x16.add(i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), i8x16.splat(<i8>odd))
+  const placesBefore = i8x16.sub(places, i8x16.splat(<i8>PAIR_BYTES))
+  const beforeFirst = i64x2(0, BEFORE_FIRST << 32)
+  const headBefore = i8x16.swizzle(beforeFirst, placesBefore)
+  const head = v128.xor(i8x16.swizzle(beforeFirst, places), i8x16.swizzle(pairAt(start, distance, copies), placesBefore))
+  // By bytes: the seven pairs before, of which p6 is the last, and the sums of two for the last. By bits: see `folded`.
+  let p0 = nothing
+  let p1 = nothing
+  let p2 = nothing
+  let p3 = nothing
+  let p4 = nothing
+  let p5 = nothing
+  let p6 = nothing
+  let outer = nothing
+  let inner = nothing
+  let older = nothing
+  let last = nothing
+  let before = nothing
+  let now = nothing
+
+  let at = start + odd
+  let left = at
+  if (start + BYTES_REACH <= end) {
+    p5 = headBefore
+    p6 = head
+    left = end - BYTES_REACH
+  } else {
+    older = headBefore
+    // Three bytes before the first reach into the last of its pair.
+    last = v128.xor(head, i64x2.shl(headBefore, 17))
+    now = between(headBefore, last)
+  }
+  for (; at + ROUND_BYTES <= left; at += ROUND_BYTES) {
+    const outer0 = v128.xor(p5, p0)
+    const inner0 = v128.xor(p2, p1)
+    p0 = gathered(pairAt(at, distance, copies), p0, p1, inner, inner0, outer, outer0)
+    const outer1 = v128.xor(p6, p1)
+    const inner1 = v128.xor(p3, p2)
+    p1 = gathered(pairAt(at + 16, distance, copies), p1, p2, inner0, inner1, outer0, outer1)
+    const outer2 = v128.xor(p0, p2)
+    const inner2 = v128.xor(p4, p3)
+    p2 = gathered(pairAt(at + 32, distance, copies), p2, p3, inner1, inner2, outer1, outer2)
+    const outer3 = v128.xor(p1, p3)
+    const inner3 = v128.xor(p5, p4)
+    p3 = gathered(pairAt(at + 48, distance, copies), p3, p4, inner2, inner3, outer2, outer3)
+    const outer4 = v128.xor(p2, p4)
+    const inner4 = v128.xor(p6, p5)
+    p4 = gathered(pairAt(at + 64, distance, copies), p4, p5, inner3, inner4, outer3, outer4)
+    const outer5 = v128.xor(p3, p5)
+    const inner5 = v128.xor(p0, p6)
+    p5 = gathered(pairAt(at + 80, distance, copies), p5, p6, inner4, inner5, outer4, outer5)
+    outer = v128.xor(p4, p6)
+    inner = v128.xor(p1, p0)
+    p6 = gathered(pairAt(at + 96, distance, copies), p6, p0, inner5, inner, outer5, outer)
+  }
+
+  // The same one by one; from `left` on nothing is taken away by bytes, but by bits.
+  for (; at < end - BITS_REACH; at += PAIR_BYTES) {
+    const nextOuter = v128.xor(p5, p0)
+    const nextInner = v128.xor(p2, p1)
+    const pair = gathered(pairAt(at, distance, copies), p0, p1, inner, nextInner, outer, nextOuter)
+    outer = nextOuter
+    inner = nextInner
+    p0 = p1
+    p1 = p2
+    p2 = p3
+    p3 = p4
+    p4 = p5
+    p5 = p6
+    p6 = nothing
+    if (at < left) {
+      p6 = pair
+      continue
     }
-    const third = fold(pairAt(at, distance, copies), last, older, now, before)
-    const fourth = fold(pairAt(at + PAIR_BYTES, distance, copies), nothing, last, between(last, nothing), now)
-    c = looked(i64x2.extract_lane(third, 0), 8) ^ looked(i64x2.extract_lane(third, 1), 0)
-    c = looked(i64x2.extract_lane(fourth, 0) ^ c, 8) ^ looked(i64x2.extract_lane(fourth, 1), 0)
-    c = looked(wordAt(at + 2 * PAIR_BYTES, distance, copies) ^ (i64x2.extract_lane(last, 1) >>> 20) ^ c, 0)
-    at += CARRIED_BYTES
+    const foldedPair = folded(pair, last, older, now, before)
+    before = now
+    now = between(last, foldedPair)
+    older = last
+    last = foldedPair
   }
-  for (; at + 16 <= end; at += 16) c = looked(wordAt(at, distance, copies) ^ c, 8) ^ looked(wordAt(at + 8, distance, copies), 0)
-  if (at + 8 <= end) {
-    c = looked(wordAt(at, distance, copies) ^ c, 0)
-    at += 8
-  }
-  for (; at < end; at++) {
-    const byte = load<u8>(at)
-    if (copies) store<u8>(at + distance, byte)
-    c = (c >>> 8) ^ look(0, c ^ <u32>byte)
-  }
-  return ~c
+  // Of the seven pairs two are left that were taken away by bytes, then one, then the half of it.
+  const third = folded(gathered(pairAt(at, distance, copies), p0, p1, inner, p1, outer, p0), last, older, now, before)
+  const fourth = folded(
+    gathered(pairAt(at + PAIR_BYTES, distance, copies), p1, nothing, p1, nothing, p0, p1),
+    nothing,
+    last,
+    between(last, nothing),
+    now,
+  )
+  let c = looked(i64x2.extract_lane(third, 0), 8) ^ looked(i64x2.extract_lane(third, 1), 0)
+  c = looked(i64x2.extract_lane(fourth, 0) ^ c, 8) ^ looked(i64x2.extract_lane(fourth, 1), 0)
+  const fifth = i64x2.extract_lane(p1, 1) ^ (i64x2.extract_lane(last, 1) >>> 20)
+  return ~looked(wordAt(at + 2 * PAIR_BYTES, distance, copies) ^ fifth ^ c, 0)
 }

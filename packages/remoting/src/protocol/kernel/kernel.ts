@@ -67,7 +67,10 @@ export interface KernelCalls {
   ): number
   putPicks(picks: number, count: number, to: number): void
   copy(to: number, from: number, length: number): void
+  /** Unmasked CRC-32 of `[start, end)`, as an int32. */
   crc32(start: number, end: number): number
+  /** Likewise of `length` bytes at `from`, which are copied on the way; the two must not overlap. */
+  copyWithCrc32(to: number, from: number, length: number): number
 }
 
 export interface KernelSizes {
