@@ -17,7 +17,7 @@ import type { Fields } from './schema.ts'
  * of what a small request costs both ends. The bytes are those of `encodeHeader` and `encodeFrameHead` (a property test holds them
  * equal), which also take what this leaves to them: texts beyond ASCII, and long headers.
  */
-interface Plan {
+export interface Plan {
   readonly names: readonly string[]
   /** `"wire name":"` */
   readonly keys: readonly Uint8Array[]
@@ -34,11 +34,11 @@ export interface JsonHead {
 
 /** Of a frame without a header of its own. */
 export const NO_FIELDS: Fields = {}
-type Values = Readonly<Record<string, unknown>>
+export type Values = Readonly<Record<string, unknown>>
 
 const PLANS = new WeakMap<Fields, Plan>()
 
-function planOf(fields: Fields): Plan {
+export function planOf(fields: Fields): Plan {
   let plan = PLANS.get(fields)
   if (plan === undefined) {
     const names = Object.keys(fields)
@@ -123,11 +123,18 @@ function whole(bytes: Buffer, start: number, value: number): number {
   return digits(bytes, start + 1, -value)
 }
 
-const isDigits = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+/** Such numbers are written as they are. */
+export const isDigits = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
 function digits(bytes: Buffer, start: number, value: number): number {
   let end = start + 1
   for (let ten = 10; ten <= value; ten *= 10) end++
+  putDigits(bytes, start, end, value)
+  return end
+}
+
+/** Of a whole number that has as many as there is room for. */
+export function putDigits(bytes: Buffer, start: number, end: number, value: number): void {
   let rest = value
   let at = end
   // Divided as 32-bit numbers, several times as fast, once that is possible.
@@ -142,7 +149,6 @@ function digits(bytes: Buffer, start: number, value: number): number {
     bytes[--at] = 0x30 + (small - next * 10)
     small = next
   }
-  return end
 }
 
 const SHORT_ESCAPES: ReadonlyMap<number, number> = new Map([

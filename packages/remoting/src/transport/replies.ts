@@ -5,6 +5,7 @@ import type { Frame, FrameHead, SerializeType } from '../protocol/frame-types.ts
 import { FLAG_RESPONSE, PROTOCOL_VERSION, SERIALIZE_JSON } from '../protocol/frame-types.ts'
 import type { JsonHead } from '../protocol/json-head.ts'
 import { JSON_HEAD_MAX_BYTES, jsonHeadRoom, NO_FIELDS, writeJsonHead } from '../protocol/json-head.ts'
+import { JsonRepeatedHeads } from '../protocol/json-repeated-heads.ts'
 import type { ResponseCodeName } from '../protocol/response-code.ts'
 import { ResponseCode } from '../protocol/response-code.ts'
 import { RocketError } from '../protocol/rocket-error.ts'
@@ -76,9 +77,19 @@ function writeInPlace(
   if (reply.header !== undefined && fields === undefined) return false
   const values = (reply.header ?? NO_FIELDS) as Readonly<Record<string, unknown>>
   const declared = reply.header === undefined ? NO_FIELDS : (fields as Fields)
+  const bodyRoom = body?.length ?? 0
+  const repeated = repeatedHeads(declared)
+  const known = repeated.find(values, frame)
+  if (known !== undefined) {
+    const answerBytes = known.length + frame.bodyLength
+    if (answerBytes - 4 > options.frameBytes) throw tooLong(answerBytes, options)
+    const { bytes, start } = out.reserve(known.length + bodyRoom)
+    bytes.set(known, start)
+    body?.putAt(bytes, start + known.length)
+    return true
+  }
   const headRoom = jsonHeadRoom(declared, values, reply.remark)
   if (headRoom > JSON_HEAD_MAX_BYTES) return false
-  const bodyRoom = body?.length ?? 0
   const room = headRoom + bodyRoom
   const { bytes, start } = out.reserve(room)
   const end = writeJsonHead(bytes, start, declared, values, frame)
@@ -86,8 +97,18 @@ function writeInPlace(
   const isTooLong = answerBytes - 4 > options.frameBytes
   out.giveBack(end < 0 || isTooLong ? room : start + headRoom - end)
   if (isTooLong) throw tooLong(answerBytes, options)
-  if (end >= 0) body?.putAt(bytes, end)
-  return end >= 0
+  if (end < 0) return false
+  repeated.remember(bytes, start, end, frame)
+  body?.putAt(bytes, end)
+  return true
+}
+
+const REPEATED_HEADS = new WeakMap<Fields, JsonRepeatedHeads>()
+
+function repeatedHeads(fields: Fields): JsonRepeatedHeads {
+  let heads = REPEATED_HEADS.get(fields)
+  if (heads === undefined) REPEATED_HEADS.set(fields, (heads = new JsonRepeatedHeads(fields)))
+  return heads
 }
 
 function tooLong(bytes: number, options: ReplyOptions): RocketError {
