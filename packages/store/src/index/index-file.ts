@@ -160,6 +160,9 @@ export class IndexFile {
       }
       opened.adopt(piece, count)
     }
+    // What lies behind was not vouched for, and is derived again.
+    const end = opened.entriesAt + entryCount * INDEX_ENTRY_BYTES
+    if (file.sizeBytes() > end) file.truncate(end)
     // It grows again: an older header that calls it complete would lie.
     const header = new Uint8Array(HEADER_BYTES)
     file.readNow(header, 0, HEADER_BYTES, 0)
