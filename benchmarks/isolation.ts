@@ -1,15 +1,17 @@
 /**
- * What goes on beside the main path costs it: a consumer that is too slow, a backlog, a full disk, metrics that are scraped, compaction. Each
+ * What goes on beside the main path costs it: a consumer that is too slow, a backlog, a full disk, retention, metrics that are scraped, compaction. Each
  * is measured in turns with the same load without it (A B A B). The main path: a closed loop of 64 sends of 1 KiB for the rate and the CPU per
  * message, and 2,000 messages a second end to end for the latency; beside a full disk, which takes no sends, a closed loop of pulls. Build
  * first: npm run build. A minute each (an odd number of rounds has a median); the backlog takes 4 GB of disk.
  *
  *   node --conditions=source --import tsx benchmarks/isolation.ts [--rounds 3] [--seconds 2] [--backlog 10000000] [--only compaction] [--write]
  */
+import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { freePort } from '../scripts/free-ports.ts'
+import { scratch } from '../interop/src/toolchains.ts'
 import type { Companion } from './src/companions.ts'
 import { compactedKeys, scraper, slowConsumer } from './src/companions.ts'
 import { spread } from './src/outcome.ts'
@@ -19,6 +21,7 @@ import type { Servers } from './src/servers.ts'
 import type { SmallDisk } from './src/small-disk.ts'
 import { mountSmallDisk } from './src/small-disk.ts'
 import { startServers } from './src/servers.ts'
+import { withWarmPages } from './src/warm-pages.ts'
 
 const { values } = parseArgs({
   options: {
@@ -42,6 +45,8 @@ const NOTICE_MS = 12_000
 const PULLED_MESSAGES = 7000
 const TRIED_RATE = 1000
 
+type Facts = Readonly<Record<string, number>>
+
 interface Sample {
   readonly perSecond: number
   readonly cpuSecondsPerMillion: number
@@ -61,6 +66,7 @@ interface Guest {
 }
 
 const metricsPort = String(await freePort())
+const retained = scratch('bench-retained')
 const GUESTS: readonly Guest[] = [
   {
     name: 'nothing',
@@ -98,6 +104,16 @@ const GUESTS: readonly Guest[] = [
     hasFullDisk: true,
   },
   {
+    name: 'retention',
+    title: 'retention: of the log, in files of 64 MiB, all but 256 MiB is deleted',
+    config: {
+      mappedFileSizeCommitLog: String(64 * MEBI),
+      retentionBytes: String(256 * MEBI),
+      storePathRootDir: join(retained, 'store'),
+    },
+    begin: () => Promise.resolve({ facts: () => ({ logBeginsAt: logBegin(retained) }), stop: () => Promise.resolve() }),
+  },
+  {
     name: 'metrics',
     title: 'metrics, scraped every second',
     config: { metricsExporterType: 'PROM', metricsPromExporterPort: metricsPort, adminApi: 'OFF' },
@@ -111,9 +127,22 @@ const GUESTS: readonly Guest[] = [
   },
 ]
 
+/** What retention has left begins at this position of the log. */
+const logBegin = (folder: string): number =>
+  Number(
+    readdirSync(join(folder, 'store', 'commitlog'))
+      .filter((name) => /^\d+$/.test(name))
+      .sort()[0],
+  )
+
+/** Of the last closed loop of sends. */
+let sentPerSecond = 0
+
 async function measureSends({ host, port, brokerPid }: Servers, seconds = Number(values.seconds)): Promise<Sample> {
   const load = { addr: `${host}:${port}`, topic: 'Main', warmup: 1, seconds }
-  const sends = await runLoadProcess('load.ts', { ...load, depth: 64 }, [brokerPid])
+  const writes = { perSecond: sentPerSecond, bodyBytes: 1024 }
+  const sends = await withWarmPages(writes, seconds, () => runLoadProcess('load.ts', { ...load, depth: 64 }, [brokerPid]))
+  sentPerSecond = sends.perSecond
   const latency = await runLoadProcess('load.ts', { ...load, mode: 'end-to-end', topic: 'Latency', rate: END_TO_END_RATE }, [])
   if (sends.refused + latency.refused > 0) throw new Error(`refused: ${sends.firstRefusal ?? latency.firstRefusal}`)
   const cpuSecondsPerMillion = ((sends.cpuSeconds[0] as number) / sends.messages) * 1e6
@@ -151,11 +180,11 @@ async function measurePulls({ host, port, brokerPid }: Servers, isFull: boolean,
 }
 
 /** Two brokers, one of them with the guest; in turns. */
-async function compare(guest: Guest): Promise<{ readonly alone: Sample[]; readonly beside: Sample[]; readonly facts: object }> {
+async function compare(guest: Guest): Promise<{ readonly alone: Sample[]; readonly beside: Sample[]; readonly facts: Facts }> {
   const { name, config, prepare, begin, hasFullDisk = false } = guest
   const alone: Sample[] = []
   const beside: Sample[] = []
-  let facts = {}
+  let facts: Facts = {}
   const running: Servers[] = []
   const disks = hasFullDisk ? smallDisks() : []
   try {
@@ -202,6 +231,8 @@ for (const guest of chosen) {
   else process.stderr.write(`${guest.name} is left out: ${missing}\n`)
 }
 
+rmSync(retained, { recursive: true, force: true })
+const logBegins = results.flatMap(({ facts }) => facts['logBeginsAt'] ?? [])
 const of = (samples: readonly Sample[], field: keyof Sample) => samples.map((sample) => sample[field])
 const change = (field: keyof Sample, { alone, beside }: { alone: Sample[]; beside: Sample[] }) =>
   `x${figure(spread(of(beside, field)).median / spread(of(alone, field)).median, 2)}`
@@ -211,6 +242,7 @@ report(
     title: 'What goes on beside the main path',
     environment: [
       `two brokers with default settings, one of them with the guest; ${values.rounds} rounds of ${values.seconds} s in turns`,
+      ...logBegins.map((at) => `the log of the broker beside retention began at ${figure(at)} at the end`),
       'the backlog lies there unread; the others are at work while it is measured, by clients in one more process that shares the cores',
     ],
     text:

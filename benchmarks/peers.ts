@@ -269,7 +269,8 @@ report(
       'File storage at equal promise: acknowledged after the server has written the message to its file, or after fsync. 1 KiB bodies. The ' +
       'generators share the cores with the servers and cost alike: raw sockets, requests made beforehand, one write for as many requests as there ' +
       'were answers. In a turn the other servers stand still (SIGSTOP). Ratios are ours to theirs: of the rate, and of messages per CPU-second of the ' +
-      'server.',
+      'server. Ours is one thread; NATS has threads for all cores, and with two connections it uses nearly two. The messages that are pulled have left ' +
+      'the memory of our broker: they come from the log and are checked (pull-cold in “Where our broker’s time goes”), those of Redis from its memory.',
     headings: ['scenario', 'server', 'msg/s', 'ours to it', 'CPU s per million', 'ours to it, per CPU-second', 'target'],
     rows,
     samples,
