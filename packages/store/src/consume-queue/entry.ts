@@ -1,3 +1,4 @@
+import { ROW } from '@skylarkmq/remoting/protocol'
 import { getInt64, setInt64 } from '../bytes.ts'
 import { digestOfRange } from '../digest.ts'
 
@@ -5,7 +6,7 @@ import { digestOfRange } from '../digest.ts'
  * int64 physical offset · int32 size · int64 tags code (RocketMQ ConsumeQueue, 20 bytes) · int32 digest of the record · int32 check of
  * this entry in its place. An entry whose check is wrong was never written, or is damaged: what belongs there is found in the log.
  */
-export const ENTRY_BYTES = 28
+export const ENTRY_BYTES = ROW.entryWords * Int32Array.BYTES_PER_ELEMENT
 
 /** A place whose message is lost for good has size 0. */
 export interface QueueEntry {

@@ -50,7 +50,7 @@ export const ROW = {
   topicSlot: layout.ROW_TOPIC_SLOT / 4,
   tagsCode: layout.ROW_TAGS_CODE / 4,
   entry: layout.ROW_ENTRY / 4,
-  entryWords: 7,
+  entryWords: layout.ENTRY_BYTES / 4,
   numbers: layout.ROW_BYTES / 8,
   queueOffset: layout.ROW_QUEUE_OFFSET / 8,
   recordEnd: layout.ROW_RECORD_END / 8,
