@@ -61,6 +61,8 @@ interface Guest {
   /** Before the rounds, at the broker that has the guest. */
   readonly prepare?: (servers: Servers) => Promise<void>
   readonly begin?: (servers: Servers) => Promise<Companion>
+  /** What `begin` begins is there without the guest, too. */
+  readonly isBesideBoth?: boolean
   /** Both brokers keep their stores on small disks; that of the guest is full. */
   readonly hasFullDisk?: boolean
 }
@@ -121,9 +123,10 @@ const GUESTS: readonly Guest[] = [
   },
   {
     name: 'compaction',
-    title: `500/s to a compacted topic of 10,000 keys, compacted every ${COMPACTION_EVERY_MS / 1000} s`,
+    title: `compaction every ${COMPACTION_EVERY_MS / 1000} s of a topic of 10,000 keys that gets 500/s (without: the same topic, not compacted yet)`,
     config: { compactionScheduleInternal: String(COMPACTION_EVERY_MS) },
     begin: ({ namesrv }) => compactedKeys(namesrv, 500),
+    isBesideBoth: true,
   },
 ]
 
@@ -179,9 +182,16 @@ async function measurePulls({ host, port, brokerPid }: Servers, isFull: boolean,
   return { perSecond: pulls.perSecond, cpuSecondsPerMillion, p50Ms: pulls.p50Ms, p99Ms: pulls.p99Ms }
 }
 
+async function withCompanion(companion: Companion | undefined, measure: () => Promise<Sample>): Promise<Sample> {
+  await sleep(companion === undefined ? GAP_MS : SETTLE_MS)
+  const sample = await measure()
+  await companion?.stop()
+  return sample
+}
+
 /** Two brokers, one of them with the guest; in turns. */
 async function compare(guest: Guest): Promise<{ readonly alone: Sample[]; readonly beside: Sample[]; readonly facts: Facts }> {
-  const { name, config, prepare, begin, hasFullDisk = false } = guest
+  const { name, config, prepare, begin, isBesideBoth = false, hasFullDisk = false } = guest
   const alone: Sample[] = []
   const beside: Sample[] = []
   let facts: Facts = {}
@@ -204,13 +214,10 @@ async function compare(guest: Guest): Promise<{ readonly alone: Sample[]; readon
       hasFullDisk ? measurePulls(one, one === busy, seconds) : measureSends(one, seconds)
     await Promise.all(running.map((one) => measure(one, 1)))
     for (let round = 0; round < Number(values.rounds); round++) {
-      await sleep(GAP_MS)
-      alone.push(await measure(quiet))
+      alone.push(await withCompanion(isBesideBoth ? await begin?.(quiet) : undefined, () => measure(quiet)))
       const companion = await begin?.(busy)
-      await sleep(begin === undefined ? GAP_MS : SETTLE_MS)
-      beside.push(await measure(busy))
+      beside.push(await withCompanion(companion, () => measure(busy)))
       facts = companion?.facts() ?? facts
-      await companion?.stop()
       process.stderr.write(
         `${name}: alone ${JSON.stringify(alone.at(-1))}, beside ${JSON.stringify(beside.at(-1))} ${JSON.stringify(facts)}\n`,
       )

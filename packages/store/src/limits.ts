@@ -50,9 +50,10 @@ export const LIMITS = {
   /** Tails of consume queues written in one turn by the checkpoint. */
   tailsPerTurn: 256,
   retentionIntervalMs: 10_000,
-  /** An expired segment shrinks by this much a second before it is unlinked: freeing 1 GiB at once stalls writers for 100 ms. */
-  shrinkStepBytes: 16 * 1024 * 1024,
-  shrinkIntervalMs: 1_000,
+  /** A file that is no longer needed shrinks by this much at a time before it is unlinked: freeing 1 GiB at once stalls writers for 100 ms. */
+  shrinkStepBytes: 4 * 1024 * 1024,
+  /** Between two steps, divided by the number of files that wait. */
+  shrinkIntervalMs: 250,
   /** Writes are refused when less than this, or than a twentieth of the file system, is free. */
   diskReserveBytes: 256 * 1024 * 1024,
   /** So far behind a bad place at the log's end recovery looks for more: beyond what can have been under way to the disk. */

@@ -74,7 +74,6 @@ export class Upkeep {
         this.expiring = this.suspended ? undefined : this.expire()
         return this.expiring
       }),
-      clock.every(LIMITS.shrinkIntervalMs, () => this.retention.shrink()),
     )
     this.checkSpace()
   }
@@ -94,6 +93,7 @@ export class Upkeep {
   /** Ends what runs; with `withCheckpoint` the views then vouch for the whole log. */
   async stop(withCheckpoint: boolean): Promise<void> {
     for (const timer of this.timers) timer.cancel()
+    this.retention.stop()
     await this.checkpointing
     await this.expiring
     if (withCheckpoint) {

@@ -153,9 +153,9 @@ export class Views {
   /** The log now begins at this position. */
   async trimBefore(minPhysicalOffset: number): Promise<void> {
     await this.queues.trimBefore(minPhysicalOffset, () => this.nextTurn())
-    this.index.expireBefore(minPhysicalOffset)
+    await this.index.expireBefore(minPhysicalOffset)
     this.clockSteps.expireBefore(minPhysicalOffset)
-    this.journal.expireBefore(minPhysicalOffset)
+    await this.journal.expireBefore(minPhysicalOffset)
   }
 
   private nextTurn(): Promise<void> {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { LIMITS } from '../src/limits.ts'
 import { Bench, message, ROOT } from './support/fixture.ts'
 
 const MEBI = 1024 * 1024
@@ -23,6 +24,35 @@ describe('retention by size', () => {
     expect(bench.sim.world.report()).toContain('size')
     await bench.close()
   })
+})
+
+test('the room of expired segments comes back little by little, the faster the more of them wait; what a stop left goes in the next life', async () => {
+  const step = LIMITS.shrinkStepBytes
+  const bench = new Bench(1, { segmentBytes: 8192 })
+  const leave = (name: string): void => {
+    const file = bench.node.disk.open(`${ROOT}/commitlog/expired/${name}`, { create: true })
+    file.truncate(8 * step)
+    file.close()
+  }
+  const left = (): number[] =>
+    bench.node.disk
+      .list(`${ROOT}/commitlog/expired`)
+      .map((name) => (bench.node.disk.stat(`${ROOT}/commitlog/expired/${name}`)?.sizeBytes ?? 0) / step)
+  leave('00000000000000000000')
+  await bench.open()
+  await bench.sim.world.run(3.5 * LIMITS.shrinkIntervalMs)
+  expect(left()).toEqual([4])
+  await bench.close()
+  expect(left()).toEqual([4])
+  leave('00000000000000008192')
+  leave('00000000000000016384')
+  await bench.open()
+  // Three wait, then two, then one.
+  await bench.sim.world.run((2 / 3 + 6 / 2) * LIMITS.shrinkIntervalMs + 100)
+  expect(left()).toEqual([7])
+  await bench.sim.world.run(7 * LIMITS.shrinkIntervalMs)
+  expect(left()).toEqual([])
+  await bench.close()
 })
 
 describe('retention by topic', () => {

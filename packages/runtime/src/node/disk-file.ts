@@ -105,6 +105,16 @@ export class NodeDiskFile implements DiskFile {
     this.#named(() => fs.ftruncateSync(this.#fd, sizeBytes))
   }
 
+  async shrink(sizeBytes: number): Promise<void> {
+    this.#checkOpen()
+    return this.#inPool(
+      () =>
+        new Promise<void>((resolve, reject) => {
+          fs.ftruncate(this.#fd, sizeBytes, (error) => (error ? reject(withPath(error, this.path)) : resolve()))
+        }),
+    )
+  }
+
   async allocate(sizeBytes: number): Promise<void> {
     this.#checkOpen()
     if (sizeBytes <= this.sizeBytes()) return

@@ -104,6 +104,7 @@ export const nodeDisk = (): Disk => ({
   },
   rename: (from, to) => fs.renameSync(from, to),
   remove: (path) => fs.rmSync(path, { recursive: true, force: true }),
+  discard: (path) => fs.promises.rm(path, { recursive: true, force: true }),
   stat: (path) =>
     missingIs(undefined, () => {
       const found = fs.statSync(path)

@@ -77,8 +77,14 @@ export class SimDiskFile implements DiskFile {
 
   truncate(sizeBytes: number): void {
     this.#checkWritable()
-    this.#file.inode.resize(sizeBytes)
-    this.#file.inode.modifiedMs = this.#file.nowMs()
+    this.#resize(sizeBytes)
+  }
+
+  async shrink(sizeBytes: number): Promise<void> {
+    this.#checkWritable()
+    assert(sizeBytes <= this.#file.inode.visible.size, `${sizeBytes} bytes are more than '${this.path}' has`)
+    await this.#pool()
+    this.#resize(sizeBytes)
   }
 
   async allocate(sizeBytes: number): Promise<void> {
@@ -110,6 +116,12 @@ export class SimDiskFile implements DiskFile {
     this.#closed = true
   }
 
+  #resize(sizeBytes: number): void {
+    const { inode, nowMs } = this.#file
+    inode.resize(sizeBytes)
+    inode.modifiedMs = nowMs()
+  }
+
   #settle(mark: number): void {
     const { inode, machine } = this.#file
     machine.syncs++
@@ -123,14 +135,8 @@ export class SimDiskFile implements DiskFile {
     machine.names.syncCreation(inode)
   }
 
-  /** The time that the pool takes. Of a dead node it never comes back. */
   #pool(): Promise<void> {
-    const { machine, life } = this.#file
-    return new Promise((resolve) => {
-      machine.scheduler.schedule(machine.random.between(machine.latencyMs.min, machine.latencyMs.max), 'work', () => {
-        if (!life.over) resolve()
-      })
-    })
+    return this.#file.machine.pool(this.#file.life)
   }
 
   #checkWritable(): void {

@@ -13,7 +13,7 @@ export class DiskMachine {
   readonly scheduler: Scheduler
   readonly random: SeededRandom
   capacityBytes = UNLIMITED_BYTES
-  /** Of what goes through the pool: reads, syncs, reservations. */
+  /** Of what goes through the pool: reads, syncs, reservations, removals. */
   latencyMs: { readonly min: number; readonly max: number } = { min: 0.05, max: 1 }
   /** How many of the next calls fail, and with what. */
   failures: {
@@ -47,6 +47,15 @@ export class DiskMachine {
     if (!failure) return
     failure.left--
     throw diskError(failure.code, `simulated fault of ${call}`, path)
+  }
+
+  /** The time that the pool takes. Of a dead node it never comes back. */
+  pool(life: { readonly over: boolean }): Promise<void> {
+    return new Promise((resolve) => {
+      this.scheduler.schedule(this.random.between(this.latencyMs.min, this.latencyMs.max), 'work', () => {
+        if (!life.over) resolve()
+      })
+    })
   }
 
   crash(): void {

@@ -70,6 +70,11 @@ export class SimDisk implements Disk {
     if (this.exists(normal)) this.#machine.names.remove(normal)
   }
 
+  async discard(path: string): Promise<void> {
+    await this.#machine.pool(this.#life)
+    this.remove(path)
+  }
+
   stat(path: string): { sizeBytes: number; modifiedMs: number; isDirectory: boolean } | undefined {
     const normal = normalPath(path)
     const inode = this.#machine.names.files.get(normal)
@@ -84,13 +89,7 @@ export class SimDisk implements Disk {
   }
 
   async settleDirectory(path: string): Promise<void> {
-    const { scheduler, random, latencyMs } = this.#machine
-    const life = this.#life
-    await new Promise<void>((resolve) => {
-      scheduler.schedule(random.between(latencyMs.min, latencyMs.max), 'work', () => {
-        if (!life.over) resolve()
-      })
-    })
+    await this.#machine.pool(this.#life)
     this.syncDirectory(path)
   }
 

@@ -204,6 +204,20 @@ const folderConformance = (make: () => DiskHarness): void => {
     expect(disk.list(folder)).toEqual(['gone-not'])
   })
 
+  it('removes off the main thread, too, and gives room back piece by piece', async () => {
+    const { disk, folder, wait } = make()
+    disk.writeTextAtomically(`${folder}/gone/a/file`, 'text')
+    disk.writeTextAtomically(`${folder}/shrunk`, '0123456789')
+    await wait(disk.discard(`${folder}/gone`))
+    await wait(disk.discard(`${folder}/gone`))
+    const file = disk.open(`${folder}/shrunk`)
+    await wait(file.shrink(4))
+    expect(file.sizeBytes()).toBe(4)
+    file.close()
+    expect(disk.list(folder)).toEqual(['shrunk'])
+    expect(disk.readText(`${folder}/shrunk`)).toBe('0123')
+  })
+
   it('replaces a text as a whole, leaving nothing else behind', () => {
     const { disk, folder } = make()
     disk.writeTextAtomically(`${folder}/sub/config.json`, 'a long first text')

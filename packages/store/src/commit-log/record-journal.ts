@@ -185,9 +185,9 @@ export class RecordJournal implements RunTarget {
   }
 
   /** The log begins here. */
-  expireBefore(minPhysicalOffset: number): void {
+  async expireBefore(minPhysicalOffset: number): Promise<void> {
     this.stopReading()
-    for (const start of this.starts()) if (start + this.segmentBytes <= minPhysicalOffset) this.disk.remove(this.pathOf(start))
+    for (const start of this.starts()) if (start + this.segmentBytes <= minPhysicalOffset) await this.disk.discard(this.pathOf(start))
   }
 
   /** Closes what was opened for `find`. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import type { Clock, Disk, Log } from '@skylarkmq/runtime'
-import { LIMITS } from '../limits.ts'
+import type { Clock, Disk, Log, Runtime } from '@skylarkmq/runtime'
+import { ExpiredFiles } from '../expired-files.ts'
 import type { Segment, Segments } from './segments.ts'
 import { segmentName } from './segments.ts'
 
@@ -17,10 +17,7 @@ export interface RetentionRules {
   readonly retentionBytes?: number
 }
 
-/**
- * Removes whole segments whose time is over, never the last. Freeing a gigabyte at once stalls every writer of the file system, so an
- * expired segment first leaves the log's folder, is shrunk a little every second, and only then unlinked.
- */
+/** Removes whole segments whose time is over, never the last: they leave the log's folder at once, and the disk little by little. */
 export class Retention {
   private readonly disk: Disk
   private readonly clock: Clock
@@ -28,9 +25,9 @@ export class Retention {
   private readonly segments: Segments
   private readonly rules: RetentionRules
   private readonly folder: string
-  private readonly shrinking: string[]
+  private readonly expired: ExpiredFiles
 
-  constructor(runtime: { readonly disk: Disk; readonly clock: Clock; readonly log: Log }, segments: Segments, rules: RetentionRules) {
+  constructor(runtime: Pick<Runtime, 'disk' | 'clock' | 'log'>, segments: Segments, rules: RetentionRules) {
     this.disk = runtime.disk
     this.clock = runtime.clock
     this.log = runtime.log
@@ -38,7 +35,8 @@ export class Retention {
     this.rules = rules
     this.folder = join(segments.directory, EXPIRED_FOLDER)
     // What an earlier run had not finished.
-    this.shrinking = this.disk.list(this.folder).map((name) => join(this.folder, name))
+    this.expired = new ExpiredFiles(runtime)
+    for (const name of this.disk.list(this.folder)) this.expired.add(join(this.folder, name))
   }
 
   /** Takes expired segments out of the log. Only what ends before `safeEnd` (flushed and known to the views). Returns how many. */
@@ -56,13 +54,17 @@ export class Retention {
       this.disk.rename(segment.file.path, target)
       this.segments.all.shift()
       segment.close()
-      this.shrinking.push(target)
+      this.expired.add(target)
       count++
       const { fileReservedHours, retentionBytes } = this.rules
       this.log.info('an expired segment of the log is removed', { path: segment.file.path, reason, fileReservedHours, retentionBytes })
     }
     if (count > 0) this.disk.syncDirectory(this.segments.directory)
     return count
+  }
+
+  stop(): void {
+    this.expired.stop()
   }
 
   private isTooMuch(segment: Segment | undefined, safeEnd: number, logEnd: number): boolean {
@@ -75,27 +77,5 @@ export class Retention {
     if (segment === undefined || this.segments.all.length < 2 || segment.endOffset > safeEnd) return false
     const modifiedMs = this.disk.stat(segment.file.path)?.modifiedMs
     return modifiedMs !== undefined && modifiedMs + this.rules.fileReservedHours * HOUR_MS <= now
-  }
-
-  /** One step of giving back the room of what has expired. */
-  shrink(): void {
-    const path = this.shrinking[0]
-    if (path === undefined) return
-    try {
-      const size = this.disk.stat(path)?.sizeBytes ?? 0
-      if (size > LIMITS.shrinkStepBytes) {
-        const file = this.disk.open(path)
-        try {
-          file.truncate(size - LIMITS.shrinkStepBytes)
-        } finally {
-          file.close()
-        }
-        return
-      }
-      this.disk.remove(path)
-    } catch (error) {
-      this.log.warn('an expired segment could not be removed; the next start tries again', { path, error: String(error) })
-    }
-    this.shrinking.shift()
   }
 }

@@ -4,6 +4,7 @@ import { AT } from '../commit-log/record.ts'
 import { checkRecord, plausibleSize } from '../commit-log/record-check.ts'
 import { crc32OfRange } from '../crc32.ts'
 import { ENTRY, ENTRY_BYTES, describeRecord } from './entry.ts'
+import type { Scratch } from './working-memory.ts'
 
 /**
  * One compacted file: the newest records of keys among queue offsets `[from, to)`, as they stand in the commit log, in blocks:
@@ -119,10 +120,13 @@ export class CompactedFile {
     return Math.max(0, low - 1)
   }
 
-  async readIndex(block: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(INDEX_HEAD_BYTES + this.entriesOf(block) * ENTRY_BYTES)
-    await this.file.read(bytes, 0, bytes.length, this.blocks.index[block] as number)
-    return this.soundIndex(block, bytes)
+  /** The entries of a block; with `memory` they are there until it is used again. */
+  async readIndex(block: number, memory?: Scratch): Promise<Uint8Array> {
+    const length = INDEX_HEAD_BYTES + this.entriesOf(block) * ENTRY_BYTES
+    const bytes = memory?.take(length) ?? new Uint8Array(length)
+    // A file that ends early leaves the rest as it was.
+    const got = await this.file.read(bytes, 0, bytes.length, this.blocks.index[block] as number)
+    return this.soundIndex(block, bytes.fill(0, got))
   }
 
   readIndexNow(block: number): Uint8Array {

@@ -4,6 +4,7 @@ import { crc32OfRange } from '../crc32.ts'
 import type { FileName } from './compacted-file.ts'
 import { BLOCK_BYTES, BLOCK_ENTRIES, DIRECTORY_BYTES, FOOTER_BYTES, FOOTER_MAGIC, INDEX_HEAD_BYTES, INDEX_MAGIC } from './compacted-file.ts'
 import { ENTRY, ENTRY_BYTES } from './entry.ts'
+import type { Scratch } from './working-memory.ts'
 
 /** One write takes well under a millisecond. */
 const WRITE_BYTES = 256 * 1024
@@ -15,7 +16,8 @@ export class CompactedWriter {
   private readonly file: DiskFile
   private readonly name: FileName
   private readonly nowMs: number
-  private buffer = Buffer.allocUnsafeSlow(2 * WRITE_BYTES)
+  private readonly memory: Scratch
+  private buffer: Uint8Array
   private buffered = 0
   private fileEnd = 0
   private unsynced = 0
@@ -28,7 +30,9 @@ export class CompactedWriter {
   private oldestTombstoneMs = 0
   private isClosed = false
 
-  constructor(disk: Disk, path: string, name: FileName, nowMs: number) {
+  constructor(disk: Disk, path: string, name: FileName, nowMs: number, memory: Scratch) {
+    this.memory = memory
+    this.buffer = memory.take(2 * WRITE_BYTES)
     // What an earlier try left behind.
     disk.remove(path)
     this.file = disk.open(path, { create: true })
@@ -120,8 +124,8 @@ export class CompactedWriter {
   private put(bytes: Uint8Array): void {
     const end = this.buffered + bytes.length
     if (end > this.buffer.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(end, this.buffer.length * 2))
-      this.buffer.copy(larger, 0, 0, this.buffered)
+      const larger = this.memory.take(Math.max(end, this.buffer.length * 2))
+      larger.set(this.buffer.subarray(0, this.buffered))
       this.buffer = larger
     }
     this.buffer.set(bytes, this.buffered)

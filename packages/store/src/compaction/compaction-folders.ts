@@ -3,6 +3,7 @@ import type { Disk, Log } from '@skylarkmq/runtime'
 import { utf8, viewOf } from '../bytes.ts'
 import { checkedJson, withCheck } from '../checked-text.ts'
 import { plausibleSize } from '../commit-log/record-check.ts'
+import { describeError } from '../describe-error.ts'
 import { topicRange } from '../dispatch/record-parser.ts'
 import { parseFileName } from './compacted-file.ts'
 
@@ -103,6 +104,9 @@ export class CompactionFolders {
   remove(folder: TopicFolder): void {
     this.disk.rename(folder.path, folder.path + DELETED)
     this.disk.syncDirectory(this.root)
-    this.disk.remove(folder.path + DELETED)
+    const path = folder.path + DELETED
+    this.disk.discard(path).catch((error: unknown) => {
+      this.log.warn('a deleted compacted topic is not all removed; the next start goes on', { path, error: describeError(error) })
+    })
   }
 }

@@ -4,6 +4,7 @@ import type { CommitLog } from '../commit-log/commit-log.ts'
 import type { ConsumeQueue } from '../consume-queue/consume-queue.ts'
 import type { ConsumeQueues } from '../consume-queue/consume-queues.ts'
 import { describeError } from '../describe-error.ts'
+import { ExpiredFiles } from '../expired-files.ts'
 import { LIMITS } from '../limits.ts'
 import type { StoreReader } from '../store-reader.ts'
 import type { StoreTimes } from '../store-times.ts'
@@ -17,6 +18,7 @@ import { CompactionFolders } from './compaction-folders.ts'
 import { mergeFiles } from './merge.ts'
 import { planMerge } from './merge-plan.ts'
 import { TailWindow } from './tail-window.ts'
+import { WorkingMemory } from './working-memory.ts'
 
 export const COMPACTION_DEFAULTS: CompactionRules = {
   intervalMs: 900_000,
@@ -55,6 +57,8 @@ export class Compaction {
   private readonly parts: CompactionParts
   private readonly folders: CompactionFolders
   private readonly topics = new Map<string, CompactedTopic>()
+  private readonly replaced: ExpiredFiles
+  private readonly memory = new WorkingMemory()
   /** Log position before which every message of compacted topics has been copied. */
   private copiedTo = 0
   private readonly timers: readonly Timer[]
@@ -65,6 +69,7 @@ export class Compaction {
     this.runtime = runtime
     this.rules = rules
     this.parts = parts
+    this.replaced = new ExpiredFiles(runtime)
     this.folders = new CompactionFolders(runtime.disk, runtime.log, rootDirectory)
     for (const folder of this.folders.load()) this.load(folder)
     // Soon after a start, too: the log waits for what is not copied, however often a store is restarted.
@@ -220,7 +225,7 @@ export class Compaction {
     const queue = topic.queues.get(inLog.queueId) ?? this.makeQueue(topic, inLog.queueId)
     let from = queue.to ?? inLog.minOffset
     while (from < end) {
-      const window = new TailWindow(from)
+      const window = new TailWindow(from, this.memory)
       const pause = async (): Promise<void> => {
         check()
         await this.runtime.clock.sleep(1)
@@ -246,7 +251,7 @@ export class Compaction {
       const last = files.at(-1) as CompactedFile
       const dropTombstonesUpTo = plan.from === 0 ? clock.now() - tombstoneRetentionMs : undefined
       await this.write(queue, queue.nextName(first.from, last.to), check, (writer) =>
-        mergeFiles(files, writer, { clock, log, mapBytes, dropTombstonesUpTo, check }),
+        mergeFiles(files, writer, { clock, log, mapBytes, memory: this.memory, dropTombstonesUpTo, check }),
       )
     }
   }
@@ -266,7 +271,7 @@ export class Compaction {
   ): Promise<void> {
     const { disk, clock } = this.runtime
     const path = queue.pathOf(name)
-    const writer = new CompactedWriter(disk, path, name, clock.now())
+    const writer = new CompactedWriter(disk, path, name, clock.now(), this.memory.output)
     try {
       await fill(writer)
       await writer.finish()
@@ -278,29 +283,13 @@ export class Compaction {
       if (!this.isStopping) disk.remove(path)
       throw error
     }
-    for (const old of queue.adopt(name)) old.close(() => void this.retire(old))
-  }
-
-  /** Freeing much at once stalls every writer of the file system: a large file is shrunk first. */
-  private async retire(file: CompactedFile): Promise<void> {
-    const { disk, clock, log } = this.runtime
-    try {
-      for (let size = file.sizeBytes - LIMITS.shrinkStepBytes; size > LIMITS.shrinkStepBytes; size -= LIMITS.shrinkStepBytes) {
-        if (this.isStopping) return
-        const open = disk.open(file.path)
-        open.truncate(size)
-        open.close()
-        await clock.sleep(LIMITS.shrinkIntervalMs)
-      }
-      disk.remove(file.path)
-    } catch (error) {
-      log.warn('a compacted file that was replaced could not be removed; the next start tries again', { error: describeError(error) })
-    }
+    for (const old of queue.adopt(name)) old.close(() => this.replaced.add(old.path))
   }
 
   async stop(): Promise<void> {
     this.isStopping = true
     for (const timer of this.timers) timer.cancel()
+    this.replaced.stop()
     await this.running
     for (const topic of this.topics.values()) for (const queue of topic.queues.values()) queue.close()
   }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { getInt64, javaHashOfUtf8, setInt64 } from '../bytes.ts'
 import { AT, SYS_FLAG_BORN_HOST_V6, SYS_FLAG_STORE_HOST_V6 } from '../commit-log/record.ts'
@@ -93,7 +93,7 @@ function scanProperties(
     if (value < valueEnd) {
       if (isText(KEYS, bytes, name, nameEnd)) {
         // RocketMQ CompactionLog: the whole text of KEYS is the key.
-        entries.set(createHash('sha256').update(bytes.subarray(value, valueEnd)).digest().subarray(0, KEY_BYTES), at + ENTRY.key)
+        entries.set(hash('sha256', bytes.subarray(value, valueEnd), 'buffer').subarray(0, KEY_BYTES), at + ENTRY.key)
         target.setInt32(ENTRY.hasKey, 1)
       } else if (isText(TAGS, bytes, name, nameEnd)) target.setInt32(ENTRY.tagsCode, javaHashOfUtf8(bytes, value, valueEnd, 0))
       else if (isText(TOMBSTONE, bytes, name, nameEnd) && isText(TRUE, bytes, value, valueEnd))

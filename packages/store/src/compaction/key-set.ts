@@ -3,6 +3,8 @@ const LEAST_SLOTS = 1024
 const WORDS = KEY_BYTES / 4
 /** Slots of one page: 256 KiB. */
 const PAGE_SLOTS = 16_384
+/** Pages that are kept for the next set: 4 MiB. */
+const SPARE_PAGES = 16
 
 /**
  * Keys by their hash of 128 bits, in typed arrays: a Map of strings takes ten times the memory, and compaction looks at every key. It
@@ -11,11 +13,13 @@ const PAGE_SLOTS = 16_384
  */
 export class KeySet {
   private readonly mask: number
-  private readonly pages: (Uint32Array | undefined)[]
+  private readonly pages: (Uint32Array<ArrayBuffer> | undefined)[]
+  private readonly spare: Uint32Array<ArrayBuffer>[]
   private prepared = 0
 
-  /** For so many keys: half of its slots stay free. */
-  constructor(keys: number) {
+  /** For so many keys: half of its slots stay free. Its pages come from `spare`, as far as there are some. */
+  constructor(keys: number, spare: Uint32Array<ArrayBuffer>[]) {
+    this.spare = spare
     let slots = LEAST_SLOTS
     while (slots < keys * 2) slots *= 2
     this.mask = slots - 1
@@ -54,14 +58,23 @@ export class KeySet {
   prepare(pages: number): boolean {
     const from = this.prepared
     this.prepared = Math.min(this.pages.length, from + pages)
-    for (let page = from; page < this.prepared; page++) this.pages[page] ??= new Uint32Array(PAGE_SLOTS * WORDS)
+    for (let page = from; page < this.prepared; page++) this.pages[page] ??= this.newPage()
     return this.prepared === this.pages.length
   }
 
   private takePage(slot: number): Uint32Array {
-    const page = new Uint32Array(PAGE_SLOTS * WORDS)
+    const page = this.newPage()
     this.pages[Math.floor(slot / PAGE_SLOTS)] = page
     return page
+  }
+
+  private newPage(): Uint32Array<ArrayBuffer> {
+    return this.spare.pop()?.fill(0) ?? new Uint32Array(PAGE_SLOTS * WORDS)
+  }
+
+  /** It is not used any more: its pages are for the next one. */
+  giveBack(): void {
+    for (const page of this.pages.splice(0)) if (page !== undefined && this.spare.length < SPARE_PAGES) this.spare.push(page)
   }
 }
 

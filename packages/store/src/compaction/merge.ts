@@ -6,6 +6,7 @@ import type { CompactedFile } from './compacted-file.ts'
 import type { CompactedWriter } from './compacted-writer.ts'
 import { crcOf, ENTRY, ENTRY_BYTES } from './entry.ts'
 import { KeySet, roundOf } from './key-set.ts'
+import type { WorkingMemory } from './working-memory.ts'
 
 /** Blocks whose keys are looked at in one slice: 2,048 keys, less than a millisecond. */
 const KEY_BLOCKS_PER_SLICE = 8
@@ -17,6 +18,7 @@ export interface MergeRules {
   readonly clock: Clock
   readonly log: Log
   readonly mapBytes: number
+  readonly memory: WorkingMemory
   /** Tombstones that count since then or longer go; undefined keeps all. */
   readonly dropTombstonesUpTo: number | undefined
   /** Throws when the store stops. */
@@ -67,19 +69,20 @@ async function findCurrent(files: readonly CompactedFile[], rules: MergeRules): 
   const rounds = Math.max(1, Math.ceil(total / KeySet.capacity(rules.mapBytes)))
   let blocks = 0
   for (let round = 0; round < rounds; round++) {
-    const keys = new KeySet(Math.ceil(total / rounds))
+    const keys = new KeySet(Math.ceil(total / rounds), rules.memory.keyPages)
     while (!keys.prepare(PAGES_PER_SLICE)) await rules.clock.sleep(1)
     let ordinal = total
     for (const file of files.toReversed()) {
       for (let block = file.blockCount - 1; block >= 0; block--) {
         ordinal -= file.entriesOf(block)
-        const entries = await file.readIndex(block)
+        const entries = await file.readIndex(block, rules.memory.index)
         const count = Math.min(file.entriesOf(block), entries.length / ENTRY_BYTES)
         markCurrent(entries, count, keys, round, rounds, (i) => current.set(ordinal + i))
         rules.check()
         if (++blocks % KEY_BLOCKS_PER_SLICE === 0) await rules.clock.sleep(1)
       }
     }
+    keys.giveBack()
   }
   return current
 }
@@ -109,14 +112,14 @@ async function copyBlock(
   writer: CompactedWriter,
   rules: MergeRules,
 ): Promise<void> {
-  const entries = await file.readIndex(block)
+  const entries = await file.readIndex(block, rules.memory.index)
   const view = viewOf(entries)
   const count = Math.min(file.entriesOf(block), entries.length / ENTRY_BYTES)
   if (count === 0) return
   const start = getInt64(view, ENTRY.position)
   const last = (count - 1) * ENTRY_BYTES
   const length = getInt64(view, last + ENTRY.position) + view.getInt32(last + ENTRY.size) - start
-  const records = new Uint8Array(length)
+  const records = rules.memory.records.take(length)
   const got = await file.read(records, length, start)
   const recordView = viewOf(records)
   for (let i = 0; i < count; i++) {

@@ -230,13 +230,13 @@ export class KeyIndex implements RunTarget {
   }
 
   /** Removes files that only tell of messages before this position. */
-  expireBefore(minPhysicalOffset: number): void {
+  async expireBefore(minPhysicalOffset: number): Promise<void> {
     while (this.files.length > 1) {
       const oldest = this.files[0] as IndexFile
       if (oldest.endOffset >= minPhysicalOffset || this.sealing.includes(oldest)) return
       this.files.shift()
       oldest.close()
-      this.disk.remove(oldest.path)
+      await this.disk.discard(oldest.path)
     }
   }
 

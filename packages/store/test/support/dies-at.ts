@@ -4,11 +4,13 @@ import type { SimDisk } from '@skylarkmq/runtime/sim'
 const CHANGES = new Set([
   'write',
   'truncate',
+  'shrink',
   'allocate',
   'sync',
   'syncNow',
   'rename',
   'remove',
+  'discard',
   'syncDirectory',
   'settleDirectory',
   'writeTextAtomically',
