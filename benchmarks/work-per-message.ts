@@ -141,7 +141,7 @@ async function sends(template: Template, perRequest: number, perTurn: number): P
 /** 32 messages at a time of the newest, as by a consumer that keeps up. */
 async function pulls(perTurn: number): Promise<Cost> {
   if (stored() === 0) await sends(sendTemplate('Work', '7', 1024), 1, 64)
-  const one = pullFrame('Work', GROUP, 32, SUB_VERSION, false)
+  const one = pullFrame({ topic: 'Work', maxMessages: 32, follows: false }, GROUP, SUB_VERSION)
   feed.handler?.onBytes(heartbeatFrame('Work'))
   await turn()
   await turn()

@@ -31,6 +31,8 @@ export interface LoadOptions {
   readonly rate: number
   /** RocketMQ's; 0 for none, 1 for a second. Latencies count from when a message is due. */
   readonly delayLevel: number
+  /** Of pulls: what they ask for, in SQL92; empty for all. */
+  readonly expression: string
   /** `fill` ends after so many messages. */
   readonly count: number
 }
@@ -67,12 +69,14 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const sends = { messages: 0, refused: 0, firstRefusal: '', latency: mode === 'end-to-end' ? () => {} : latency }
   const pulls = { messages: 0, refused: 0, firstRefusal: '', latency }
   const stops: (() => void)[] = []
+  const { expression, ...unfiltered } = options
+  const pulled = expression === '' ? unfiltered : options
   if (mode === 'end-to-end') {
     const depth = Math.ceil(options.queues / options.connections)
-    stops.push(await startPullers({ ...options, depth, maxMessages: PULL_MESSAGES, follows: true }, pulls))
+    stops.push(await startPullers({ ...pulled, depth, maxMessages: PULL_MESSAGES, follows: true }, pulls))
     await sleep(500)
   }
-  if (mode === 'pull') stops.push(await startPullers({ ...options, maxMessages: PULL_MESSAGES, follows: false }, pulls))
+  if (mode === 'pull') stops.push(await startPullers({ ...pulled, maxMessages: PULL_MESSAGES, follows: false }, pulls))
   else stops.push(await startSenders({ ...options, stampsBodies: mode === 'end-to-end', lateness }, sends))
 
   const counters = mode === 'pull' || mode === 'end-to-end' ? pulls : sends
@@ -134,6 +138,7 @@ if (process.argv[1] === import.meta.filename) {
       warmup: text('2'),
       rate: text('0'),
       delayLevel: text('0'),
+      expression: text(''),
       count: text('100000'),
     },
   })
@@ -152,6 +157,7 @@ if (process.argv[1] === import.meta.filename) {
     warmUpSeconds: Number(values.warmup),
     rate: Number(values.rate),
     delayLevel: Number(values.delayLevel),
+    expression: values.expression,
     count: Number(values.count),
   })
   process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0))

@@ -15,6 +15,8 @@ export interface PullOptions {
   readonly maxMessages: number
   /** From each queue's end, waiting for what arrives; else from the start, again and again. */
   readonly follows: boolean
+  /** Of SQL92: then what the broker has judged counts, wanted or not. */
+  readonly expression?: string
 }
 
 export interface PullCounters {
@@ -55,7 +57,7 @@ class Puller implements AnswerSink {
 
   constructor(options: PullOptions, counters: PullCounters, index: number) {
     this.#options = options
-    this.#writePull = pullFrame(options.topic, GROUP, options.maxMessages, SUB_VERSION, options.follows)
+    this.#writePull = pullFrame(options, GROUP, SUB_VERSION)
     this.#counters = counters
     const { depth, queues, follows } = options
     this.#streams = Array.from({ length: depth }, (_, i) => ({
@@ -68,7 +70,7 @@ class Puller implements AnswerSink {
 
   /** Apache serves pulls without a subscription of their own only to members known by heartbeat. */
   beat(): void {
-    this.wire?.write(heartbeatFrame(this.#options.topic))
+    this.wire?.write(heartbeatFrame(this.#options.topic, this.#options.expression))
   }
 
   onHeader(header: Buffer, start: number, end: number): boolean {
@@ -88,8 +90,10 @@ class Puller implements AnswerSink {
     }
     // At the end: once more from the start, or wait for more.
     if (code === 19) stream.offset = this.#options.follows ? next : 0
-    else if (code === 20 || code === 21) stream.offset = next
-    else {
+    else if (code === 20 || code === 21) {
+      if (this.#options.expression !== undefined && code === 20) this.#counters.messages += next - stream.offset
+      stream.offset = next
+    } else {
       this.#counters.refused++
       this.#counters.firstRefusal ||= header.toString('utf8', start, end)
     }
@@ -139,7 +143,7 @@ export async function startPullers(options: PullOptions, counters: PullCounters)
 }
 
 /** A member of the group that pulls the topic. */
-export function heartbeatFrame(topic: string): Buffer {
+export function heartbeatFrame(topic: string, expression?: string): Buffer {
   const heartbeat = {
     clientID: `bench@${process.pid}`,
     heartbeatFingerprint: 0,
@@ -156,11 +160,11 @@ export function heartbeatFrame(topic: string): Buffer {
           {
             classFilterMode: false,
             topic,
-            subString: '*',
+            subString: expression ?? '*',
             tagsSet: [],
             codeSet: [],
             subVersion: SUB_VERSION,
-            expressionType: 'TAG',
+            expressionType: expression === undefined ? 'TAG' : 'SQL92',
           },
         ],
       },

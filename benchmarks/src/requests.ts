@@ -79,13 +79,19 @@ interface PullFrame {
 }
 
 /**
- * Pulls of a push consumer, by long polling when `waits`: no offset to commit, the subscription known by heartbeat. One frame is kept for each
+ * Pulls of a push consumer, by long polling when they follow: no offset to commit, the subscription known by heartbeat. One frame is kept for each
  * opaque, which belongs to one queue: from one pull to the next only the offset differs.
  */
-export function pullFrame(topic: string, group: string, maxMessages: number, subVersion: number, waits: boolean) {
+export function pullFrame(
+  pulls: { readonly topic: string; readonly maxMessages: number; readonly follows: boolean; readonly expression?: string },
+  group: string,
+  subVersion: number,
+) {
+  const { topic, maxMessages, follows, expression } = pulls
+
   const before = `{"code":11,"extFields":{"queueId":"`
-  const between = `","maxMsgNums":"${maxMessages}","sysFlag":"${waits ? 2 : 0}","suspendTimeoutMillis":"15000","commitOffset":"0","topic":"${topic}","queueOffset":"`
-  const after = `","expressionType":"TAG","subVersion":"${subVersion}","consumerGroup":"${group}"},"flag":0,"language":"JAVA","opaque":`
+  const between = `","maxMsgNums":"${maxMessages}","sysFlag":"${follows ? 2 : 0}","suspendTimeoutMillis":"15000","commitOffset":"0","topic":"${topic}","queueOffset":"`
+  const after = `","expressionType":"${expression === undefined ? 'TAG' : 'SQL92'}","subVersion":"${subVersion}","consumerGroup":"${group}"},"flag":0,"language":"JAVA","opaque":`
   const end = ',"serializeTypeCurrentRPC":"JSON","version":479}'
   const frames: PullFrame[] = []
   const make = (opaque: number, queueId: number, offset: number): PullFrame => {
