@@ -30,6 +30,7 @@ import { TopicRoutes } from './pop/topic-routes.ts'
 import { KnownTopics } from './processors/known-topics.ts'
 import { sendBatchFastPath } from './processors/send-batch-fast-path.ts'
 import { sendFastPath } from './processors/send-fast-path.ts'
+import { SendSlots } from './processors/send-slots.ts'
 import { brokerRoutes, makeLanes } from './routes.ts'
 import type { BrokerParts } from './routes.ts'
 import { Throughput } from './throughput.ts'
@@ -256,13 +257,14 @@ class RunningBroker implements Broker {
   async #listen(): Promise<void> {
     const config = this.#settings.current
     const known = new KnownTopics(this.#parts.topics)
+    const slots = new SendSlots(this.store.kernel.slots)
     const server = await startRemotingServer(this.#runtime, {
       name: `the broker ${config.brokerName}`,
       host: config.bindAddress,
       port: config.listenPort,
       routes: brokerRoutes(this.#parts, makeLanes(config)),
-      runPath: sendFastPath(this.#parts, known),
-      fastPath: sendBatchFastPath(this.#parts, known),
+      runPath: sendFastPath(this.#parts, known, slots),
+      fastPath: sendBatchFastPath(this.#parts, known, slots),
       memory: this.store.kernel,
       onOpen: ({ remoteHost }) => this.#parts.reachability.connected(remoteHost),
       onClose: (connection) => forgetConnection(this.#parts, connection),

@@ -4,7 +4,7 @@ import type { Settings } from './config.ts'
 import type { ExpiryHurry } from './operate/maintenance.ts'
 
 /** What one read of a socket brings at most, 16 buffers of answers, 8 of long ones, and a batch that came in several reads. */
-const ROOM = { receiveBytes: 256 * 1024, outBytes: 1024 * 1024, largeOutBytes: 4 * 1024 * 1024, batchBytes: 1024 * 1024 }
+const ROOM = { receiveBytes: 512 * 1024, outBytes: 1024 * 1024, largeOutBytes: 4 * 1024 * 1024, batchBytes: 1024 * 1024 }
 const SLOTS_MAX = 65_536
 
 const HOURS = Array.from({ length: 24 }, (_, hour) => hour)

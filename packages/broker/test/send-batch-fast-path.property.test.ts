@@ -24,6 +24,7 @@ import type { AppendResult, MessageStore, ScannedBatch } from '@skylarkmq/store'
 import { KnownTopics } from '../src/processors/known-topics.ts'
 import { sendBatchFastPath } from '../src/processors/send-batch-fast-path.ts'
 import type { SendDeps } from '../src/processors/send-message.ts'
+import { SendSlots } from '../src/processors/send-slots.ts'
 import { startScene } from './support.ts'
 import type { Scene, TestClient } from './support.ts'
 
@@ -196,11 +197,12 @@ describe('the fast path of batches', () => {
     settings: { current: { maxMessageSize: 1024, brokerClusterName: 'C', regionId: 'R"', traceOn: true, flushDiskType: 'ASYNC_FLUSH' } },
   } as unknown as SendDeps
   kernel.addName(PROPERTY.UNIQ_KEY, PROPERTY_KIND.uniqKey)
-  const path = sendBatchFastPath(deps, new KnownTopics(deps.topics))
+  const path = sendBatchFastPath(deps, new KnownTopics(deps.topics), new SendSlots(kernel.slots))
   const elsewhere = Buffer.alloc(30_000)
   let out: Buffer = elsewhere
   let written = 0
   let unanswered = 0
+  const replies: object[] = []
   const connection = {
     remoteHost: '10.0.0.5',
     remotePort: 4711,
@@ -211,6 +213,8 @@ describe('the fast path of batches', () => {
       written = length
       return { bytes: out, start: 0 }
     },
+    giveBack: (length: number) => void (written -= length),
+    reply: (request: object, reply: object) => void replies.push({ request, reply }),
   } as unknown as ServerConnection
   const view = (body: Buffer, more: object = {}): FrameView => {
     const ext = encodeHeader(SendBatchMessage.request, { ...header, ...more })
@@ -247,6 +251,29 @@ describe('the fast path of batches', () => {
       TRACE_ON: 'true',
     })
     expect(out.subarray(0, written)).toEqual(encodeFrame({ ...answer, body: Buffer.alloc(0) }))
+  })
+
+  test('leaves the answer to the declared encoder when it has more ids than the kernel has room for', () => {
+    const physicalOffsets = Array.from({ length: 2_000 }, (_, i) => i * 1_234)
+    written = 0
+    expect(path(view(small), connection)).toBe(true)
+    stored?.({ status: 'ok', physicalOffset: 0, physicalOffsets, queueOffset: 41, storeTimestamp: 1 })
+    expect(written).toBe(0)
+    expect(replies).toMatchObject([{ request: { opaque: 77, code: 320 }, reply: { code: 0, header: { transactionId: 'AC11000116201' } } }])
+    expect(unanswered).toBe(0)
+  })
+
+  test('takes as many at a time as there are slots for what their answers need', () => {
+    const callbacks: (typeof stored)[] = []
+    for (const isTaken of [true, true, false]) {
+      expect(path(view(small), connection)).toBe(isTaken)
+      callbacks.push(stored)
+    }
+    for (const done of callbacks.slice(0, 2))
+      done?.({ status: 'ok', physicalOffset: 0, physicalOffsets: few, queueOffset: 1, storeTimestamp: 1 })
+    expect(unanswered).toBe(0)
+    expect(path(view(small), connection)).toBe(true)
+    stored?.({ status: 'ok', physicalOffset: 0, physicalOffsets: few, queueOffset: 1, storeTimestamp: 1 })
   })
 
   test.each<[string, object]>([

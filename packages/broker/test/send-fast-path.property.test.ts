@@ -23,6 +23,7 @@ import type { AppendResult, SendRun } from '@skylarkmq/store'
 import { KnownTopics } from '../src/processors/known-topics.ts'
 import { sendFastPath } from '../src/processors/send-fast-path.ts'
 import type { SendDeps } from '../src/processors/send-message.ts'
+import { SendSlots } from '../src/processors/send-slots.ts'
 import { startScene } from './support.ts'
 import type { Scene, TestClient } from './support.ts'
 
@@ -197,7 +198,7 @@ describe('the fast path', () => {
     storeHost: new Uint8Array([127, 0, 0, 1, 0, 0, 0x2a, 0x9f]),
     settings: { current: { maxMessageSize: 1024, brokerClusterName: 'C', regionId: 'R', traceOn: true, flushDiskType: 'ASYNC_FLUSH' } },
   } as unknown as SendDeps
-  const path = sendFastPath(deps, new KnownTopics(deps.topics))
+  const path = sendFastPath(deps, new KnownTopics(deps.topics), new SendSlots(kernel.slots))
   const out = Buffer.alloc(4000)
   let written = 0
   let unanswered = 0

@@ -33,13 +33,12 @@ import {
   MISSED_TOPIC_SLOT,
   NEWEST_TIME,
   ROW_BYTES,
-  ROW_ENTRY,
+  ROW_COUNT,
   ROW_QUEUE_OFFSET,
   ROW_RECORD_END,
   ROW_TAGS_CODE,
   ROW_TOPIC_SLOT,
   ROWS_AT,
-  ROWS_MAX,
   DERIVED_END_AT,
   DERIVED_KEYS,
   DERIVED_RECORDS,
@@ -49,10 +48,13 @@ import {
   SEGMENT_END,
   SEGMENT_START,
   DERIVE_STOP_END,
-  DERIVE_STOP_ROWS_FULL,
+  DERIVE_STOP_ENTRIES_FULL,
   DERIVE_STOP_TOPIC,
   DERIVE_STOP_UNUSUAL,
   DIGESTS_AT,
+  ENTRIES_AT,
+  ENTRIES_MAX,
+  ENTRY_BYTES,
   TOPIC_CREATED_AT,
   TOPIC_ID,
   TOPIC_KEY_SEED,
@@ -100,12 +102,15 @@ export function deriveRun(at: usize, end: usize): i32 {
   const segmentStart = number(SEGMENT_START)
   const segmentEnd = number(SEGMENT_END)
   const rowsAt = <usize>given(ROWS_AT)
-  const rowsEnd = rowsAt + <usize>(given(ROWS_MAX) * ROW_BYTES)
+  const entriesAt = <usize>given(ENTRIES_AT)
+  const entriesEnd = entriesAt + <usize>(given(ENTRIES_MAX) * ENTRY_BYTES)
   const indexAt = <usize>given(INDEX_NEXT_AT)
   const indexEnd = indexAt + <usize>(given(INDEX_ROOM) * INDEX_ENTRY_BYTES)
   const journalAt = <usize>given(JOURNAL_NEXT_AT)
   const journalEnd = journalAt + <usize>(given(JOURNAL_ROOM) * JOURNAL_ENTRY_BYTES)
-  let row = rowsAt
+  // The latest, and behind it.
+  let row = rowsAt - ROW_BYTES
+  let entry = entriesAt
   let index = indexAt
   let journal = journalAt
   let topic = topicsAt
@@ -121,8 +126,8 @@ export function deriveRun(at: usize, end: usize): i32 {
       break
     }
     if (journal == journalEnd) break
-    if (row == rowsEnd) {
-      stop = DERIVE_STOP_ROWS_FULL
+    if (entry == entriesEnd) {
+      stop = DERIVE_STOP_ENTRIES_FULL
       break
     }
     const nameLengthAt = bodyEndOf(at, end)
@@ -189,8 +194,13 @@ export function deriveRun(at: usize, end: usize): i32 {
     store<u32>(journal, bswap<u32>(mix(mix(ofPosition, size), <i32>digest)), 16)
     journal += JOURNAL_ENTRY_BYTES
     if (transaction != PREPARED && transaction != ROLLBACK) {
-      putRow(row, at, topic, tagsCode, physicalOffset, digest)
-      row += ROW_BYTES
+      const queueOffset = <i64>bswap<u64>(load<u64>(at, 20))
+      if (entry == entriesAt || !isNext(row, at, topic, queueOffset)) beginRow((row += ROW_BYTES), at, topic, queueOffset)
+      store<i32>(row, load<i32>(row, ROW_COUNT) + 1, ROW_COUNT)
+      store<i32>(row, tagsCode, ROW_TAGS_CODE)
+      store<f64>(row, position + <f64>size, ROW_RECORD_END)
+      putEntry(entry, at, topic, queueOffset, tagsCode, physicalOffset, digest)
+      entry += ENTRY_BYTES
     }
     newest = storeTime
     secondLast = last
@@ -200,7 +210,7 @@ export function deriveRun(at: usize, end: usize): i32 {
   linkKeys(indexAt, index)
   tell(DERIVED_STOP, stop)
   tell(DERIVED_END_AT, <i32>at)
-  tell(DERIVED_ROWS, <i32>((row - rowsAt) / ROW_BYTES))
+  tell(DERIVED_ROWS, <i32>((row + ROW_BYTES - rowsAt) / ROW_BYTES))
   tell(DERIVED_KEYS, <i32>((index - indexAt) / INDEX_ENTRY_BYTES))
   tellNumber(NEWEST_TIME, newest)
   tellNumber(LAST_OFFSET, last)
@@ -262,23 +272,30 @@ function linkKeys(from: usize, to: usize): void {
   tell(TOUCHED, touched)
 }
 
-/** The row of the record at `at`. */
+/** That the record at `at` follows those of the row in their queue. */
 @inline
-function putRow(row: usize, at: usize, topic: usize, tagsCode: i32, physicalOffset: u64, digest: u32): void {
-  const size = get32(at)
-  const queueId = get32(at + 12)
-  const queueOffset = <i64>bswap<u64>(load<u64>(at, 20))
-  store<i32>(row, queueId)
+function isNext(row: usize, at: usize, topic: usize, queueOffset: i64): bool {
+  if (load<i32>(row) != get32(at + 12) || load<i32>(row, ROW_TOPIC_SLOT) != load<i32>(topic, TOPIC_SLOT)) return false
+  return load<f64>(row, ROW_QUEUE_OFFSET) + <f64>load<i32>(row, ROW_COUNT) == <f64>queueOffset
+}
+
+@inline
+function beginRow(row: usize, at: usize, topic: usize, queueOffset: i64): void {
+  store<i32>(row, get32(at + 12))
   store<i32>(row, load<i32>(topic, TOPIC_SLOT), ROW_TOPIC_SLOT)
-  store<i32>(row, tagsCode, ROW_TAGS_CODE)
+  store<i32>(row, 0, ROW_COUNT)
   store<f64>(row, <f64>queueOffset, ROW_QUEUE_OFFSET)
-  store<f64>(row, <f64>(<i64>physicalOffset + <i64>size), ROW_RECORD_END)
-  const entry = row + ROW_ENTRY
+}
+
+/** The entry of the record at `at` for its queue. */
+@inline
+function putEntry(entry: usize, at: usize, topic: usize, queueOffset: i64, tagsCode: i32, physicalOffset: u64, digest: u32): void {
+  const size = get32(at)
   store<u64>(entry, bswap<u64>(physicalOffset))
   store<u32>(entry, bswap<u32>(<u32>size), 8)
   store<u64>(entry, bswap<u64>(<u64>(<i64>tagsCode)), 12)
   store<u32>(entry, bswap<u32>(digest), 20)
-  const place = <i32>mix(mix(mix(SEED, load<i32>(topic, TOPIC_ID)), queueId), 0) + <i32>queueOffset
+  const place = <i32>mix(mix(mix(SEED, load<i32>(topic, TOPIC_ID)), get32(at + 12)), 0) + <i32>queueOffset
   const ofPosition = mix(mix(<u32>place, <i32>(physicalOffset >>> 32)), <i32>physicalOffset)
   const check = mix(mix(mix(mix(ofPosition, size), tagsCode >> 31), tagsCode), <i32>digest)
   store<u32>(entry, bswap<u32>(check), 24)

@@ -1,10 +1,10 @@
 /** What the kernel offers. Compiled by `npm run kernel`; memory is imported, so that the caller decides what lies in it. */
 export { addName, scanBatch, scanSend } from './send-header'
 export { copy } from './bytes'
-export { isAsWritten, recordDigest } from './record'
+export { isAsWritten, noteRequest, recordDigest } from './record'
 export { encodeBatch, measureBatch } from './batch'
 export { putQueueOffsets, takeSends, writeReplies } from './run'
-export { writeIds } from './reply'
+export { writeBatchReply } from './reply'
 export { deriveRun } from './derive'
 export { pickRecords, putPicks } from './pick'
 export { copyWithCrc32, crc32 } from './crc32'

@@ -9,10 +9,14 @@ import {
   OPAQUE,
   PROPERTIES_LENGTH,
   PROPERTIES_TEXT_AT,
+  QUEUE_ID,
   RECONSUME_TIMES,
+  REQUEST_FLAG,
   SLOT_KEY,
   SLOT_KEY_LENGTH,
   SLOT_QUEUE_ID,
+  SLOT_REQUEST_FLAG,
+  SLOT_VERSION,
   STAMP_LENGTH,
   TEXTS_AT,
   TOPIC_AT,
@@ -20,6 +24,7 @@ import {
   UNIQ_KEY_AT,
   UNIQ_KEY_LENGTH,
   STORE_HOST_AT,
+  VERSION,
 } from '../src/protocol/kernel/layout'
 
 export const MAGIC_V1 = -626_843_481
@@ -45,11 +50,7 @@ export function encodeSend(
   slot: usize,
 ): void {
   const topicLength = word(TOPIC_LENGTH)
-  const keyLength = word(UNIQ_KEY_LENGTH)
-  store<i32>(slot, word(OPAQUE))
-  store<i32>(slot, queueId, SLOT_QUEUE_ID)
-  store<i32>(slot, keyLength, SLOT_KEY_LENGTH)
-  copyShort(slot + SLOT_KEY, <usize>word(UNIQ_KEY_AT), keyLength)
+  noteRequest(slot)
   const isLong = topicLength > 127
   const magic = isLong ? MAGIC_V2 : MAGIC_V1
   let p = putHead(at, size, magic, queueId, word(FLAG), queueOffset, physicalOffset, sysFlag, storeTimestamp, bodyLength)
@@ -65,6 +66,17 @@ export function encodeSend(
   put16(p, propertiesLength + stampLength)
   copyExactly(p + 2, <usize>word(PROPERTIES_TEXT_AT), propertiesLength)
   copyExactly(p + 2 + <usize>propertiesLength, TEXTS_AT, stampLength)
+}
+
+/** Notes in `slot` what the answer needs of the header that was scanned. */
+export function noteRequest(slot: usize): void {
+  const keyLength = word(UNIQ_KEY_LENGTH)
+  store<i32>(slot, word(OPAQUE))
+  store<i32>(slot, word(QUEUE_ID), SLOT_QUEUE_ID)
+  store<i32>(slot, keyLength, SLOT_KEY_LENGTH)
+  store<i32>(slot, word(REQUEST_FLAG), SLOT_REQUEST_FLAG)
+  store<i32>(slot, word(VERSION), SLOT_VERSION)
+  copyShort(slot + SLOT_KEY, <usize>word(UNIQ_KEY_AT), keyLength)
 }
 
 /** All of a record before its body but the CRC, by the numbers of the header that was scanned. Address of the body. */

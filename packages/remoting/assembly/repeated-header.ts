@@ -1,7 +1,7 @@
 /**
  * Headers of one sender differ little: opaque, queue, time, and the values of properties, mostly of equal length. Of each header that was
  * read whole is remembered what may differ in the next one; where all else is the same, only that is read. Judged as strictly as by
- * `scanSend`: a header that is not like the one remembered is read whole.
+ * `scanSend` and `scanBatch`: a header that is not like the one remembered is read whole.
  */
 import { copyExactly, isPlain, setWord, wholeNumber, word } from './bytes'
 import {
@@ -20,7 +20,7 @@ import {
   UNIQ_KEY_AT,
 } from '../src/protocol/kernel/layout'
 
-// One template for each length modulo `TEMPLATES`. int32: length of the header (0: none), misses, texts; starts and lengths of the numbers.
+// One template for each length modulo `TEMPLATES`. int32: what it is of (0: nothing), misses, texts; starts and lengths of the numbers.
 const MISSES = 4
 const TEXTS = 8
 const NUMBERS = 12
@@ -43,6 +43,12 @@ const REPLACED_EVERY = 4
 @inline
 function templateOf(length: i32): usize {
   return TEMPLATES_AT + <usize>(length & (TEMPLATES - 1)) * TEMPLATE_BYTES
+}
+
+/** What a template is of: headers of requests of this code and this length. */
+@inline
+function kindOf(length: i32, code: i32): i32 {
+  return (code << 16) | length
 }
 
 let ranges = 0
@@ -75,6 +81,7 @@ function putNumber(template: usize, number: i32, start: usize, at: usize, end: u
 export function remember(
   start: usize,
   length: i32,
+  code: i32,
   opaqueAt: usize,
   opaqueEnd: usize,
   queueAt: usize,
@@ -90,7 +97,7 @@ export function remember(
     store<i32>(template, misses, MISSES)
     if (misses % REPLACED_EVERY != 0) return
   }
-  store<i32>(template, length)
+  store<i32>(template, kindOf(length, code))
   memory.copy(template + HEADER, start, length)
   memory.fill(template + MASK, 0xff, length)
   memory.fill(template + MASK + <usize>length, 0, 16)
@@ -126,9 +133,10 @@ function numberOf(template: usize, number: i32, start: usize): i64 {
 }
 
 /** Reads the header at `start` by one that was like it; results as by `scanSend`. False: there is none, or it is not like it. */
-export function scanRepeated(start: usize, length: i32): bool {
+export function scanRepeated(start: usize, length: i32, code: i32): bool {
+  if (length > TEMPLATE_HEADER_BYTES) return false
   const template = templateOf(length)
-  if (load<i32>(template) != length) return false
+  if (load<i32>(template) != kindOf(length, code)) return false
   let difference = i64x2.splat(0)
   for (let i: usize = 0; i < <usize>length; i += 16) {
     const here = v128.xor(v128.load(start + i), v128.load(template + i, HEADER))

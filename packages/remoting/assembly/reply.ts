@@ -14,6 +14,8 @@ import {
   TEXTS_AT,
 } from '../src/protocol/kernel/layout'
 
+const COMMA: u8 = 0x2c
+
 /** Address behind the decimal digits of `value` ≥ 0. */
 function putDigits(at: usize, value: i64): usize {
   let count: usize = 1
@@ -51,26 +53,44 @@ function putHex(end: usize, value: i64): void {
   v128.store(end - 16, i8x16.swizzle(DIGITS_OF_HEX, halves))
 }
 
-/**
- * At `at` stands a message id of `length` bytes, with what leads to it: writes `count` of them one after another, the first there, with the
- * float64 offsets that lie at `offsetsAt`.
- */
-export function writeIds(at: usize, length: i32, offsetsAt: usize, count: i32): void {
-  let p = at
-  for (let i = 0; i < count; i++, p += <usize>length) {
-    if (i > 0) copyExactly(p, at, length)
-    putHex(p + <usize>length, <i64>load<f64>(offsetsAt + (<usize>i << 3)))
-  }
-}
-
 /** Writes the answer to the send in `slot` at `at`, where seven bytes more than it needs are free. Its length. */
 export function writeReply(slot: usize, at: usize, queueOffset: f64, physicalOffset: f64): i32 {
-  let text: usize = TEXTS_AT + <usize>word(STAMP_LENGTH)
   const headLength = word(REPLY_HEAD_LENGTH)
-  copyExactly(at, text, headLength)
-  text += <usize>headLength
-  let p = at + <usize>headLength
-  putHex(p - <usize>word(REPLY_LABEL_LENGTH), <i64>physicalOffset)
+  copyExactly(at, repliesAt(), headLength)
+  const headEnd = at + <usize>headLength
+  putHex(headEnd - <usize>word(REPLY_LABEL_LENGTH), <i64>physicalOffset)
+  return finish(slot, at, headEnd, queueOffset)
+}
+
+/**
+ * Likewise the answer to the batch in `slot`: that to a send, with the ids of `count` messages, of `idLength` bytes each, whose physical offsets
+ * are the float64 at `offsetsAt`.
+ */
+export function writeBatchReply(slot: usize, at: usize, queueOffset: f64, idLength: i32, offsetsAt: usize, count: i32): i32 {
+  const labelLength = word(REPLY_LABEL_LENGTH)
+  const headLength = word(REPLY_HEAD_LENGTH)
+  copyExactly(at, repliesAt(), headLength)
+  const idAt = at + <usize>(headLength - labelLength - idLength)
+  let p = idAt + <usize>idLength
+  putHex(p, <i64>load<f64>(offsetsAt))
+  for (let i = 1; i < count; i++) {
+    store<u8>(p++, COMMA)
+    copyExactly(p, idAt, idLength)
+    p += <usize>idLength
+    putHex(p, <i64>load<f64>(offsetsAt + (<usize>i << 3)))
+  }
+  copyShort(p, repliesAt() + <usize>(headLength - labelLength), labelLength)
+  return finish(slot, at, p + <usize>labelLength, queueOffset)
+}
+
+@inline
+function repliesAt(): usize {
+  return TEXTS_AT + <usize>word(STAMP_LENGTH)
+}
+
+/** Writes what follows at `p`, from the queue id on, and the lengths of the frame at `at`. */
+function finish(slot: usize, at: usize, p: usize, queueOffset: f64): i32 {
+  let text = repliesAt() + <usize>word(REPLY_HEAD_LENGTH)
   p = putDigits(p, load<i32>(slot, SLOT_QUEUE_ID))
   let length = word(REPLY_OFFSET_LENGTH)
   copyShort(p, text, length)

@@ -10,7 +10,6 @@ import {
   PROPERTIES_BYTES_MAX,
   PROPERTIES_LENGTH,
   QUEUE_ID,
-  REQUEST_FLAG,
   RUN_BODY_BYTES_MAX,
   RUN_BYTES,
   RUN_FLAGS_ALLOWED,
@@ -28,7 +27,6 @@ import {
   SLOT_QUEUE_OFFSET,
   SLOT_RECORD_AT,
   SLOT_REQUEST_FLAG,
-  SLOT_VERSION,
   STAMP_LENGTH,
   STOP_ROOM,
   STOP_TOPIC,
@@ -37,7 +35,6 @@ import {
   TOPIC_AT,
   TOPIC_LENGTH,
   UNIQ_KEY_LENGTH,
-  VERSION,
   WAITS,
 } from '../src/protocol/kernel/layout'
 
@@ -97,8 +94,6 @@ export function takeSends(
     encodeSend(recordAt, size, queueId, sysFlag, 0, physicalOffset, storeTimestamp, bodyAt, bodyLength, slot)
     store<f64>(slot, physicalOffset, SLOT_PHYSICAL_OFFSET)
     store<i32>(slot, <i32>recordAt, SLOT_RECORD_AT)
-    store<i32>(slot, word(VERSION), SLOT_VERSION)
-    store<i32>(slot, word(REQUEST_FLAG), SLOT_REQUEST_FLAG)
     keyBytes += word(UNIQ_KEY_LENGTH)
     recordAt += <usize>size
     room -= size

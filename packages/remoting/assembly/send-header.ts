@@ -319,19 +319,23 @@ function judge(isBatch: bool): bool {
 
 /** Reads the header at `start`, of `length` bytes. True when all of it is usual. At least 8 bytes of memory lie behind it. */
 export function scanSend(start: usize, length: i32): bool {
-  if (scanRepeated(start, length)) return true
-  forgetRanges()
-  if (!scan(start, length, SEND_MESSAGE_V2)) return false
-  const queueAt: usize = load<u32>(fieldStarts + (QUEUE << 2))
-  const queueEnd: usize = load<u32>(fieldEnds + (QUEUE << 2))
-  const bornAt: usize = load<u32>(fieldStarts + (BORN << 2))
-  remember(start, length, opaqueAt, opaqueEnd, queueAt, queueEnd, bornAt, load<u32>(fieldEnds + (BORN << 2)))
-  return true
+  return scanAny(start, length, SEND_MESSAGE_V2)
 }
 
 /** The same for SEND_BATCH_MESSAGE, whose header is of the same fields. */
 export function scanBatch(start: usize, length: i32): bool {
-  return scan(start, length, SEND_BATCH_MESSAGE)
+  return scanAny(start, length, SEND_BATCH_MESSAGE)
+}
+
+function scanAny(start: usize, length: i32, code: i32): bool {
+  if (scanRepeated(start, length, code)) return true
+  forgetRanges()
+  if (!scan(start, length, code)) return false
+  const queueAt: usize = load<u32>(fieldStarts + (QUEUE << 2))
+  const queueEnd: usize = load<u32>(fieldEnds + (QUEUE << 2))
+  const bornAt: usize = load<u32>(fieldStarts + (BORN << 2))
+  remember(start, length, code, opaqueAt, opaqueEnd, queueAt, queueEnd, bornAt, load<u32>(fieldEnds + (BORN << 2)))
+  return true
 }
 
 function scan(start: usize, length: i32, code: i32): bool {

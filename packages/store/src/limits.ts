@@ -24,7 +24,7 @@ export const LIMITS = {
    * How much the kernel derives before it is put away: a full turn of small messages. Journal entries of a turn are one write; index entries are
    * written by the checkpoint, or when so many wait. The slots are those of the largest index file.
    */
-  derivation: { rows: 256, journalEntries: 4_096, indexEntries: 1_024, indexSlots: 1_048_576 },
+  derivation: { entries: 256, journalEntries: 4_096, indexEntries: 1_024, indexSlots: 1_048_576 },
   /** Consume queue entries looked at by one read (RocketMQ DefaultMessageStore: 16,000 bytes of 20-byte entries). */
   scanEntries: 800,
   /** Chunks of consume queues kept in memory for those who read along them: half a megabyte. */

@@ -201,11 +201,12 @@ export class LogMessageStore implements MessageStore {
       const physicalOffset = this.log.endOffset
       const storeTimestamp = this.turnTimestamp === 0 ? this.beginTurn() : this.turnTimestamp
       const queue = this.views.queues.obtain(topic, this.scannedBatches.queueId)
-      const assigned = { queueOffset: queue.nextOffset, physicalOffset, storeTimestamp }
-      const physicalOffsets = this.scannedBatches.encode(batch, at, size, assigned)
+      const queueOffset = queue.nextOffset
+      const physicalOffsets = this.scannedBatches.encode(batch, at, { queueOffset, physicalOffset, storeTimestamp })
       queue.nextOffset += physicalOffsets.length
       this.log.advance(size)
-      this.await({ status: 'ok', ...assigned, physicalOffsets }, physicalOffsets.length, waitForFlush, onStored)
+      const result = { status: 'ok', physicalOffset, queueOffset, storeTimestamp, physicalOffsets } as const
+      this.await(result, physicalOffsets.length, waitForFlush, onStored)
     } catch (error) {
       this.refuseAfter(error, onStored)
     }

@@ -1,6 +1,7 @@
 import { SCANNED } from '@skylarkmq/remoting/protocol'
 import type { Kernel } from '@skylarkmq/remoting/protocol'
 import type { Capacity } from './admission.ts'
+import { viewOf } from './bytes.ts'
 import { FIXED_BYTES } from './commit-log/record.ts'
 import type { RecordHosts } from './record-hosts.ts'
 import type { ScannedBatch } from './types.ts'
@@ -12,10 +13,12 @@ const MARGIN_BYTES = 64
 export class ScannedBatches {
   private readonly kernel: Kernel
   private readonly hosts: RecordHosts
+  private readonly ring: DataView
 
   constructor(kernel: Kernel, hosts: RecordHosts) {
     this.kernel = kernel
     this.hosts = hosts
+    this.ring = viewOf(kernel.ring)
   }
 
   /** Of the batch whose header was scanned. */
@@ -33,22 +36,25 @@ export class ScannedBatches {
   }
 
   /**
-   * Writes the records at position `at` of the ring, where `measure` has just said that they take `total` bytes; the first gets these
-   * offsets, the others those behind it. Physical offsets of all.
+   * Writes the records of the batch that was measured last at position `at` of the ring; the first gets these offsets, the others those
+   * behind it. Physical offsets of all.
    */
   encode(
     batch: ScannedBatch,
     at: number,
-    total: number,
     assigned: { readonly queueOffset: number; readonly physicalOffset: number; readonly storeTimestamp: number },
   ): number[] {
-    const { calls, ringAt, ring } = this.kernel
+    const { calls, ringAt, words } = this.kernel
     const { bodyAt, bodyLength, sysFlag } = batch
     const { queueOffset, physicalOffset, storeTimestamp } = assigned
     this.hosts.use(batch.bornHost, batch.storeHost)
     calls.encodeBatch(ringAt + at, bodyAt, bodyLength, this.overheadOf(batch), sysFlag, queueOffset, physicalOffset, storeTimestamp)
     const physicalOffsets: number[] = []
-    for (let i = 0; i < total; i += ring.readInt32BE(at + i)) physicalOffsets.push(physicalOffset + i)
+    let from = 0
+    for (let left = words[SCANNED.batchCount] as number; left > 0; left--) {
+      physicalOffsets.push(physicalOffset + from)
+      from += this.ring.getInt32(at + from)
+    }
     return physicalOffsets
   }
 

@@ -86,6 +86,7 @@ const commands = fc.oneof(
       do: fc.constant('many' as const),
       topic: fc.constantFrom('orders', 'Aa'),
       count: fc.integer({ min: 200, max: 700 }),
+      inOneQueue: fc.constantFrom(1, 30, 500),
     }),
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 3_000 }) }) },
@@ -95,7 +96,7 @@ const commands = fc.oneof(
 type Command = typeof commands extends fc.Arbitrary<infer T> ? T : never
 
 const sizes = fc.record({
-  rows: fc.constantFrom(3, 64),
+  entries: fc.constantFrom(3, 64),
   journalEntries: fc.constantFrom(5, 4_096, 4_096),
   indexEntries: fc.constantFrom(4, 1_024, 1_024),
   indexSlots: fc.constantFrom(0, 8, 4_096, 4_096, 4_096),
@@ -146,7 +147,7 @@ class Side {
         this.stored += command.count
         break
       case 'many':
-        this.seen.push(await this.many(command.topic, command.count))
+        this.seen.push(await this.many(command))
         this.stored += command.count
         break
       case 'wait':
@@ -163,9 +164,12 @@ class Side {
     }
   }
 
-  private many(topic: string, count: number): Promise<AppendResult[]> {
+  /** Messages to two queues in turns, so many to each at a time. */
+  private many({ topic, count, inOneQueue }: Extract<Command, { do: 'many' }>): Promise<AppendResult[]> {
     const key = (n: number): Uint8Array => Buffer.from(`UNIQ_KEY\u0001${`${n}`.padStart(32, '0')}\u0002TAGS\u0001t${n % 3}\u0002`)
-    const of = (n: number): MessageToStore => message({ topic, queueId: n % 2, text: `${n}`, properties: key(n) })
+    const of = (n: number): MessageToStore => {
+      return message({ topic, queueId: Math.floor(n / inOneQueue) % 2, text: `${n}`, properties: key(n) })
+    }
     return this.bench.append(...Array.from({ length: count }, (_, n) => of(n)))
   }
 

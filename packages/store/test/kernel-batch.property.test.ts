@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decodeClientBatch, encodeClientBatch, Kernel, PROPERTY_KIND } from '@skylarkmq/remoting/protocol'
+import { decodeClientBatch, encodeClientBatch, Kernel, PROPERTY_KIND, SCANNED } from '@skylarkmq/remoting/protocol'
 import { encodeRecord, recordBytes } from '../src/commit-log/record.ts'
 import { bodyCrc } from '../src/crc32.ts'
 import { RecordHosts } from '../src/record-hosts.ts'
@@ -75,11 +75,18 @@ type Header = typeof headers extends fc.Arbitrary<infer T> ? T : never
 type Assigned = typeof assignment extends fc.Arbitrary<infer T> ? T : never
 
 function scanHeader(h: Header): number {
+  return scanText(headerText(h, 320, 7))
+}
+
+function headerText(h: Header, code: number, opaque: number): string {
   const ext = { a: 'g', b: h.topic, e: `${h.queueId}`, f: `${h.sysFlag}`, g: `${h.bornTimestamp}`, h: '0', i: 'UNIQ_KEY\u0001B1\u0002' }
-  const text = Buffer.from(JSON.stringify({ code: 320, extFields: { ...ext, j: `${h.reconsumeTimes}`, m: 'true' }, opaque: 7 }))
+  return JSON.stringify({ code, extFields: { ...ext, j: `${h.reconsumeTimes}`, m: 'true' }, opaque })
+}
+
+function scanText(text: string, scan = kernel.calls.scanBatch): number {
   const at = kernel.ringAt + 60_000
-  kernel.bytes.set(text, at)
-  return kernel.calls.scanBatch(at, text.length)
+  const length = kernel.bytes.write(text, at)
+  return scan(at, length)
 }
 
 const flagsOf = (h: Header): number => h.sysFlag | (h.bornHost.length === 20 ? 0x10 : 0) | (h.storeHost.length === 20 ? 0x20 : 0)
@@ -94,7 +101,7 @@ function byKernel(h: Header, body: Uint8Array, assigned: Assigned): { records: B
   const batch = { ...h, sysFlag: flagsOf(h), bodyAt: kernel.batchAt, bodyLength: body.length }
   const total = batches.measure(batch, capacity)
   if (total < 0) return undefined
-  const offsets = batches.encode(batch, RING_AT, total, assigned)
+  const offsets = batches.encode(batch, RING_AT, assigned)
   expect(kernel.bytes.subarray(kernel.batchAt, kernel.batchAt + body.length).equals(body)).toBe(true)
   for (let i = 0; i < RING_AT; i++) if (kernel.ring[i] !== POISON) throw new Error(`written before the records, at ${i - RING_AT}`)
   for (let i = RING_AT + total; i < 60_000; i++) if (kernel.ring[i] !== POISON) throw new Error(`written ${i - RING_AT - total} behind`)
@@ -148,6 +155,29 @@ const usual = (n: number) => ({
   flag: n,
   body: Buffer.alloc(n + 1, 'b'),
   properties: Buffer.from(`KEYS\u0001k${n}\u0002UNIQ_KEY\u0001U${n}\u0002`),
+})
+
+describe('the header of a batch', () => {
+  test('that differs from one before only in numbers is read as by itself, and is never taken for that of a send', () => {
+    for (const [queueId, opaque] of [
+      [3, 7],
+      [5, 9],
+      [0, 1],
+    ] as const) {
+      const text = headerText({ ...HEADER, queueId }, 320, opaque)
+      expect(scanText(text)).toBe(1)
+      const { words } = kernel
+      expect([words[SCANNED.queueId], words[SCANNED.opaque], words[SCANNED.waits]]).toEqual([queueId, opaque, 1])
+      const keyAt = words[SCANNED.uniqKeyAt] as number
+      expect(kernel.bytes.toString('latin1', keyAt, keyAt + (words[SCANNED.uniqKeyLength] as number))).toBe('B1')
+      expect(scanText(text, kernel.calls.scanSend)).toBe(0)
+      expect(scanText(text.replace('320', '310'))).toBe(0)
+    }
+    // A leading zero, as JSON does not allow it.
+    expect(scanText(headerText(HEADER, 320, 77).replace('77', '07'))).toBe(0)
+    const send = headerText(HEADER, 310, 7).replace('"true"', '"false"').replace('},', ',"n":"false"},')
+    for (let i = 0; i < 3; i++) expect([scanText(send, kernel.calls.scanSend), scanText(send)]).toEqual([1, 0])
+  })
 })
 
 describe('a batch', () => {

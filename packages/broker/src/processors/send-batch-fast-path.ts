@@ -11,6 +11,7 @@ import { ALLOWED_SYS_FLAG } from './send-checks.ts'
 import { answer, bornHostOf, hostFlags, isSync } from './send-message.ts'
 import type { SendDeps } from './send-message.ts'
 import { BatchReply, putTexts } from './send-reply.ts'
+import type { SendSlots, SlotRange } from './send-slots.ts'
 
 const SEND_BATCH_MESSAGE = 320
 const BATCH_TOPIC_MAX_LENGTH = 127
@@ -18,23 +19,13 @@ const BATCH_SYS_FLAG = ALLOWED_SYS_FLAG & ~(SYS_FLAG.COMPRESSED | SYS_FLAG.COMPR
 /** The code of a request, where the header begins with it: `{"code":320,`. */
 const CODE_AT = 8
 
-/** What the answer needs. */
-interface PendingBatch {
-  readonly connection: ServerConnection
-  readonly isOneway: boolean
-  readonly opaque: number
-  readonly version: number
-  readonly queueId: number
-  /** UNIQ_KEY, one character per byte. */
-  readonly key: string
+export function sendBatchFastPath(deps: SendDeps, topics: KnownTopics, slots: SendSlots): FastPath {
+  const batches = new BatchFastPath(deps, topics, slots)
+  return (view, connection) => startsAsBatch(view.bytes, view.headerStart, view.headerEnd) && batches.take(view, connection)
 }
 
-export function sendBatchFastPath(deps: SendDeps, topics: KnownTopics): FastPath {
-  const batches = new BatchFastPath(deps, topics)
-  return (view, connection) => startsAsBatch(view) && batches.take(view, connection)
-}
-
-function startsAsBatch({ bytes, headerStart, headerEnd }: FrameView): boolean {
+/** That the header there is one of SEND_BATCH_MESSAGE, as usual clients write it. */
+export function startsAsBatch(bytes: Uint8Array, headerStart: number, headerEnd: number): boolean {
   const at = headerStart + CODE_AT
   return at + 4 <= headerEnd && bytes[at] === 0x33 && bytes[at + 1] === 0x32 && bytes[at + 2] === 0x30 && bytes[at + 3] === 0x2c
 }
@@ -44,22 +35,24 @@ class BatchFastPath {
   readonly #store: MessageStore
   readonly #kernel: Kernel
   readonly #topics: KnownTopics
-  #pending = 0
+  readonly #slots: SendSlots
   #isUsable: boolean | undefined
   #replies: BatchReply | undefined
 
-  constructor(deps: SendDeps, topics: KnownTopics) {
+  constructor(deps: SendDeps, topics: KnownTopics, slots: SendSlots) {
     this.#deps = deps
     this.#store = deps.store
     this.#kernel = deps.store.kernel
     this.#topics = topics
+    this.#slots = slots
   }
 
   /** At the first batch, when the broker knows its port. */
   #begin(): boolean {
     const { storeHost, settings } = this.#deps
-    this.#replies = new BatchReply(this.#kernel, storeHost, settings.current)
-    return (this.#isUsable = putTexts(this.#kernel, storeHost, settings.current) !== undefined)
+    const textBytes = putTexts(this.#kernel, storeHost, settings.current)
+    if (textBytes !== undefined) this.#replies = new BatchReply(this.#kernel, storeHost, textBytes)
+    return (this.#isUsable = textBytes !== undefined)
   }
 
   take(view: FrameView, connection: ServerConnection): boolean {
@@ -68,7 +61,7 @@ class BatchFastPath {
     const { settings, storeHost } = this.#deps
     const bodyLength = bodyEnd - bodyStart
     if (view.serializeType !== 0 || bodyLength <= 0 || bodyLength > settings.current.maxMessageSize) return false
-    if (this.#pending >= kernel.slots || !(this.#isUsable ?? this.#begin())) return false
+    if (this.#slots.findFree() === 0 || !(this.#isUsable ?? this.#begin())) return false
     const base = kernel.addressOf(bytes)
     if (base < 0 && bodyLength > kernel.batchBytes) return false
     const headerAt = kernel.headerAt(bytes, base, view.headerStart, view.headerEnd)
@@ -84,37 +77,30 @@ class BatchFastPath {
 
     const bornHost = bornHostOf(connection)
     const sysFlag = ((words[SCANNED.sysFlag] as number) & BATCH_SYS_FLAG) | hostFlags(bornHost, storeHost)
-    const keyAt = words[SCANNED.uniqKeyAt] as number
-    const pending: PendingBatch = {
-      connection,
-      isOneway: ((words[SCANNED.requestFlag] as number) & 2) !== 0,
-      opaque: words[SCANNED.opaque] as number,
-      version: words[SCANNED.version] as number,
-      queueId,
-      key: kernel.bytes.toString('latin1', keyAt, keyAt + (words[SCANNED.uniqKeyLength] as number)),
-    }
+    const range = this.#slots.take(1)
+    kernel.calls.noteRequest(kernel.slotAt(range.first))
     const isTaken = this.#store.appendScannedBatch(
       { topic: topic.name, sysFlag, bornHost, storeHost, bodyAt: base < 0 ? kernel.batchAt : base + bodyStart, bodyLength },
       words[SCANNED.waits] !== 0 && isSync(this.#deps),
-      (result) => this.#done(pending, result),
+      (result) => this.#done(connection, range, result),
     )
-    if (!isTaken) return false
-    this.#pending++
-    connection.noteUnanswered(1)
-    return true
+    if (isTaken) connection.noteUnanswered(1)
+    else this.#slots.giveBack(range)
+    return isTaken
   }
 
-  #done(pending: PendingBatch, result: AppendResult): void {
-    const { connection, isOneway, opaque, version, queueId, key } = pending
-    this.#pending--
+  #done(connection: ServerConnection, range: SlotRange, result: AppendResult): void {
     connection.settle(1)
-    if (isOneway || connection.isClosed) return
-    const { physicalOffsets, queueOffset } = result
-    if (result.status === 'ok' && physicalOffsets !== undefined) {
-      this.#replies?.write(pending, { queueOffset, physicalOffsets }, (length) => connection.reserve(length))
-    } else {
-      const request = { opaque, serializeType: 0, code: SEND_BATCH_MESSAGE, version } as const
-      connection.reply(request, answer(this.#deps, result, queueId, Buffer.from(key, 'latin1').toString()))
-    }
+    if (!connection.isClosed) this.#answer(connection, this.#kernel.slotAt(range.first), result)
+    this.#slots.giveBack(range)
+  }
+
+  #answer(connection: ServerConnection, slot: number, result: AppendResult): void {
+    const { status, physicalOffsets, queueOffset } = result
+    if (this.#kernel.isOneway(slot)) return
+    if (status === 'ok' && physicalOffsets !== undefined && this.#replies?.write(connection, slot, queueOffset, physicalOffsets)) return
+    const { opaque, version, queueId, key } = this.#kernel.slotOf(slot)
+    const request = { opaque, serializeType: 0, code: SEND_BATCH_MESSAGE, version } as const
+    connection.reply(request, answer(this.#deps, result, queueId, key))
   }
 }

@@ -13,16 +13,14 @@ import { UNUSUAL_PROPERTIES } from './plain-properties.ts'
 import { ALLOWED_SYS_FLAG } from './send-checks.ts'
 import { answer, bornHostOf, hostFlags, isSync } from './send-message.ts'
 import type { SendDeps } from './send-message.ts'
-import { putTexts } from './send-reply.ts'
-import { SendSlots } from './send-slots.ts'
-import type { SlotRange } from './send-slots.ts'
+import { startsAsBatch } from './send-batch-fast-path.ts'
+import { putTexts, SLACK_BYTES } from './send-reply.ts'
+import type { SendSlots, SlotRange } from './send-slots.ts'
 
 /** Room for answers is asked for in pieces of this size at most. */
 const REPLIES_BYTES_MAX = 60_000
 /** What lies outside the kernel's memory is copied in, so much at a time or one frame. */
 const COPIED_BYTES = 16_384
-/** The kernel writes whole words. */
-const SLACK_BYTES = 8
 /** The length field and the word that holds serialize type and header length. */
 const PREFIX_BYTES = 8
 const NO_NAME = new Uint8Array(0)
@@ -49,8 +47,8 @@ class PendingRun {
   }
 }
 
-export function sendFastPath(deps: SendDeps, topics: KnownTopics): RunPath {
-  const path = new SendFastPath(deps, topics)
+export function sendFastPath(deps: SendDeps, topics: KnownTopics, slots: SendSlots): RunPath {
+  const path = new SendFastPath(deps, topics, slots)
   return (bytes, start, end, connection) => path.take(bytes, start, end, connection)
 }
 
@@ -67,12 +65,12 @@ class SendFastPath {
   #topic: KnownTopic | undefined
   #mustWait = false
 
-  constructor(deps: SendDeps, topics: KnownTopics) {
+  constructor(deps: SendDeps, topics: KnownTopics, slots: SendSlots) {
     this.#deps = deps
     this.#store = deps.store
     const kernel = deps.store.kernel
     this.#kernel = kernel
-    this.#slots = new SendSlots(kernel.slots)
+    this.#slots = slots
     this.#topics = topics
     deps.topics.onChange(() => {
       this.#topic = undefined
@@ -90,7 +88,7 @@ class SendFastPath {
   }
 
   take(bytes: Buffer, start: number, end: number, connection: ServerConnection): number {
-    if (!(this.#isUsable ?? this.#begin())) return start
+    if (startsAsBatch(bytes, start + PREFIX_BYTES, end) || !(this.#isUsable ?? this.#begin())) return start
     const kernel = this.#kernel
     const base = kernel.addressOf(bytes)
     if (base >= 0) return this.#takeAll(base + start, base + end, connection) - base

@@ -1,10 +1,13 @@
-import { PROTOCOL_VERSION, SCANNED } from '@skylarkmq/remoting/protocol'
+import { PROTOCOL_VERSION, SCANNED, SLOT } from '@skylarkmq/remoting/protocol'
 import type { Kernel } from '@skylarkmq/remoting/protocol'
+import type { ServerConnection } from '@skylarkmq/remoting'
 import { stampText } from './plain-properties.ts'
 
 const QUEUE_ID_LABEL = '","queueId":"'
 /** Hexadecimal digits of the physical offset behind the store's address in an offset message id. */
 const OFFSET_DIGITS = 16
+/** The kernel writes whole words. */
+export const SLACK_BYTES = 8
 
 interface ReplyConfig {
   readonly brokerClusterName: string
@@ -36,65 +39,34 @@ function replyTexts(
   return { texts: texts.map((text) => Buffer.from(text)), labelLength: QUEUE_ID_LABEL.length }
 }
 
-const FRAME_PREFIX_BYTES = 8
-/** Ids that are written by one call: they and their offsets lie where the kernel takes what is copied in, unless the answer is in its memory. */
-const IDS_AT_ONCE = 256
-const IDS_AT = SCANNED.inputAt + 8 * IDS_AT_ONCE
-
 /** The answer to a stored batch, as the declared encoder writes it: that to a send, with an id for each message. */
 export class BatchReply {
   readonly #kernel: Kernel
-  readonly #head: Buffer
-  /** A comma, and the id of a message with digits to be filled in. */
-  readonly #id: Buffer
-  /** What stands between queue id, queue offset, transaction id, and opaque; and behind it. */
-  readonly #texts: readonly string[]
+  readonly #idBytes: number
+  /** Of an answer without ids. */
+  readonly #otherBytes: number
 
-  constructor(kernel: Kernel, storeHost: Uint8Array, config: ReplyConfig) {
+  /** `textBytes`: what `putTexts` has said. */
+  constructor(kernel: Kernel, storeHost: Uint8Array, textBytes: number) {
     this.#kernel = kernel
-    const { texts, labelLength } = replyTexts(storeHost, config)
-    const [first = Buffer.alloc(0), ...others] = texts
-    const idEnd = first.length - labelLength
-    const idStart = idEnd - OFFSET_DIGITS - 2 * storeHost.length
-    this.#head = first.subarray(FRAME_PREFIX_BYTES, idStart)
-    this.#id = Buffer.concat([Buffer.from(','), first.subarray(idStart, idEnd)])
-    this.#texts = others.map(String)
+    this.#idBytes = 2 * storeHost.length + OFFSET_DIGITS
+    this.#otherBytes = textBytes - this.#idBytes + SLOT.replyDigits + SLOT.keyBytes + SLACK_BYTES
   }
 
-  /** `key`: a text of one character per byte. */
-  write(
-    { opaque, queueId, key }: { readonly opaque: number; readonly queueId: number; readonly key: string },
-    { queueOffset, physicalOffsets }: { readonly queueOffset: number; readonly physicalOffsets: readonly number[] },
-    reserve: (length: number) => { readonly bytes: Buffer; readonly start: number },
-  ): void {
-    const head = this.#head
-    const [toOffset, toTransaction, toOpaque, end] = this.#texts
-    const rest = `${QUEUE_ID_LABEL}${queueId}${toOffset}${queueOffset}${toTransaction}${key}${toOpaque}${opaque}${end}`
-    // Without the comma before the first.
-    const idBytes = this.#id.length * physicalOffsets.length - 1
-    const length = FRAME_PREFIX_BYTES + head.length + idBytes + rest.length
-    const { bytes, start } = reserve(length)
-    const at = start + FRAME_PREFIX_BYTES
-    this.#writeIds(bytes, at + head.length - 1, physicalOffsets)
-    bytes.set(head, at)
-    bytes.write(rest, at + head.length + idBytes, 'latin1')
-    bytes.writeInt32BE(length - 4, start)
-    bytes.writeInt32BE(length - FRAME_PREFIX_BYTES, start + 4)
-  }
-
-  #writeIds(bytes: Buffer, start: number, offsets: readonly number[]): void {
+  /** Writes the answer to what was noted in `slot`. False: it has more ids than the kernel has room for. */
+  write(connection: ServerConnection, slot: number, queueOffset: number, physicalOffsets: readonly number[]): boolean {
     const kernel = this.#kernel
-    const id = this.#id
+    const count = physicalOffsets.length
+    const room = this.#otherBytes + count * (this.#idBytes + 1)
+    const offsetBytes = count * Float64Array.BYTES_PER_ELEMENT
+    if (offsetBytes + room > SCANNED.inputBytes) return false
+    for (let i = 0; i < count; i++) kernel.floats[SCANNED.inputAt / 8 + i] = physicalOffsets[i] as number
+    const { bytes, start } = connection.reserve(room)
     const base = kernel.addressOf(bytes)
-    let to = start
-    for (let done = 0; done < offsets.length; done += IDS_AT_ONCE) {
-      const count = Math.min(IDS_AT_ONCE, offsets.length - done)
-      for (let i = 0; i < count; i++) kernel.floats[SCANNED.inputAt / 8 + i] = offsets[done + i] as number
-      const at = base >= 0 ? base + to : IDS_AT
-      kernel.bytes.set(id, at)
-      kernel.calls.writeIds(at, id.length, SCANNED.inputAt, count)
-      if (base < 0) bytes.set(kernel.bytes.subarray(at, at + count * id.length), to)
-      to += count * id.length
-    }
+    const at = base >= 0 ? base + start : SCANNED.inputAt + offsetBytes
+    const length = kernel.calls.writeBatchReply(slot, at, queueOffset, this.#idBytes, SCANNED.inputAt, count)
+    if (base < 0) bytes.set(kernel.bytes.subarray(at, at + length), start)
+    connection.giveBack(room - length)
+    return true
   }
 }

@@ -9,6 +9,8 @@ import type { Topic } from './topic.ts'
 
 const FIRST_TAIL_ENTRIES = 16
 const HOLE = -1
+/** So many entries are copied by the platform: a call costs as much as some of them. */
+const COPIED_AT_ONCE = 8
 
 /**
  * One consume queue: entry k tells where message k is. Full chunks are on file, the last one is in memory, growing 16 → 64 → 256
@@ -73,15 +75,29 @@ export class ConsumeQueue {
     return true
   }
 
-  /** As `append`, of an entry that the kernel has made: it is at `at` of `rows`. */
-  appendDerived(queueOffset: number, rows: Int32Array, at: number, recordEnd: number, tagsCode: number): boolean {
-    if (queueOffset < this.maxOffset) return false
-    const place = this.makePlace(queueOffset)
+  /**
+   * As `append`, of the `count` messages from `queueOffset` on, of which it has none: the kernel has made their entries, and the first is number
+   * `first` of `entries`. Up to the end of a chunk: so many it took. `recordEnd` and `tagsCode` are of the last.
+   */
+  appendDerived(queueOffset: number, entries: Int32Array, first: number, count: number, recordEnd: number, tagsCode: number): number {
+    if (queueOffset > this.maxOffset) this.skipTo(queueOffset)
+    const place = queueOffset & (CHUNK_ENTRIES - 1)
+    const taken = Math.min(count, CHUNK_ENTRIES - place)
+    const last = place + taken - 1
+    if (last >= this.tailRoom) this.growTail(last)
     const words = this.tailWords as Int32Array
     const to = place * ROW.entryWords
-    for (let i = 0; i < ROW.entryWords; i++) words[to + i] = rows[at + i] as number
-    this.took(queueOffset, place, recordEnd, tagsCode)
-    return true
+    const from = first * ROW.entryWords
+    if (taken >= COPIED_AT_ONCE) words.set(entries.subarray(from, from + taken * ROW.entryWords), to)
+    else for (let i = 0; i < taken * ROW.entryWords; i++) words[to + i] = entries[from + i] as number
+    this.took(queueOffset + taken - 1, last, taken === count ? recordEnd : this.recordEndAt(last), tagsCode)
+    return taken
+  }
+
+  /** Of the entry at a place of the tail. */
+  private recordEndAt(place: number): number {
+    const view = this.tailView as DataView
+    return physicalOffsetAt(view, place * ENTRY_BYTES) + sizeAt(view, place * ENTRY_BYTES)
   }
 
   private makePlace(queueOffset: number): number {

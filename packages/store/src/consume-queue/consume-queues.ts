@@ -104,22 +104,25 @@ export class ConsumeQueues implements DispatchTarget {
   }
 
   /** Takes up the rows of a run; `topics` are those that the kernel knows, by slot. */
-  endRun({ words, rows, rowNumbers }: Derivation, topics: readonly (Topic | undefined)[]): void {
-    const count = words[DERIVED.rows] as number
-    let topic: Topic | undefined
-    let queue: ConsumeQueue | undefined
-    for (let i = 0; i < count; i++) {
+  endRun({ words, rows, rowNumbers, entries }: Derivation, topics: readonly (Topic | undefined)[]): void {
+    const rowCount = words[DERIVED.rows] as number
+    let entry = 0
+    for (let i = 0; i < rowCount; i++) {
       const row = i * ROW.words
       const queueId = rows[row + ROW.queueId] as number
-      const rowTopic = topics[rows[row + ROW.topicSlot] as number] as Topic
-      if (queue === undefined || queue.queueId !== queueId || topic !== rowTopic) {
-        topic = rowTopic
-        queue = topic.queue(queueId) ?? this.obtain(topic, queueId)
-      }
+      const topic = topics[rows[row + ROW.topicSlot] as number] as Topic
+      const queue = topic.queue(queueId) ?? this.obtain(topic, queueId)
       const queueOffset = rowNumbers[i * ROW.numbers + ROW.queueOffset] as number
       const recordEnd = rowNumbers[i * ROW.numbers + ROW.recordEnd] as number
-      const isNew = queue.appendDerived(queueOffset, rows, row + ROW.entry, recordEnd, rows[row + ROW.tagsCode] as number)
-      if (isNew) this.tookEntry(queue)
+      const tagsCode = rows[row + ROW.tagsCode] as number
+      const count = rows[row + ROW.count] as number
+      // Those that it has already are repetitions.
+      let done = queueOffset >= queue.maxOffset ? 0 : Math.min(count, queue.maxOffset - queueOffset)
+      while (done < count) {
+        done += queue.appendDerived(queueOffset + done, entries, entry + done, count - done, recordEnd, tagsCode)
+        this.tookEntry(queue)
+      }
+      entry += count
     }
   }
 

@@ -50,7 +50,7 @@ export class RunDeriver {
         this.putAway(count)
       }
       const stop = run.words[DERIVED.stop]
-      const goesOn = stop === DERIVED_STOP.rowsFull || (stop === DERIVED_STOP.topic && this.introduceTopic())
+      const goesOn = stop === DERIVED_STOP.entriesFull || (stop === DERIVED_STOP.topic && this.introduceTopic())
       if (!goesOn) return at - ringAt - start
     }
   }

@@ -3,8 +3,8 @@ import * as layout from './layout.ts'
 
 /** How much of the views the kernel may derive before the caller puts it away. */
 export interface DerivationSizes {
-  /** Records for consume queues in one run. */
-  readonly rows: number
+  /** Of consume queues, in one run. */
+  readonly entries: number
   readonly journalEntries: number
   readonly indexEntries: number
   /** Of the largest index file. */
@@ -41,15 +41,15 @@ export const DERIVED = {
 } as const
 
 /** Why a run ended. */
-export const DERIVED_STOP = { rowsFull: layout.DERIVE_STOP_ROWS_FULL, topic: layout.DERIVE_STOP_TOPIC } as const
+export const DERIVED_STOP = { entriesFull: layout.DERIVE_STOP_ENTRIES_FULL, topic: layout.DERIVE_STOP_TOPIC } as const
 
-/** Of a row, as int32 and as float64: see `Derivation.rows`. */
+/** Of a row, as int32 and as float64: see `Derivation.rows`; and what an entry takes. */
 export const ROW = {
   words: layout.ROW_BYTES / 4,
   queueId: layout.ROW_QUEUE_ID / 4,
   topicSlot: layout.ROW_TOPIC_SLOT / 4,
+  count: layout.ROW_COUNT / 4,
   tagsCode: layout.ROW_TAGS_CODE / 4,
-  entry: layout.ROW_ENTRY / 4,
   entryWords: layout.ENTRY_BYTES / 4,
   numbers: layout.ROW_BYTES / 8,
   queueOffset: layout.ROW_QUEUE_OFFSET / 8,
@@ -64,11 +64,12 @@ export interface DerivedTopic {
   readonly keyHashSeed: number
 }
 
-/** Of rows, journal entries, index slots and entries, topics; each a whole number of float64. */
-function bytesOf(sizes: DerivationSizes): readonly [number, number, number, number, number] {
+/** Of rows, entries, journal entries, index slots and entries, topics; each a whole number of float64. */
+function bytesOf(sizes: DerivationSizes): readonly [number, number, number, number, number, number] {
   const whole = (bytes: number): number => Math.ceil(bytes / 8) * 8
   return [
-    sizes.rows * layout.ROW_BYTES,
+    sizes.entries * layout.ROW_BYTES,
+    whole(sizes.entries * layout.ENTRY_BYTES),
     whole(sizes.journalEntries * layout.JOURNAL_ENTRY_BYTES),
     whole(sizes.indexSlots * 4),
     sizes.indexEntries * layout.INDEX_ENTRY_BYTES,
@@ -87,6 +88,8 @@ export class Derivation {
   /** What consume queues get of a run, `ROW.words` each. */
   readonly rows: Int32Array
   readonly rowNumbers: Float64Array
+  /** Of all rows, one after another, `ROW.entryWords` each. */
+  readonly entries: Int32Array
   readonly journal: Uint8Array
   readonly indexSlots: Int32Array
   readonly indexEntries: Uint8Array
@@ -95,23 +98,26 @@ export class Derivation {
 
   /** `at`: where `derivationBytes(sizes)` of the memory are free. */
   constructor(memory: ArrayBuffer, sizes: DerivationSizes, at: number) {
-    const [rowBytes, journalBytes, slotBytes, indexBytes, topicBytes] = bytesOf(sizes)
+    const [rowBytes, entryBytes, journalBytes, slotBytes, indexBytes, topicBytes] = bytesOf(sizes)
     const rowsAt = at
-    const journalAt = rowsAt + rowBytes
+    const entriesAt = rowsAt + rowBytes
+    const journalAt = entriesAt + entryBytes
     const slotsAt = journalAt + journalBytes
     const indexAt = slotsAt + slotBytes
     const topicsAt = indexAt + indexBytes
     this.words = new Int32Array(memory, layout.DERIVE_AT, layout.DERIVE_WORDS)
     this.numbers = new Float64Array(memory, layout.DERIVE_NUMBERS_AT, layout.DERIVE_NUMBERS)
-    this.rows = new Int32Array(memory, rowsAt, sizes.rows * ROW.words)
-    this.rowNumbers = new Float64Array(memory, rowsAt, sizes.rows * ROW.numbers)
+    this.rows = new Int32Array(memory, rowsAt, sizes.entries * ROW.words)
+    this.rowNumbers = new Float64Array(memory, rowsAt, sizes.entries * ROW.numbers)
+    this.entries = new Int32Array(memory, entriesAt, sizes.entries * ROW.entryWords)
     this.journal = new Uint8Array(memory, journalAt, sizes.journalEntries * layout.JOURNAL_ENTRY_BYTES)
     this.indexSlots = new Int32Array(memory, slotsAt, sizes.indexSlots)
     this.indexEntries = new Uint8Array(memory, indexAt, sizes.indexEntries * layout.INDEX_ENTRY_BYTES)
     this.topicBytes = new Uint8Array(memory, topicsAt, topicBytes)
     this.topics = new DataView(memory, topicsAt, topicBytes)
     this.words[layout.ROWS_AT] = rowsAt
-    this.words[layout.ROWS_MAX] = sizes.rows
+    this.words[layout.ENTRIES_AT] = entriesAt
+    this.words[layout.ENTRIES_MAX] = sizes.entries
     this.words[layout.INDEX_SLOTS_AT] = slotsAt
     this.words[layout.TOPICS_AT] = topicsAt
   }

@@ -40,8 +40,10 @@ export interface KernelCalls {
     physicalOffset: number,
     storeTimestamp: number,
   ): void
-  /** Repeats the message id of `length` bytes at `at`, with what leads to it, for each of the float64 offsets at `offsetsAt`. */
-  writeIds(at: number, length: number, offsetsAt: number, count: number): void
+  /** Notes in the slot what the answer to the request needs whose header was scanned. */
+  noteRequest(slot: number): void
+  /** The answer to the batch that was noted in that slot, with an id for each of the float64 offsets at `offsetsAt`. Its length. */
+  writeBatchReply(slot: number, at: number, queueOffset: number, idLength: number, offsetsAt: number, count: number): number
   /** Derives what the views hold of the records in `[at, end)`, up to the first that is unusual: how many. See `Derivation`. */
   deriveRun(at: number, end: number): number
   recordDigest(at: number): number
@@ -107,6 +109,7 @@ export const SCANNED = {
   batchCount: layout.BATCH_COUNT,
   waits: layout.WAITS,
   inputAt: layout.INPUT_AT,
+  inputBytes: layout.INPUT_BYTES_MAX,
 } as const
 
 /** Where in `words` a run of sends finds what it needs (see `setRun`), and leaves what came of it. */
@@ -260,11 +263,17 @@ export class Kernel {
 
   /** Address of slot `index`. */
   slotAt(index: number): number {
-    assert(index >= 0 && index < this.slots, `the kernel has ${this.slots} slots, none of number ${index}`)
+    // The sentence would be made each time.
+    if (index < 0 || index >= this.slots) assert(false, `the kernel has ${this.slots} slots, none of number ${index}`)
     return this.#slotsAt + index * layout.SLOT_BYTES
   }
 
-  /** What `takeSends` has noted there. */
+  /** That nobody waits for the answer to what was noted there. */
+  isOneway(slot: number): boolean {
+    return ((this.ints[(slot + layout.SLOT_REQUEST_FLAG) / 4] as number) & 2) !== 0
+  }
+
+  /** What `takeSends` has noted there; `noteRequest` notes no offsets. */
   slotOf(slot: number): SlotContents {
     const keyAt = slot + layout.SLOT_KEY
     const word = (at: number): number => this.bytes.readInt32LE(slot + at)
@@ -272,7 +281,7 @@ export class Kernel {
     return {
       opaque: word(0),
       queueId: word(layout.SLOT_QUEUE_ID),
-      isOneway: (word(layout.SLOT_REQUEST_FLAG) & 2) !== 0,
+      isOneway: this.isOneway(slot),
       version: word(layout.SLOT_VERSION),
       queueOffset: double(layout.SLOT_QUEUE_OFFSET),
       physicalOffset: double(layout.SLOT_PHYSICAL_OFFSET),
@@ -282,10 +291,9 @@ export class Kernel {
 
   /** The topic whose sends `takeSends` takes: a name of 255 bytes at most, with so many queues. An empty name: none, it only scans. */
   setRunTopic(name: Uint8Array, queues: number): void {
-    assert(
-      name.length <= layout.RUN_TOPIC_BYTES_MAX,
-      `a topic of ${name.length} bytes; the kernel has room for ${layout.RUN_TOPIC_BYTES_MAX}`,
-    )
+    if (name.length > layout.RUN_TOPIC_BYTES_MAX) {
+      assert(false, `a topic of ${name.length} bytes; the kernel has room for ${layout.RUN_TOPIC_BYTES_MAX}`)
+    }
     this.bytes.set(name, layout.RUN_TOPIC_AT)
     // No name is of no length.
     this.words[layout.RUN_TOPIC_LENGTH] = name.length === 0 ? -1 : name.length

@@ -159,9 +159,9 @@ export const RUN_TOPIC_BYTES_MAX = 255
 // `deriveRun`, in a block of its own. int32 by index, from `DERIVE_AT` on; float64 by index, from `DERIVE_NUMBERS_AT` on.
 export const DERIVE_AT = 14336
 export const DERIVE_WORDS = 32
-/** Given once: where rows, topics and the views' buffers lie. */
+/** Given once: where rows, entries and topics lie, and for how many messages there is room. */
 export const ROWS_AT = 0
-export const ROWS_MAX = 1
+export const ENTRIES_MAX = 1
 export const TOPICS_AT = 2
 /** Given for each run: where the next journal entry goes, and how many there is room for. */
 export const JOURNAL_NEXT_AT = 3
@@ -184,6 +184,8 @@ export const MISSED_TOPIC_AT = 16
 export const MISSED_TOPIC_LENGTH = 17
 export const MISSED_TOPIC_HASH = 18
 export const MISSED_TOPIC_SLOT = 19
+
+export const ENTRIES_AT = 20
 
 /** Of no meaning. */
 export const TOUCHED = 31
@@ -215,19 +217,22 @@ export const KEYS_MAX = 64
 
 // Why a run ended.
 export const DERIVE_STOP_END = 0
-export const DERIVE_STOP_ROWS_FULL = 1
+export const DERIVE_STOP_ENTRIES_FULL = 1
 export const DERIVE_STOP_TOPIC = 2
 /** Something that only the code in TypeScript knows how to do. */
 export const DERIVE_STOP_UNUSUAL = 3
 
-/** What a consume queue gets: int32 queue id, topic slot, tags code, 4 unused; its entry (28 bytes, 4 unused); float64 queue offset, end of the record. */
-export const ROW_BYTES = 64
+/**
+ * What a consume queue gets of messages that follow one another in the log and in it: int32 queue id, topic slot, number of messages, tags code of
+ * the last; float64 queue offset of the first, end of the last one's record. Their entries lie one after another, in the order of the rows.
+ */
+export const ROW_BYTES = 32
 export const ROW_QUEUE_ID = 0
 export const ROW_TOPIC_SLOT = 4
-export const ROW_TAGS_CODE = 8
-export const ROW_ENTRY = 16
-export const ROW_QUEUE_OFFSET = 48
-export const ROW_RECORD_END = 56
+export const ROW_COUNT = 8
+export const ROW_TAGS_CODE = 12
+export const ROW_QUEUE_OFFSET = 16
+export const ROW_RECORD_END = 24
 
 /** A topic that was set: int32 length of its name (0: none), id, hash with which those of its keys begin, its slot; float64 created-at; its name. */
 export const TOPIC_SLOTS = 256
