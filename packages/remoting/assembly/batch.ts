@@ -2,9 +2,9 @@
  * The body of SEND_BATCH_MESSAGE: messages one after another (RocketMQ MessageDecoder#encodeMessage: int32 size, magic, CRC, flag, body length,
  * body, int16 properties length, properties). Judged whole before anything is written; what is not usual takes the declared route.
  */
-import { copyExactly, get16, get32, put16, put32, setWord, skipText, word } from './bytes'
+import { copyExactly, get16, get32, put16, put32, setWord, skipText, turned64, word } from './bytes'
 import { copyWithCrc32 } from './crc32'
-import { MAGIC_V1, putHead } from './record'
+import { bodyAtOf, MAGIC_V1, putHead } from './record'
 import { kindOf, meetName } from './send-header'
 import { beginShape, endShape, forgetShape, isOfShape, noteValue } from './shape'
 import {
@@ -113,7 +113,11 @@ export function encodeBatch(
   const topicAt = <usize>word(TOPIC_AT)
   const topicLength = word(TOPIC_LENGTH)
   const stampLength = word(STAMP_LENGTH)
+  const headBytes = <i32>bodyAtOf(0, sysFlag)
+  let queuePlace = <i64>queueOffset
+  let position = <i64>physicalOffset
   let from = start
+  let before: usize = 0
   while (from < end) {
     const next = from + <usize>get32(from)
     const bodyLength = get32(from + 16)
@@ -121,7 +125,16 @@ export function encodeBatch(
     const propertiesLength = <i32>(next - propertiesAt)
     const stored = storedLength(propertiesLength, next)
     const size = overhead + bodyLength + stored
-    const bodyAt = putHead(at, size, MAGIC_V1, queueId, get32(from + 12), queueOffset, physicalOffset, sysFlag, storeTimestamp, bodyLength)
+    const bodyAt = at + <usize>headBytes
+    // The heads of a batch differ in little.
+    if (before == 0) putHead(at, size, MAGIC_V1, queueId, 0, queueOffset, physicalOffset, sysFlag, storeTimestamp, bodyLength)
+    else {
+      copyExactly(at, before, headBytes)
+      put32(at, size)
+      v128.store(at, turned64(i64x2.replace_lane(i64x2.splat(queuePlace), 1, position)), 20)
+      store<u32>(bodyAt - 4, load<u32>(from, 16))
+    }
+    store<u32>(at, load<u32>(from, 12), 16)
     put32(at + 8, <i32>(copyWithCrc32(bodyAt, from + 20, bodyLength) & 0x7fffffff))
     let p = bodyAt + <usize>bodyLength
     store<u8>(p++, <u8>topicLength)
@@ -134,8 +147,9 @@ export function encodeBatch(
     store<u8>(p - 1, VALUE_END)
     copyExactly(p, TEXTS_AT, stampLength)
     from = next
+    before = at
     at += <usize>size
-    queueOffset += 1
-    physicalOffset += <f64>size
+    queuePlace++
+    position += <i64>size
   }
 }

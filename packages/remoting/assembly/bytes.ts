@@ -94,11 +94,10 @@ export function wholeNumber(at: usize, end: usize): i64 {
 
 @inline
 export function equal(a: usize, b: usize, length: usize): bool {
-  while (length >= 8) {
-    if (load<u64>(a) != load<u64>(b)) return false
-    a += 8
-    b += 8
-    length -= 8
+  if (length >= 8) {
+    const last = length - 8
+    for (let i: usize = 0; i < last; i += 8) if (load<u64>(a + i) != load<u64>(b + i)) return false
+    return load<u64>(a + last) == load<u64>(b + last)
   }
   for (; length > 0; length--) if (load<u8>(a++) != load<u8>(b++)) return false
   return true
@@ -147,6 +146,12 @@ export function get32(at: usize): i32 {
 @inline
 export function turned(words: v128): v128 {
   return i8x16.shuffle(words, words, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12)
+}
+
+/** Likewise two of eight bytes. */
+@inline
+export function turned64(words: v128): v128 {
+  return i8x16.shuffle(words, words, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8)
 }
 
 /** Signed, as Java has it. */

@@ -3,9 +3,10 @@
  * and rows for the consume queues (`consume-queue/entry.ts`). Where a record has anything unusual the run ends before it: the code there,
  * which is the definition, does the same one by one.
  */
-import { equal, get32, javaHash } from './bytes'
+import { equal, get32, javaHash, turned, turned64 } from './bytes'
 import { bodyEndOf, digestNext, mix } from './digests'
-import { BORN_HOST_V6, SEED } from './record'
+import { laneBodyEnd } from './lanes'
+import { BORN_HOST_V6, flagsOf, SEED } from './record'
 import { hashKeys, hashTags, scanProperties } from './record-properties'
 import { beginHashes, wereAscii } from './text-hash'
 import {
@@ -111,6 +112,7 @@ export function deriveRun(at: usize, end: usize): i32 {
   // The latest, and behind it.
   let row = rowsAt - ROW_BYTES
   let entry = entriesAt
+  let queueSeed: u32 = 0
   let index = indexAt
   let journal = journalAt
   let topic = topicsAt
@@ -118,8 +120,11 @@ export function deriveRun(at: usize, end: usize): i32 {
   let last: f64 = -1
   let secondLast: f64 = -1
   let stop = DERIVE_STOP_UNUSUAL
+  // Of the records whose digests are made: how many are left, and the number of the next.
   let ahead = 0
-  let digestAt: usize = 0
+  let lane: usize = 0
+  let time: u64 = 0
+  let storeTime: f64 = 0
   while (true) {
     if (at + 8 > end) {
       stop = DERIVE_STOP_END
@@ -130,22 +135,30 @@ export function deriveRun(at: usize, end: usize): i32 {
       stop = DERIVE_STOP_ENTRIES_FULL
       break
     }
-    const nameLengthAt = bodyEndOf(at, end)
+    const nameLengthAt = ahead > 0 ? laneBodyEnd(lane) : bodyEndOf(at, end)
     if (nameLengthAt == 0) break
-    const size = get32(at)
+    // Size, magic, CRC, queue id.
+    const head = turned(v128.load(at))
+    const size = i32x4.extract_lane(head, 0)
+    const queueId = i32x4.extract_lane(head, 3)
     const next = at + <usize>size
-    const sysFlag = get32(at + 36)
+    const sysFlag = flagsOf(at)
     const nameAt = nameLengthAt + 1
     const nameLength = <i32>load<u8>(nameLengthAt)
     const propertiesAt = nameAt + <usize>nameLength + 2
     if (propertiesAt > next || nameLength == 0 || nameLength > TOPIC_NAME_MAX) break
     if (propertiesAt + <usize>bswap<u16>(load<u16>(propertiesAt - 2)) != next) break
-    const physicalOffset = bswap<u64>(load<u64>(at, 28))
-    const position = <f64>(<i64>physicalOffset)
+    const offsets = turned64(v128.load(at, 20))
+    const queueOffset = i64x2.extract_lane(offsets, 0)
+    const physicalOffset = i64x2.extract_lane(offsets, 1)
+    const position = <f64>physicalOffset
     if (position < segmentStart || position >= segmentEnd) break
     const timeAt = at + (sysFlag & BORN_HOST_V6 ? 68 : 56)
-    const time = bswap<u64>(load<u64>(timeAt))
-    const storeTime = <f64>(<i64>time)
+    // Mostly that of the record before.
+    if (load<u64>(timeAt) != time) {
+      time = load<u64>(timeAt)
+      storeTime = <f64>(<i64>bswap<u64>(time))
+    }
     if (storeTime < newest) break
     if (!isNamed(topic, nameAt, nameLength)) {
       const hash = javaHash(nameAt, nameAt + <usize>nameLength)
@@ -172,34 +185,47 @@ export function deriveRun(at: usize, end: usize): i32 {
     // From here on the record is taken.
     if (ahead == 0) {
       ahead = digestNext(at, end)
-      digestAt = DIGESTS_AT
+      lane = 0
     }
     if (keys > 0) {
       if (index == indexAt) {
         tellNumber(FIRST_KEYED_OFFSET, position)
         tellNumber(FIRST_KEYED_TIME, storeTime)
       }
-      putKeys(keys, index, physicalOffset, time)
+      putKeys(keys, index, at, timeAt)
       index += <usize>(keys * INDEX_ENTRY_BYTES)
       tellNumber(LAST_KEYED_OFFSET, position)
       tellNumber(LAST_KEYED_TIME, storeTime)
     }
-    const digest = load<u32>(digestAt)
-    digestAt += 4
+    const digest = load<u32>(DIGESTS_AT + (lane << 2))
+    const storedDigest = bswap<u32>(digest)
+    lane++
     ahead--
     const ofPosition = mix(mix(SEED, <i32>(physicalOffset >>> 32)), <i32>physicalOffset)
-    store<u64>(journal, bswap<u64>(physicalOffset))
-    store<u32>(journal, bswap<u32>(<u32>size), 8)
-    store<u32>(journal, bswap<u32>(digest), 12)
+    // Numbers that the record has go over as they lie there.
+    store<u64>(journal, load<u64>(at, 28))
+    store<u32>(journal, load<u32>(at), 8)
+    store<u32>(journal, storedDigest, 12)
     store<u32>(journal, bswap<u32>(mix(mix(ofPosition, size), <i32>digest)), 16)
     journal += JOURNAL_ENTRY_BYTES
     if (transaction != PREPARED && transaction != ROLLBACK) {
-      const queueOffset = <i64>bswap<u64>(load<u64>(at, 20))
-      if (entry == entriesAt || !isNext(row, at, topic, queueOffset)) beginRow((row += ROW_BYTES), at, topic, queueOffset)
+      if (entry == entriesAt || !isNext(row, queueId, topic, queueOffset)) {
+        row += ROW_BYTES
+        beginRow(row, queueId, topic, queueOffset)
+        queueSeed = mix(mix(mix(SEED, load<i32>(topic, TOPIC_ID)), queueId), 0)
+      }
       store<i32>(row, load<i32>(row, ROW_COUNT) + 1, ROW_COUNT)
       store<i32>(row, tagsCode, ROW_TAGS_CODE)
       store<f64>(row, position + <f64>size, ROW_RECORD_END)
-      putEntry(entry, at, topic, queueOffset, tagsCode, physicalOffset, digest)
+      const place = <i32>queueSeed + <i32>queueOffset
+      const ofPlace = mix(mix(<u32>place, <i32>(physicalOffset >>> 32)), <i32>physicalOffset)
+      const check = mix(mix(mix(mix(ofPlace, size), tagsCode >> 31), tagsCode), <i32>digest)
+      store<u64>(entry, load<u64>(at, 28))
+      store<u32>(entry, load<u32>(at), 8)
+      store<i32>(entry, tagsCode >> 31, 12)
+      store<u32>(entry, bswap<u32>(<u32>tagsCode), 16)
+      store<u32>(entry, storedDigest, 20)
+      store<u32>(entry, bswap<u32>(check), 24)
       entry += ENTRY_BYTES
     }
     newest = storeTime
@@ -225,14 +251,15 @@ function isNamed(topic: usize, nameAt: usize, length: i32): bool {
   return load<i32>(topic) == length && equal(topic + TOPIC_NAME, nameAt, <usize>length)
 }
 
-/** Index entries of the hashes at `KEY_HASHES_AT`, but what `linkKeys` puts there. */
+/** Index entries of the hashes at `KEY_HASHES_AT`, for the record at `at` with its store time at `timeAt`; but what `linkKeys` puts there. */
 @inline
-function putKeys(count: i32, index: usize, physicalOffset: u64, time: u64): void {
+function putKeys(count: i32, index: usize, at: usize, timeAt: usize): void {
   for (let i = 0; i < count; i++) {
     store<u32>(index, bswap<u32>(load<u32>(KEY_HASHES_AT + (<usize>i << 2))))
-    // 48 bits of each.
-    store<u64>(index, bswap<u64>((physicalOffset << 16) | ((time >>> 32) & 0xffff)), 8)
-    store<u32>(index, bswap<u32>(<u32>time), 16)
+    // The last six bytes of its position, then of its time.
+    store<u64>(index, load<u64>(at, 30), 8)
+    store<u32>(index, load<u32>(timeAt, 2), 14)
+    store<u16>(index, load<u16>(timeAt, 6), 18)
     index += INDEX_ENTRY_BYTES
   }
 }
@@ -263,8 +290,9 @@ function linkKeys(from: usize, to: usize): void {
       const previous = load<i32>(slot)
       store<i32>(slot, ++entryCount)
       store<u32>(from, bswap<u32>(<u32>previous), 4)
-      const ofKey = mix(mix(<u32>(placeSeed + entryCount), get32(from)), previous)
-      const check = mix(mix(mix(ofKey, get32(from + 8)), get32(from + 12)), get32(from + 16))
+      const words = turned(v128.load(from))
+      const ofKey = mix(mix(<u32>(placeSeed + entryCount), i32x4.extract_lane(words, 0)), previous)
+      const check = mix(mix(mix(ofKey, i32x4.extract_lane(words, 2)), i32x4.extract_lane(words, 3)), get32(from + 16))
       store<u32>(from, bswap<u32>(check), 20)
     }
   }
@@ -272,31 +300,17 @@ function linkKeys(from: usize, to: usize): void {
   tell(TOUCHED, touched)
 }
 
-/** That the record at `at` follows those of the row in their queue. */
+/** That message `queueOffset` of that queue follows those of the row. */
 @inline
-function isNext(row: usize, at: usize, topic: usize, queueOffset: i64): bool {
-  if (load<i32>(row) != get32(at + 12) || load<i32>(row, ROW_TOPIC_SLOT) != load<i32>(topic, TOPIC_SLOT)) return false
+function isNext(row: usize, queueId: i32, topic: usize, queueOffset: i64): bool {
+  if (load<i32>(row) != queueId || load<i32>(row, ROW_TOPIC_SLOT) != load<i32>(topic, TOPIC_SLOT)) return false
   return load<f64>(row, ROW_QUEUE_OFFSET) + <f64>load<i32>(row, ROW_COUNT) == <f64>queueOffset
 }
 
 @inline
-function beginRow(row: usize, at: usize, topic: usize, queueOffset: i64): void {
-  store<i32>(row, get32(at + 12))
+function beginRow(row: usize, queueId: i32, topic: usize, queueOffset: i64): void {
+  store<i32>(row, queueId)
   store<i32>(row, load<i32>(topic, TOPIC_SLOT), ROW_TOPIC_SLOT)
   store<i32>(row, 0, ROW_COUNT)
   store<f64>(row, <f64>queueOffset, ROW_QUEUE_OFFSET)
-}
-
-/** The entry of the record at `at` for its queue. */
-@inline
-function putEntry(entry: usize, at: usize, topic: usize, queueOffset: i64, tagsCode: i32, physicalOffset: u64, digest: u32): void {
-  const size = get32(at)
-  store<u64>(entry, bswap<u64>(physicalOffset))
-  store<u32>(entry, bswap<u32>(<u32>size), 8)
-  store<u64>(entry, bswap<u64>(<u64>(<i64>tagsCode)), 12)
-  store<u32>(entry, bswap<u32>(digest), 20)
-  const place = <i32>mix(mix(mix(SEED, load<i32>(topic, TOPIC_ID)), get32(at + 12)), 0) + <i32>queueOffset
-  const ofPosition = mix(mix(<u32>place, <i32>(physicalOffset >>> 32)), <i32>physicalOffset)
-  const check = mix(mix(mix(mix(ofPosition, size), tagsCode >> 31), tagsCode), <i32>digest)
-  store<u32>(entry, bswap<u32>(check), 24)
 }

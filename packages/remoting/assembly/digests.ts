@@ -1,7 +1,7 @@
 /** Digests of runs of records (`digest.ts` of the store). */
 import { get32 } from './bytes'
 import { digestLanes, setLane } from './lanes'
-import { bodyAtOf, FACTOR, MAGIC_V1 } from './record'
+import { bodyAtOf, FACTOR, flagsOf, MAGIC_V1 } from './record'
 import { LANES } from '../src/protocol/kernel/layout'
 
 const FIXED_BYTES_MIN: usize = 92
@@ -16,9 +16,9 @@ export function mix(h: u32, word: i32): u32 {
 /** Where the body ends of the record at `at`, if its lengths are those of a record that is whole below `end`; else 0. */
 @inline
 export function bodyEndOf(at: usize, end: usize): usize {
-  if (at + FIXED_BYTES_MIN > end || get32(at + 4) != MAGIC_V1) return 0
+  if (at + FIXED_BYTES_MIN > end || load<u32>(at, 4) != bswap<u32>(<u32>MAGIC_V1)) return 0
   const next = at + <usize>get32(at)
-  const bodyAt = bodyAtOf(at, get32(at + 36))
+  const bodyAt = bodyAtOf(at, flagsOf(at))
   if (next > end || bodyAt >= next) return 0
   const bodyLength = get32(bodyAt - 4)
   return bodyLength >= 0 && <usize>bodyLength + 3 < next - bodyAt ? bodyAt + <usize>bodyLength : 0
@@ -31,7 +31,7 @@ export function digestNext(at: usize, end: usize): i32 {
   while (count < LANES) {
     const bodyEnd = bodyEndOf(at, end)
     if (bodyEnd == 0) break
-    const bytes = bodyAtOf(at, get32(at + 36)) - at
+    const bytes = bodyAtOf(at, flagsOf(at)) - at
     if (count > 0 && bytes != headBytes) break
     headBytes = bytes
     const next = at + <usize>get32(at)

@@ -26,7 +26,7 @@ function laneAt(lane: usize): usize {
 }
 
 @inline
-function laneBodyEnd(lane: usize): usize {
+export function laneBodyEnd(lane: usize): usize {
   return load<u32>(LANES_AT + lane * LANE_BYTES, 4)
 }
 

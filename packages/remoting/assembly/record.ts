@@ -111,6 +111,12 @@ export function putHead(
   return p + 16
 }
 
+/** What of the sysFlag of the record at `at` says how it is laid out, and what becomes of its transaction: the last byte. */
+@inline
+export function flagsOf(at: usize): i32 {
+  return <i32>load<u8>(at, 39)
+}
+
 /** Where the body of a record at `at` lies, by its `sysFlag`. */
 export function bodyAtOf(at: usize, sysFlag: i32): usize {
   return at + 48 + (sysFlag & BORN_HOST_V6 ? 20 : 8) + 8 + (sysFlag & STORE_HOST_V6 ? 20 : 8) + 16
