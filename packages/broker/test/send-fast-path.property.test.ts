@@ -9,6 +9,8 @@ import {
   PROPERTY,
   Kernel,
   RUN,
+  SERIALIZE_JSON,
+  SERIALIZE_ROCKETMQ,
   SLOT,
   SendMessage,
   SendMessageV2,
@@ -18,6 +20,7 @@ import {
   encodeHeader,
   formatProperties,
 } from '@skylarkmq/remoting/protocol'
+import type { SerializeType } from '@skylarkmq/remoting/protocol'
 import type { Answer } from '@skylarkmq/remoting'
 import type { AppendResult, SendRun } from '@skylarkmq/store'
 import { KnownTopics } from '../src/processors/known-topics.ts'
@@ -215,31 +218,78 @@ describe('the fast path', () => {
     },
     giveBack: (length: number) => void (written -= length),
   } as unknown as ServerConnection
-  const frameOf = (more: object = {}, opaque = 77, flag = 0): Buffer => {
+  const frameOf = (
+    more: object = {},
+    opaque = 77,
+    flag = 0,
+    serializeType: SerializeType = SERIALIZE_JSON,
+    body = Buffer.from('hello'),
+  ): Buffer => {
     const ext = encodeHeader(SendMessageV2.request, { ...header(), ...more })
-    const body = Buffer.from('hello')
-    return encodeFrame({ code: 310, language: 'JAVA', version: 479, opaque, flag, ext, body, serializeType: 0 })
+    return encodeFrame({ code: 310, language: 'JAVA', version: 479, opaque, flag, ext, body, serializeType })
   }
   const take = (bytes: Buffer): number => path(bytes, 0, bytes.length, connection)
 
-  test('takes the usual send, and writes the answer that the declared encoder would', () => {
-    const frame = frameOf()
-    expect(take(frame)).toBe(frame.length)
-    expect(unanswered).toBe(1)
-    expect(taken[0]).toMatchObject({ topic: 'T', queueId: 2, flag: 0, reconsumeTimes: 0, body: Buffer.from('hello') })
-    stored?.({ status: 'ok', physicalOffset: -1, queueOffset: -1, storeTimestamp: 1 })
-    expect(unanswered).toBe(0)
-    const answer = decodeFrame(out, 0, written)
-    expect(answer).toMatchObject({ code: 0, opaque: 77, flag: 1 })
-    expect(answer.ext).toEqual({
-      msgId: '7F00000100002A9F00000001000000FF',
-      queueId: '2',
-      queueOffset: '41',
-      transactionId: 'K1',
-      MSG_REGION: 'R',
-      TRACE_ON: 'true',
-    })
-    expect(out.subarray(0, written)).toEqual(encodeFrame({ ...answer, body: Buffer.alloc(0) }))
+  test.each([['JSON', SERIALIZE_JSON] as const, ['binary', SERIALIZE_ROCKETMQ] as const])(
+    'takes the usual send with a header in %s, and writes the answer that the declared encoder would',
+    (_name, serializeType) => {
+      const frame = frameOf({}, 77, 0, serializeType)
+      expect(take(frame)).toBe(frame.length)
+      expect(unanswered).toBe(1)
+      expect(taken.at(-1)).toMatchObject({ topic: 'T', queueId: 2, flag: 0, reconsumeTimes: 0, body: Buffer.from('hello') })
+      stored?.({ status: 'ok', physicalOffset: -1, queueOffset: -1, storeTimestamp: 1 })
+      expect(unanswered).toBe(0)
+      const answer = decodeFrame(out, 0, written)
+      expect(answer).toMatchObject({ code: 0, opaque: 77, flag: 1, serializeType })
+      expect(answer.ext).toEqual({
+        msgId: '7F00000100002A9F00000001000000FF',
+        queueId: '2',
+        queueOffset: '41',
+        transactionId: 'K1',
+        MSG_REGION: 'R',
+        TRACE_ON: 'true',
+      })
+      expect(out.subarray(0, written)).toEqual(encodeFrame({ ...answer, body: Buffer.alloc(0) }))
+    },
+  )
+
+  test('makes of a binary header what it makes of the same in JSON, or nothing', () => {
+    let both = 0
+    const mostlyUsual = fc.record({ queueId: fc.nat(4), flag: fc.nat(), sysFlag: fc.nat(8), reconsumeTimes: fc.nat(20), properties })
+    const resultOf = (frame: Buffer) => {
+      if (take(frame) === 0) return undefined
+      stored?.({ status: 'ok', physicalOffset: -1, queueOffset: -1, storeTimestamp: 1 })
+      const answer = decodeFrame(out, 0, written)
+      expect(out.subarray(0, written)).toEqual(encodeFrame({ ...answer, body: Buffer.alloc(0) }))
+      return { record: taken.at(-1), answer: { ...answer, serializeType: undefined } }
+    }
+    fc.assert(
+      fc.property(
+        fc.oneof(sends, mostlyUsual),
+        fc.uint8Array({ minLength: 1, maxLength: 50 }),
+        fc.nat(99_999_999),
+        (more, body, opaque) => {
+          const [json, binary] = ([SERIALIZE_JSON, SERIALIZE_ROCKETMQ] as const).map((type) =>
+            resultOf(frameOf(more, opaque, 0, type, Buffer.from(body))),
+          )
+          if (binary === undefined) return
+          both++
+          expect(binary).toEqual(json)
+        },
+      ),
+      { numRuns: 1000 },
+    )
+    expect(both).toBeGreaterThan(100)
+  })
+
+  test('says in the header that came why a send was not stored', () => {
+    const replies: unknown[] = []
+    const closed = { ...connection, reply: (...reply: unknown[]) => void replies.push(...reply) } as unknown as ServerConnection
+    const frame = frameOf({}, 5, 0, SERIALIZE_ROCKETMQ)
+    expect(path(frame, 0, frame.length, closed)).toBe(frame.length)
+    stored?.({ status: 'not-available', physicalOffset: -1, queueOffset: -1, storeTimestamp: 1, reason: 'full' })
+    expect(replies[0]).toMatchObject({ opaque: 5, serializeType: SERIALIZE_ROCKETMQ })
+    expect(replies[1]).toMatchObject({ remark: expect.stringContaining('full') })
   })
 
   test('takes as many as there are slots, answers all but the one-way ones, and takes the next when the slots are free', () => {

@@ -5,7 +5,7 @@
 import { copyExactly, get16, get32, put16, put32, setWord, skipText, turned64, word } from './bytes'
 import { copyWithCrc32 } from './crc32'
 import { bodyAtOf, MAGIC_V1, putHead } from './record'
-import { kindOf, meetName } from './send-header'
+import { kindOf, meetName } from './send-fields'
 import { beginShape, endShape, forgetShape, isOfShape, noteValue } from './shape'
 import {
   BATCH_COUNT,

@@ -1,5 +1,6 @@
 /** What the kernel offers. Compiled by `npm run kernel`; memory is imported, so that the caller decides what lies in it. */
-export { addName, scanBatch, scanSend } from './send-header'
+export { addName } from './send-fields'
+export { scanBatch, scanSend } from './send-header'
 export { copy } from './bytes'
 export { isAsWritten, noteRequest, recordDigest } from './record'
 export { encodeBatch, measureBatch } from './batch'

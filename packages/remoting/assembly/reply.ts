@@ -1,6 +1,11 @@
 /** The answer to a stored send, as the declared encoder writes it: texts that the caller has put at `TEXTS_AT`, with digits between them. */
 import { copyExactly, copyShort, put32, word } from './bytes'
 import {
+  BINARY_END_LENGTH,
+  BINARY_HEAD_LENGTH,
+  BINARY_LABEL_LENGTH,
+  BINARY_OFFSET_LENGTH,
+  BINARY_TRANSACTION_LENGTH,
   REPLY_END_LENGTH,
   REPLY_HEAD_LENGTH,
   REPLY_LABEL_LENGTH,
@@ -15,6 +20,10 @@ import {
 } from '../src/protocol/kernel/layout'
 
 const COMMA: u8 = 0x2c
+/** Serialize type 1, in the byte before the header's length. */
+const BINARY_TYPE = 0x1000000
+const OPAQUE_AT = 13
+const FIELDS_LENGTH_AT = 25
 
 /** Address behind the decimal digits of `value` ≥ 0. */
 function putDigits(at: usize, value: i64): usize {
@@ -114,4 +123,52 @@ function finish(slot: usize, at: usize, p: usize, queueOffset: f64): i32 {
   put32(at, total - 4)
   put32(at + 4, total - 8)
   return total
+}
+
+/** As `writeReply`, with the binary header: there the length of each value stands before it. */
+export function writeBinaryReply(slot: usize, at: usize, queueOffset: f64, physicalOffset: f64): i32 {
+  let text = repliesAt() + <usize>jsonLength()
+  let length = word(BINARY_HEAD_LENGTH)
+  copyExactly(at, text, length)
+  text += <usize>length
+  let p = at + <usize>length
+  putHex(p - <usize>word(BINARY_LABEL_LENGTH), <i64>physicalOffset)
+  p = putCounted(p, load<i32>(slot, SLOT_QUEUE_ID))
+  length = word(BINARY_OFFSET_LENGTH)
+  copyShort(p, text, length)
+  text += <usize>length
+  p = putCounted(p + <usize>length, <i64>queueOffset)
+  length = word(BINARY_TRANSACTION_LENGTH)
+  copyShort(p, text, length)
+  text += <usize>length
+  p += <usize>length
+  length = load<i32>(slot, SLOT_KEY_LENGTH)
+  put32(p - 4, length)
+  copyShort(p, slot + SLOT_KEY, length)
+  p += <usize>length
+  length = word(BINARY_END_LENGTH)
+  copyShort(p, text, length)
+  p += <usize>length
+  const total = <i32>(p - at)
+  put32(at, total - 4)
+  put32(at + 4, BINARY_TYPE | (total - 8))
+  put32(at + OPAQUE_AT, load<i32>(slot))
+  put32(at + FIELDS_LENGTH_AT, total - FIELDS_LENGTH_AT - 4)
+  return total
+}
+
+/** Digits whose number is written into the four bytes before them. */
+@inline
+function putCounted(at: usize, value: i64): usize {
+  const end = putDigits(at, value)
+  put32(at - 4, <i32>(end - at))
+  return end
+}
+
+/** Of the texts of the answer in JSON, which come first. */
+@inline
+function jsonLength(): i32 {
+  return (
+    word(REPLY_HEAD_LENGTH) + word(REPLY_OFFSET_LENGTH) + word(REPLY_TRANSACTION_LENGTH) + word(REPLY_OPAQUE_LENGTH) + word(REPLY_END_LENGTH)
+  )
 }

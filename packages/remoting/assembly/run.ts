@@ -4,9 +4,11 @@
  */
 import { equal, get32, put64, setWord, word } from './bytes'
 import { bodyAtOf, encodeSend } from './record'
-import { writeReply } from './reply'
+import { writeBinaryReply, writeReply } from './reply'
+import { scanBinarySend } from './binary-header'
 import { scanSend } from './send-header'
 import {
+  BINARY,
   PROPERTIES_BYTES_MAX,
   PROPERTIES_LENGTH,
   QUEUE_ID,
@@ -39,6 +41,8 @@ import {
 } from '../src/protocol/kernel/layout'
 
 const ONEWAY = 2
+/** The serialize type is the upper byte: 0 is JSON, 1 is binary. */
+const JSON_BELOW: u32 = 0x1000000
 
 /**
  * Takes whole frames from `at` on, at most `rows`, and lays their records one after another at `recordAt`, in `room` bytes; their queue
@@ -65,14 +69,15 @@ export function takeSends(
   let stop = 0
   while (count < rows && at + 8 <= end) {
     const length = get32(at)
-    const headerLength = get32(at + 4)
+    const typed = <u32>get32(at + 4)
+    const headerLength = <i32>(typed & 0xffffff)
     const bodyLength = length - 4 - headerLength
     const next = at + 4 + <usize>length
-    // JSON has serialize type 0. What is no whole frame, or none at all, is not judged here.
-    if (length < 4 || <u32>headerLength > 0xffffff || bodyLength < 0 || next > end) break
+    // What is no whole frame, or none at all, is not judged here.
+    if (length < 4 || typed > 0x1ffffff || bodyLength < 0 || next > end) break
     stop = STOP_UNUSUAL
     if (bodyLength == 0 || bodyLength > bodyBytesMax) break
-    if (!isScanned && !scanSend(at + 8, headerLength)) break
+    if (!isScanned && !(typed < JSON_BELOW ? scanSend(at + 8, headerLength) : scanBinarySend(at + 8, headerLength))) break
     isScanned = false
     const topicLength = word(TOPIC_LENGTH)
     if (topicLength != word(RUN_TOPIC_LENGTH) || !equal(<usize>word(TOPIC_AT), RUN_TOPIC_AT, topicLength)) {
@@ -119,8 +124,12 @@ export function putQueueOffsets(slot: usize, count: i32): void {
 export function writeReplies(slot: usize, count: i32, at: usize): i32 {
   let p = at
   for (; count > 0; count--, slot += SLOT_BYTES) {
-    if ((load<i32>(slot, SLOT_REQUEST_FLAG) & ONEWAY) != 0) continue
-    p += <usize>writeReply(slot, p, load<f64>(slot, SLOT_QUEUE_OFFSET), load<f64>(slot, SLOT_PHYSICAL_OFFSET))
+    const flag = load<i32>(slot, SLOT_REQUEST_FLAG)
+    if ((flag & ONEWAY) != 0) continue
+    const queueOffset = load<f64>(slot, SLOT_QUEUE_OFFSET)
+    const physicalOffset = load<f64>(slot, SLOT_PHYSICAL_OFFSET)
+    const length = (flag & BINARY) != 0 ? writeBinaryReply(slot, p, queueOffset, physicalOffset) : writeReply(slot, p, queueOffset, physicalOffset)
+    p += <usize>length
   }
   return <i32>(p - at)
 }

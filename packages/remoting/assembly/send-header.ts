@@ -2,43 +2,25 @@
  * Reads the JSON header of SEND_MESSAGE_V2 in one pass over its bytes. An accelerator, not a second definition: it accepts only headers in
  * which nothing is unusual and declines all others, which then take the declared decoder. A property test holds the two equal.
  */
-import { equal, javaHash, setWord, skipPlain, special, wholeNumber } from './bytes'
+import { setWord, skipPlain, special } from './bytes'
 import { forgetRanges, noteRange, remember, scanRepeated } from './repeated-header'
 import {
-  BORN_TIMESTAMP,
-  FLAG,
-  NAMES_AT,
-  NAMES_MET_AT,
-  NAMES_PER_LENGTH,
-  NAME_LENGTH_MAX,
-  NAME_SLOT_BYTES,
-  NUMBERS_AT,
-  OPAQUE,
-  PROPERTIES_AT,
-  PROPERTIES_BYTES_MAX,
-  PROPERTIES_LENGTH,
-  PROPERTIES_MAX,
-  PROPERTIES_TEXT_AT,
-  QUEUE_ID,
-  RECONSUME_TIMES,
-  REQUEST_FLAG,
-  SLOT_KEY_BYTES,
-  SYS_FLAG,
-  TOPIC_AT,
-  TOPIC_HASH,
-  TOPIC_LENGTH,
-  UNIQ_KEY,
-  UNIQ_KEY_AT,
-  UNIQ_KEY_LENGTH,
-  UNUSUAL,
-  USUAL,
-  VERSION,
-  WAIT,
-  WAITS,
-} from '../src/protocol/kernel/layout'
+  BORN,
+  PROPERTIES,
+  QUEUE,
+  SEND_BATCH_MESSAGE,
+  SEND_MESSAGE_V2,
+  beginFields,
+  fieldEnd,
+  fieldStart,
+  judge,
+  meetField,
+  setField,
+  takeProperty,
+  wasFree,
+} from './send-fields'
+import { OPAQUE, PROPERTIES_AT, PROPERTIES_BYTES_MAX, PROPERTIES_MAX, REQUEST_FLAG, VERSION } from '../src/protocol/kernel/layout'
 
-const SEND_MESSAGE_V2 = 310
-const SEND_BATCH_MESSAGE = 320
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const COLON = 0x3a
@@ -46,98 +28,15 @@ const COMMA = 0x2c
 const OPEN = 0x7b
 const CLOSE = 0x7d
 
-// One-letter fields of SendMessageRequestHeaderV2, from 'a' on.
-const GROUP = 0
-const TOPIC = 1
-const DEFAULT_QUEUES = 3
-const QUEUE = 4
-const SYSTEM_FLAG = 5
-const BORN = 6
-const MESSAGE_FLAG = 7
-const PROPERTIES = 8
-const RECONSUMED = 9
-const MAX_RECONSUMED = 11
-const BATCH = 12
-const FIELDS = 14
-
 const TRUE: u32 = 0x65757274
 const FALS: u32 = 0x736c6166
 
-/** Starts and ends of the fields' texts; a bit of `fieldsSeen` says that the field was there. */
-const fieldStarts = memory.data(FIELDS * 4)
-const fieldEnds = memory.data(FIELDS * 4)
-let fieldsSeen: u32 = 0
 let opaqueAt: usize = 0
 let opaqueEnd: usize = 0
-
-let uniqKeyAt: usize = 0
-let uniqKeyLength: i32 = 0
-let waits: i32 = 1
 let propertiesLength: i32 = 0
-/** The property that was just taken means nothing but itself. */
-let isFree = false
+
 /** As \u0002. */
 const ESCAPE_BYTES = 6
-
-/** Tells of the name of a property, whose `length` bytes lie at `at`. False: there is no room for it. */
-export function addName(at: usize, length: i32, kind: i32): bool {
-  if (length > NAME_LENGTH_MAX) return false
-  let slot: usize = <usize>(NAMES_AT + length * NAMES_PER_LENGTH * NAME_SLOT_BYTES)
-  for (let i = 0; i < NAMES_PER_LENGTH - 1; i++, slot += NAME_SLOT_BYTES) {
-    if (load<u8>(slot) != 0) continue
-    store<u8>(slot, <u8>kind)
-    memory.copy(slot + 1, at, length)
-    return true
-  }
-  return false
-}
-
-@inline
-export function kindOf(at: usize, length: i32): i32 {
-  if (length > NAME_LENGTH_MAX) return USUAL
-  let slot: usize = <usize>(NAMES_AT + length * NAMES_PER_LENGTH * NAME_SLOT_BYTES)
-  while (true) {
-    const kind = <i32>load<u8>(slot)
-    if (kind == 0) return USUAL
-    if (equal(slot + 1, at, length)) return kind
-    slot += NAME_SLOT_BYTES
-  }
-}
-
-/** Remembers the name of property `count`. False when it came before: of a name twice, the declared route keeps the last. */
-@inline
-export function meetName(count: i32, nameStart: usize, length: i32): bool {
-  for (let k = 0; k < count; k++) {
-    const met: usize = <usize>(NAMES_MET_AT + (k << 3))
-    if (load<i32>(met, 4) == length && equal(load<u32>(met), nameStart, length)) return false
-  }
-  const here: usize = <usize>(NAMES_MET_AT + (count << 3))
-  store<u32>(here, <u32>nameStart)
-  store<i32>(here, length, 4)
-  return true
-}
-
-/** Judges one property. False: only the declared route knows what it means. */
-function takeProperty(count: i32, nameStart: usize, nameEnd: usize, valueEnd: usize): bool {
-  const length = <i32>(nameEnd - nameStart)
-  if (!meetName(count, nameStart, length)) return false
-  const kind = kindOf(nameStart, length)
-  if (kind == UNUSUAL) return false
-  isFree = kind != WAIT
-  const value = nameEnd + 1
-  if (kind == UNIQ_KEY) {
-    // It is answered as it is.
-    if (skipPlain(value, valueEnd) < valueEnd) return false
-    uniqKeyAt = value
-    uniqKeyLength = <i32>(valueEnd - value)
-  } else if (kind == WAIT) {
-    // RocketMQ parses WAIT as a boolean; only the plain words are taken here.
-    const first = load<u8>(value)
-    if (valueEnd - value == 5 && first == 0x66) waits = 0
-    else if (valueEnd - value != 4 || first != 0x74) return false
-  }
-  return true
-}
 
 /** Hexadecimal digit, or more than 15. */
 @inline
@@ -193,7 +92,7 @@ function takeProperties(start: usize, end: usize): usize {
         if (!takeProperty(count, nameStart, nameEnd, out)) return 0
         // One without escapes may have others of its length in its place.
         const valueLength = out - nameEnd - 1
-        if (isFree && at - ESCAPE_BYTES - valueAt == valueLength) noteRange(valueAt, <i32>valueLength, nameEnd + 1)
+        if (wasFree() && at - ESCAPE_BYTES - valueAt == valueLength) noteRange(valueAt, <i32>valueLength, nameEnd + 1)
         count++
         nameStart = out + 1
         nameEnd = 0
@@ -230,12 +129,11 @@ function takeExtFields(start: usize, end: usize): usize {
     // "x": of one letter
     if (at + 4 >= end || load<u8>(at) != QUOTE || load<u16>(at, 2) != 0x3a22) return 0
     const index = <i32>load<u8>(at, 1) - 0x61
-    if (<u32>index >= <u32>FIELDS || (fieldsSeen & (1 << index)) != 0) return 0
-    fieldsSeen |= 1 << index
+    if (!meetField(index)) return 0
     at += 4
     const isQuoted = load<u8>(at) == QUOTE
     if (isQuoted) at++
-    store<u32>(fieldStarts + (<usize>index << 2), <u32>at)
+    const valueStart = at
     if (index == PROPERTIES) at = isQuoted ? takeProperties(at, end) : 0
     else if (isQuoted) {
       at = skipPlain(at, end)
@@ -244,7 +142,7 @@ function takeExtFields(start: usize, end: usize): usize {
     // A raw number or boolean, as JavaScript clients send them.
     else at = rawEnd(at, end)
     if (at == 0) return 0
-    store<u32>(fieldEnds + (<usize>index << 2), <u32>at)
+    setField(index, valueStart, at)
     if (isQuoted) at++
     const next = load<u8>(at++)
     if (next == CLOSE) return at
@@ -268,55 +166,6 @@ function keyBit(at: usize, length: usize): u32 {
   return load<u64>(at) == 0x7a696c6169726573 && load<u64>(at, 8) == 0x7275436570795465 && load<u64>(at, 15) == 0x435052746e657272 ? 64 : 0
 }
 
-/** Value of a field that must be there, of 31 bits; -1 otherwise. */
-@inline
-function number31(field: i32): i32 {
-  if ((fieldsSeen & (1 << field)) == 0) return -1
-  const value = wholeNumber(load<u32>(fieldStarts + (<usize>field << 2)), load<u32>(fieldEnds + (<usize>field << 2)))
-  return value > 0x7fffffff ? -1 : <i32>value
-}
-
-/** True when the fields say nothing unusual; their values are results then. */
-function judge(isBatch: bool): bool {
-  const seen = fieldsSeen
-  if ((seen & (1 << GROUP)) == 0 || (seen & (1 << TOPIC)) == 0 || uniqKeyAt == 0 || uniqKeyLength > SLOT_KEY_BYTES) return false
-  const queueId = number31(QUEUE)
-  const sysFlag = number31(SYSTEM_FLAG)
-  const flag = number31(MESSAGE_FLAG)
-  if (queueId < 0 || sysFlag < 0 || flag < 0 || (seen & (1 << BORN)) == 0) return false
-  const born = wholeNumber(load<u32>(fieldStarts + (BORN << 2)), load<u32>(fieldEnds + (BORN << 2)))
-  if (born < 0) return false
-  let reconsumeTimes = 0
-  if ((seen & (1 << RECONSUMED)) != 0) {
-    reconsumeTimes = number31(RECONSUMED)
-    if (reconsumeTimes < 0) return false
-  }
-  // What is not used must still be valid, or the declared route refuses it.
-  if ((seen & (1 << DEFAULT_QUEUES)) != 0 && number31(DEFAULT_QUEUES) < 0) return false
-  if ((seen & (1 << MAX_RECONSUMED)) != 0 && number31(MAX_RECONSUMED) < 0) return false
-  if ((seen & (1 << BATCH)) != 0) {
-    const at: usize = load<u32>(fieldStarts + (BATCH << 2))
-    const length = load<u32>(fieldEnds + (BATCH << 2)) - <u32>at
-    if (isBatch ? length != 4 || load<u32>(at) != TRUE : length != 5 || load<u8>(at) != 0x66) return false
-  }
-  const topicAt: usize = load<u32>(fieldStarts + (TOPIC << 2))
-  const topicEnd: usize = load<u32>(fieldEnds + (TOPIC << 2))
-  setWord(TOPIC_AT, <i32>topicAt)
-  setWord(TOPIC_LENGTH, <i32>(topicEnd - topicAt))
-  setWord(TOPIC_HASH, javaHash(topicAt, topicEnd))
-  setWord(QUEUE_ID, queueId)
-  setWord(SYS_FLAG, sysFlag)
-  setWord(FLAG, flag)
-  setWord(RECONSUME_TIMES, reconsumeTimes)
-  setWord(PROPERTIES_LENGTH, propertiesLength)
-  setWord(PROPERTIES_TEXT_AT, PROPERTIES_AT)
-  setWord(UNIQ_KEY_AT, <i32>uniqKeyAt)
-  setWord(UNIQ_KEY_LENGTH, uniqKeyLength)
-  setWord(WAITS, waits)
-  store<f64>(NUMBERS_AT + (BORN_TIMESTAMP << 3), <f64>born)
-  return true
-}
-
 /** Reads the header at `start`, of `length` bytes. True when all of it is usual. At least 8 bytes of memory lie behind it. */
 export function scanSend(start: usize, length: i32): bool {
   return scanAny(start, length, SEND_MESSAGE_V2)
@@ -331,18 +180,13 @@ function scanAny(start: usize, length: i32, code: i32): bool {
   if (scanRepeated(start, length, code)) return true
   forgetRanges()
   if (!scan(start, length, code)) return false
-  const queueAt: usize = load<u32>(fieldStarts + (QUEUE << 2))
-  const queueEnd: usize = load<u32>(fieldEnds + (QUEUE << 2))
-  const bornAt: usize = load<u32>(fieldStarts + (BORN << 2))
-  remember(start, length, code, opaqueAt, opaqueEnd, queueAt, queueEnd, bornAt, load<u32>(fieldEnds + (BORN << 2)))
+  remember(start, length, code, opaqueAt, opaqueEnd, fieldStart(QUEUE), fieldEnd(QUEUE), fieldStart(BORN), fieldEnd(BORN))
   return true
 }
 
 function scan(start: usize, length: i32, code: i32): bool {
   const end = start + <usize>length
-  fieldsSeen = 0
-  uniqKeyAt = 0
-  waits = 1
+  beginFields()
   propertiesLength = 0
   let at = start
   let seen: u32 = 0
@@ -395,5 +239,5 @@ function scan(start: usize, length: i32, code: i32): bool {
   setWord(OPAQUE, opaque)
   setWord(REQUEST_FLAG, requestFlag)
   setWord(VERSION, version)
-  return judge(code == SEND_BATCH_MESSAGE)
+  return judge(code == SEND_BATCH_MESSAGE, PROPERTIES_AT, propertiesLength)
 }

@@ -17,7 +17,7 @@ const kernel = new Kernel({ ringBytes: 65_536, receiveBytes: 0, outBytes: 0, slo
 kernel.addName('UNIQ_KEY', PROPERTY_KIND.uniqKey)
 kernel.addName('WAIT', PROPERTY_KIND.wait)
 kernel.addName('DELAY', PROPERTY_KIND.unusual)
-kernel.setTexts([Buffer.from(STAMP)], 0)
+kernel.setTexts([Buffer.from(STAMP)], [])
 const batches = new ScannedBatches(kernel, new RecordHosts(kernel))
 const capacity = { maxMessageBytes: 32_768, maxAppendBytes: 65_000 }
 

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Kernel, PROPERTY_KIND, RUN, RUN_STOP, SLOT } from '@skylarkmq/remoting/protocol'
+import { Kernel, PROPERTY_KIND, RUN, RUN_STOP, SERIALIZE_ROCKETMQ, SLOT, encodeFrame } from '@skylarkmq/remoting/protocol'
 import { encodeRecord, recordBytes } from '../src/commit-log/record.ts'
 import { bodyCrc } from '../src/crc32.ts'
 import { recordDigest } from '../src/digest.ts'
@@ -13,7 +13,7 @@ import type { MessageToStore } from '../src/types.ts'
 const STAMP = 'CLUSTER\u0001C\u0002'
 const kernel = new Kernel({ ringBytes: 65_536, receiveBytes: 0, outBytes: 0, slots: 8 })
 kernel.addName('UNIQ_KEY', PROPERTY_KIND.uniqKey)
-kernel.setTexts([Buffer.from(STAMP)], 0)
+kernel.setTexts([Buffer.from(STAMP)], [])
 kernel.setRunRules({ bodyBytesMax: 1000, hostFlags: 0, flagsAllowed: -1, mustWait: false })
 const view = new DataView(kernel.ring.buffer, kernel.ring.byteOffset, kernel.ring.length)
 
@@ -50,7 +50,23 @@ const headerOf = (m: MessageToStore, properties: string): string =>
     opaque: 7,
   })
 
-const frameOf = (m: MessageToStore, properties: string): Buffer => {
+const frameOf = (m: MessageToStore, properties: string, isBinary: boolean): Buffer => {
+  if (isBinary) {
+    const { extFields: ext, ...rest } = JSON.parse(headerOf(m, properties)) as {
+      code: number
+      opaque: number
+      extFields: Record<string, string>
+    }
+    return encodeFrame({
+      ...rest,
+      language: 'JAVA',
+      version: 0,
+      flag: 0,
+      ext,
+      body: Buffer.from(m.body),
+      serializeType: SERIALIZE_ROCKETMQ,
+    })
+  }
   const header = Buffer.from(headerOf(m, properties))
   const frame = Buffer.concat([Buffer.alloc(8), header, m.body])
   frame.writeInt32BE(frame.length - 4, 0)
@@ -83,13 +99,13 @@ describe('a record', () => {
   test('is written and read alike by the kernel and in TypeScript', () => {
     let written = 0
     fc.assert(
-      fc.property(messages, assignment, fc.nat(100), ({ pairs, ...given }, assigned, at) => {
+      fc.property(messages, assignment, fc.nat(100), fc.boolean(), ({ pairs, ...given }, assigned, at, isBinary) => {
         const hostFlags = (given.bornHost.length === 20 ? 0x10 : 0) | (given.storeHost.length === 20 ? 0x20 : 0)
         const text = `${pairs.map(([name, value]) => `${name}\u0001${value}\u0002`).join('')}UNIQ_KEY\u0001K1\u0002`
         const message = { ...given, sysFlag: given.sysFlag | hostFlags, properties: Buffer.from(text + STAMP) }
         const expected = expectedRecord(message, assigned)
         const sizeBytes = expected.length
-        const frame = frameOf({ ...message, sysFlag: given.sysFlag }, text)
+        const frame = frameOf({ ...message, sysFlag: given.sysFlag }, text, isBinary)
         const frameAt = kernel.ringAt + 32_768
         kernel.bytes.set(frame, frameAt)
         kernel.setHosts(message.bornHost, message.storeHost)
@@ -108,7 +124,7 @@ describe('a record', () => {
         giveOffsets(1, assigned.queueOffset)
         expect(Buffer.from(kernel.ring.subarray(at, at + sizeBytes)).equals(expected)).toBe(true)
         const { queueOffset, physicalOffset } = assigned
-        const noted = { opaque: 7, queueId: message.queueId, key: 'K1', isOneway: false, version: 0, queueOffset, physicalOffset }
+        const noted = { opaque: 7, queueId: message.queueId, key: 'K1', isOneway: false, isBinary, version: 0, queueOffset, physicalOffset }
         expect(kernel.slotOf(kernel.slotAt(0))).toEqual(noted)
 
         const digest = recordDigest(view, at)
@@ -145,7 +161,7 @@ describe('a record', () => {
             ...{ ...m, queueId: m.queueId >>> 1, bornHost, storeHost, topic: i > 0 && m.queueId % 16 === 0 ? m.topic : topic },
             ...{ sysFlag: m.sysFlag | hostFlags, properties: Buffer.from(text + STAMP) },
           }))
-          const frames = sent.map((m) => frameOf(m, text))
+          const frames = sent.map((m, i) => frameOf(m, text, i % 3 === 1))
           const bytes = Buffer.concat(frames)
           const end = Math.max(0, bytes.length - cutOff)
           const at = kernel.ringAt + 32_768

@@ -4,7 +4,17 @@
  * transaction, a retry topic, a property that the broker sets) is declined and takes the declared route. A test holds the records and answers of both
  * equal.
  */
-import { PROPERTY, PROPERTY_KIND, RUN, RUN_STOP, SCANNED, SLOT, SendMessageV2 } from '@skylarkmq/remoting/protocol'
+import {
+  PROPERTY,
+  PROPERTY_KIND,
+  RUN,
+  RUN_STOP,
+  SCANNED,
+  SERIALIZE_JSON,
+  SERIALIZE_ROCKETMQ,
+  SLOT,
+  SendMessageV2,
+} from '@skylarkmq/remoting/protocol'
 import type { Kernel } from '@skylarkmq/remoting/protocol'
 import type { RunPath, ServerConnection } from '@skylarkmq/remoting'
 import type { AppendResult, MessageStore } from '@skylarkmq/store'
@@ -208,9 +218,11 @@ class SendFastPath {
 
   #refuse(connection: ServerConnection, { first, count }: SlotRange, result: AppendResult): void {
     for (let i = 0; i < count; i++) {
-      const { opaque, version, isOneway, queueId, key, queueOffset, physicalOffset } = this.#kernel.slotOf(this.#kernel.slotAt(first + i))
+      const { opaque, version, isOneway, isBinary, queueId, key, queueOffset, physicalOffset } = this.#kernel.slotOf(
+        this.#kernel.slotAt(first + i),
+      )
       if (isOneway) continue
-      const request = { opaque, serializeType: 0, code: SendMessageV2.code, version } as const
+      const request = { opaque, serializeType: isBinary ? SERIALIZE_ROCKETMQ : SERIALIZE_JSON, code: SendMessageV2.code, version } as const
       connection.reply(request, answer(this.#deps, { ...result, queueOffset, physicalOffset }, queueId, key))
     }
   }

@@ -161,6 +161,8 @@ export interface SlotContents {
   readonly opaque: number
   readonly queueId: number
   readonly isOneway: boolean
+  /** The header of the request was binary. */
+  readonly isBinary: boolean
   readonly version: number
   readonly queueOffset: number
   readonly physicalOffset: number
@@ -247,11 +249,11 @@ export class Kernel {
   }
 
   /** The texts of records and answers, in the order of their lengths in `layout`. False: they are too long. */
-  setTexts(texts: readonly Uint8Array[], labelLength: number): boolean {
+  setTexts(texts: readonly Uint8Array[], labelLengths: readonly number[]): boolean {
     const joined = Buffer.concat(texts)
     if (joined.length > layout.TEXTS_BYTES - SLACK_BYTES) return false
     this.bytes.set(joined, layout.TEXTS_AT)
-    this.words.set([...texts.map((text) => text.length), labelLength], layout.STAMP_LENGTH)
+    this.words.set([...texts.map((text) => text.length), ...labelLengths], layout.STAMP_LENGTH)
     return true
   }
 
@@ -282,6 +284,7 @@ export class Kernel {
       opaque: word(0),
       queueId: word(layout.SLOT_QUEUE_ID),
       isOneway: this.isOneway(slot),
+      isBinary: (word(layout.SLOT_REQUEST_FLAG) & layout.BINARY) !== 0,
       version: word(layout.SLOT_VERSION),
       queueOffset: double(layout.SLOT_QUEUE_OFFSET),
       physicalOffset: double(layout.SLOT_PHYSICAL_OFFSET),

@@ -6,6 +6,8 @@
 // int32 results of `scanSend`, by index.
 export const OPAQUE = 0
 export const REQUEST_FLAG = 1
+/** A bit beside those of the request's flag: its header is binary, and so is its answer's. */
+export const BINARY = 0x100
 export const VERSION = 2
 /** Where the topic's name starts: an address in this memory. */
 export const TOPIC_AT = 3
@@ -48,8 +50,14 @@ export const REPLY_TRANSACTION_LENGTH = 103
 /** From there to the opaque. */
 export const REPLY_OPAQUE_LENGTH = 104
 export const REPLY_END_LENGTH = 105
-/** Of the text between the digits of the message id and the queue id: the end of the head. */
-export const REPLY_LABEL_LENGTH = 106
+/** Likewise with the binary header, where the values' lengths stand before them: up to the queue id, to the queue offset, to the transaction id, and the rest. */
+export const BINARY_HEAD_LENGTH = 106
+export const BINARY_OFFSET_LENGTH = 107
+export const BINARY_TRANSACTION_LENGTH = 108
+export const BINARY_END_LENGTH = 109
+/** Of the text between the digits of the message id and the queue id: the end of the head; in JSON, and in the binary header. */
+export const REPLY_LABEL_LENGTH = 110
+export const BINARY_LABEL_LENGTH = 111
 
 /** Starts and lengths of the names of the properties that were met. */
 export const NAMES_MET_AT = 512
