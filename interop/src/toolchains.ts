@@ -88,7 +88,8 @@ export function compileJava(jarFolder: string, source: string, classes: string):
   })
 }
 
-export function javaClient(version: string): Maker {
+/** `settings`: system properties of the client beside its own. */
+export function javaClient(version: string, settings: readonly string[] = []): Maker {
   const name = `java-${version}`
   const found = jars(version)
   if ('missing' in found) return { name, missing: found.missing, make: unavailable }
@@ -101,7 +102,7 @@ export function javaClient(version: string): Maker {
     make: (namesrv) => {
       const home = scratch('java-home')
       const flags = ['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', `-Duser.home=${home}`, '-Drocketmq.client.logUseSlf4j=true']
-      return new ProcessProbe(name, 'java', [...JAVA_FLAGS, ...flags, '-cp', `${classes}:${found.folder}/*`, 'Probe', namesrv])
+      return new ProcessProbe(name, 'java', [...JAVA_FLAGS, ...flags, ...settings, '-cp', `${classes}:${found.folder}/*`, 'Probe', namesrv])
     },
   }
 }
