@@ -117,7 +117,7 @@ export function encodeBatch(
   let queuePlace = <i64>queueOffset
   let position = <i64>physicalOffset
   let from = start
-  let before: usize = 0
+  let first: usize = 0
   while (from < end) {
     const next = from + <usize>get32(from)
     const bodyLength = get32(from + 16)
@@ -126,10 +126,12 @@ export function encodeBatch(
     const stored = storedLength(propertiesLength, next)
     const size = overhead + bodyLength + stored
     const bodyAt = at + <usize>headBytes
-    // The heads of a batch differ in little.
-    if (before == 0) putHead(at, size, MAGIC_V1, queueId, 0, queueOffset, physicalOffset, sysFlag, storeTimestamp, bodyLength)
-    else {
-      copyExactly(at, before, headBytes)
+    // The heads of a batch differ in little. Not from the record before: what was stored a moment ago in parts is slow to load as a whole.
+    if (first == 0) {
+      first = at
+      putHead(at, size, MAGIC_V1, queueId, 0, queueOffset, physicalOffset, sysFlag, storeTimestamp, bodyLength)
+    } else {
+      copyExactly(at, first, headBytes)
       put32(at, size)
       v128.store(at, turned64(i64x2.replace_lane(i64x2.splat(queuePlace), 1, position)), 20)
       store<u32>(bodyAt - 4, load<u32>(from, 16))
@@ -147,7 +149,6 @@ export function encodeBatch(
     store<u8>(p - 1, VALUE_END)
     copyExactly(p, TEXTS_AT, stampLength)
     from = next
-    before = at
     at += <usize>size
     queuePlace++
     position += <i64>size
