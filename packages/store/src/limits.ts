@@ -8,9 +8,16 @@ export const LIMITS = {
   recentLogBytes: 128 * 1024 * 1024,
   /** Two records nearer than this are read by one call. */
   coalesceGapBytes: 256 * 1024,
-  /** Old log is kept in blocks of this size, so many of them: 8 MiB, and only while somebody reads it. */
+  /**
+   * Old log is kept in blocks of this size, only while somebody reads it: a few, which stay in the processor's caches, up to 16 MiB when they
+   * are needed again. Ahead of whoever reads along so many are brought (with one, a pull in eight had to wait), and one when all have their use.
+   */
   coldBlockBytes: 512 * 1024,
-  coldBlocks: 16,
+  coldBlocksMin: 5,
+  coldBlocks: 32,
+  coldBlocksAhead: 2,
+  /** Blocks of old log for which a read waits; then it is put together piece by piece. */
+  waitsToPick: 8,
   /** A read shorter than this goes to the file alone: a block would cost more than it saves. */
   directReadBytes: 32 * 1024,
   /** Memory for the bodies of pulls that is used again: 4 MiB of each size. */

@@ -14,7 +14,6 @@ import { topicRange } from './dispatch/record-parser.ts'
 import { LIMITS } from './limits.ts'
 import type { Body } from './read/body-pool.ts'
 import { BodyPool, own } from './read/body-pool.ts'
-import type { Want } from './read/gatherer.ts'
 import { Gatherer } from './read/gatherer.ts'
 import { bodiesIn } from './read/read-memory.ts'
 import type { Kept } from './read/record-judge.ts'
@@ -22,6 +21,7 @@ import { RecordPicker } from './read/record-picker.ts'
 import { RecordJudge } from './read/record-judge.ts'
 import { Selection } from './read/selection.ts'
 import { BadEntry, Selector } from './read/selector.ts'
+import type { Want } from './read/want.ts'
 import type { ReadRequest, ReadResult, ReadStatus } from './types.ts'
 
 const NOTHING = new Uint8Array(0)
@@ -58,6 +58,11 @@ export class StoreReader {
   }
 
   read(request: ReadRequest): ReadResult | Promise<ReadResult> {
+    return this.readOnce(request, 0)
+  }
+
+  /** `waits`: how often it has waited for a block of old log. */
+  private readOnce(request: ReadRequest, waits: number): ReadResult | Promise<ReadResult> {
     const queue = this.queues.find(request.topic, request.queueId)
     if (queue === undefined) return empty('no-matched-logic-queue', 0, undefined)
     // RocketMQ DefaultMessageStore#getMessage and #nextOffsetCorrection.
@@ -68,6 +73,13 @@ export class StoreReader {
     if (request.offset > queue.maxOffset) return empty('offset-overflow-badly', queue.maxOffset, queue)
     const picked = this.picker.pick(queue, request)
     if (picked !== undefined) return picked
+    const { missing } = this.picker
+    if (missing !== undefined && waits < LIMITS.waitsToPick) {
+      if (!this.log.isRecent(missing.logOffset) || this.gatherer.blocks.isComing(missing.logOffset))
+        return this.readLater(request, waits + 1, missing)
+      missing.getNow()
+      return this.readOnce(request, waits + 1)
+    }
     const selection = this.spare.pop() ?? new Selection()
     try {
       const scanEnd = scanEndOf(queue, request)
@@ -85,6 +97,18 @@ export class StoreReader {
       if (error instanceof BadEntry) return this.mended(queue, request, Promise.reject(error))
       throw error
     }
+  }
+
+  /** Reads when a block is there. Others run before the answer leaves, so what was picked is put into memory of its own. */
+  private async readLater(request: ReadRequest, waits: number, missing: Want): Promise<ReadResult> {
+    await missing.get()
+    const again = this.readOnce(request, waits)
+    const result = again instanceof Promise ? await again : again
+    const { bodyToPut } = result
+    if (bodyToPut === undefined) return result
+    const body = request.lendsBody === true ? this.pool.take(bodyToPut.length) : own(bodyToPut.length)
+    bodyToPut.putAt(body.bytes, 0)
+    return { ...result, bodyToPut: undefined, body: body.bytes.subarray(0, bodyToPut.length), release: body.release }
   }
 
   /** Reads again when what belongs into a damaged place of the queue has been found in the log. */

@@ -6,59 +6,8 @@ import { LIMITS } from '../limits.ts'
 import type { Body } from './body-pool.ts'
 import { coldBlocksIn } from './read-memory.ts'
 import type { Selection } from './selection.ts'
-
-/** Bytes of the log that a step needs; the driver gets them on the main thread or off it. */
-export interface Want {
-  readonly logOffset: number
-  getNow(): void
-  get(): Promise<void>
-}
-
-/** Straight from the file; what it does not have is zero. */
-class FileWant implements Want {
-  readonly segment: Segment
-  readonly target: Uint8Array
-  readonly logOffset: number
-
-  constructor(segment: Segment, target: Uint8Array, logOffset: number) {
-    this.segment = segment
-    this.target = target
-    this.logOffset = logOffset
-  }
-
-  getNow(): void {
-    this.clear(this.segment.readNow(this.target, 0, this.target.length, this.logOffset))
-  }
-
-  async get(): Promise<void> {
-    this.clear(await this.segment.read(this.target, 0, this.target.length, this.logOffset))
-  }
-
-  private clear(got: number): void {
-    if (got < this.target.length) this.target.fill(0, got)
-  }
-}
-
-/** A block of old log. */
-class BlockWant implements Want {
-  readonly blocks: ColdBlocks
-  readonly segment: Segment
-  readonly logOffset: number
-
-  constructor(blocks: ColdBlocks, segment: Segment, start: number) {
-    this.blocks = blocks
-    this.segment = segment
-    this.logOffset = start
-  }
-
-  getNow(): void {
-    this.blocks.loadNow(this.segment, this.logOffset)
-  }
-
-  get(): Promise<void> {
-    return this.blocks.load(this.segment, this.logOffset)
-  }
-}
+import type { Want } from './want.ts'
+import { BlockWant, FileWant } from './want.ts'
 
 /** Puts records one after another: from the ring, else from the file in as few reads as their places allow. */
 export class Gatherer {
@@ -69,7 +18,8 @@ export class Gatherer {
   constructor(log: CommitLog, kernel: Kernel) {
     this.log = log
     this.kernel = kernel
-    this.blocks = new ColdBlocks(log, LIMITS.coldBlockBytes, LIMITS.coldBlocks, coldBlocksIn(kernel))
+    const { coldBlockBytes: blockBytes, coldBlocksMin: minBlocks, coldBlocks: maxBlocks, coldBlocksAhead: ahead } = LIMITS
+    this.blocks = new ColdBlocks(log, { blockBytes, minBlocks, maxBlocks, ahead }, coldBlocksIn(kernel))
   }
 
   /** True when all were in the ring; else `body` holds anything. */

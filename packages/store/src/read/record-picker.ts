@@ -8,9 +8,11 @@ import type { Segment } from '../commit-log/segments.ts'
 import { CHUNK_BYTES, CHUNK_ENTRIES } from '../consume-queue/chunk-file.ts'
 import type { ConsumeQueue } from '../consume-queue/consume-queue.ts'
 import { ENTRY_BYTES, physicalOffsetAt, sizeAt } from '../consume-queue/entry.ts'
+import { LIMITS } from '../limits.ts'
 import type { BodyToPut, ReadRequest, ReadResult } from '../types.ts'
 import { JOINED_BYTES, picksIn } from './read-memory.ts'
 import type { RecordJudge } from './record-judge.ts'
+import { BlockWant } from './want.ts'
 
 const NOTHING = new Uint8Array(0)
 
@@ -33,6 +35,8 @@ export class RecordPicker {
   private joinedBytes = 0
   /** Of the latest read. What was picked counts until the next. */
   private turn = 0
+  /** The block of old log for which this read is to wait. */
+  missing: BlockWant | undefined
   /** The latest block of old log that this read needs. */
   private oldSegment: Segment | undefined
   private oldStart = 0
@@ -57,6 +61,7 @@ export class RecordPicker {
   /** Undefined: not for this way. The offset is one that the queue has. */
   pick(queue: ConsumeQueue, request: ReadRequest): ReadResult | undefined {
     this.turn++
+    this.missing = undefined
     if (request.putsBody !== true || request.entryFilter !== undefined || request.recordFilter !== undefined) return undefined
     if (request.maxMessages > CHUNK_ENTRIES || this.ringAt < 0) return undefined
     const { offset, maxBytes } = request
@@ -72,12 +77,12 @@ export class RecordPicker {
       if (taken > 0 && bytes + sizeAt(this.view, entry) > maxBytes) break
       const from = physicalOffsetAt(this.view, entry)
       const isOld = from < this.judge.believedFrom
-      if (!this.locate(from, isOld)) return undefined
+      if (!this.locate(from)) return this.declined(taken, count)
       let more = this.pickFrom(queue, request, taken, count, bytes, from, isOld)
       // It lies in two blocks.
-      if (more === 0 && this.join(from, sizeAt(this.view, entry), isOld))
+      if (more === 0 && this.join(from, sizeAt(this.view, entry)))
         more = this.pickFrom(queue, request, taken, taken + 1, bytes, from, isOld)
-      if (more <= 0) return undefined
+      if (more <= 0) return this.declined(taken, count)
       bytes = words[PICK.bytes] as number
       taken += more
     }
@@ -85,6 +90,21 @@ export class RecordPicker {
     const bodyToPut = new PickedRecords(this, this.turn, taken, bytes)
     const { minOffset, maxOffset } = queue
     return { status: 'found', body: NOTHING, bodyToPut, messageCount: taken, nextOffset: offset + taken, minOffset, maxOffset }
+  }
+
+  /** A block is worth its wait when enough of what is still to be picked lies close together. */
+  private declined(taken: number, count: number): undefined {
+    if (this.missing === undefined) return undefined
+    const { view } = this
+    const from = physicalOffsetAt(view, taken * ENTRY_BYTES)
+    let end = from
+    for (let entry = taken * ENTRY_BYTES; entry < count * ENTRY_BYTES; entry += ENTRY_BYTES) {
+      const next = physicalOffsetAt(view, entry)
+      if (next < end || next - end > LIMITS.coalesceGapBytes) break
+      end = next + sizeAt(view, entry)
+    }
+    if (end - from < LIMITS.directReadBytes) this.missing = undefined
+    return undefined
   }
 
   /** Picks the next of `count` entries, whose record is at `from` of the log, where `locate` has found it. */
@@ -114,14 +134,14 @@ export class RecordPicker {
   }
 
   /** Puts the parts of a record side by side; `locate` has found where it begins. */
-  private join(from: number, size: number, isOld: boolean): boolean {
+  private join(from: number, size: number): boolean {
     const { copy } = this.kernel.calls
     const joinedAt = this.joinedAt + this.joinedBytes
     const firstBytes = this.end - from
     const lastBytes = size - firstBytes
     if (this.joinedBytes + size > JOINED_BYTES || lastBytes <= 0) return false
     copy(joinedAt, this.address, firstBytes)
-    if (!this.locate(this.end, isOld) || this.end - from < size) return false
+    if (!this.locate(this.end) || this.end - from < size) return false
     copy(joinedAt + firstBytes, this.address, lastBytes)
     this.joinedBytes += size
     this.end = from + size
@@ -137,7 +157,7 @@ export class RecordPicker {
   }
 
   /** Finds in memory what begins there in the log: in the ring, or in a block of old log. */
-  private locate(logOffset: number, isOld: boolean): boolean {
+  private locate(logOffset: number): boolean {
     const { log, blocks } = this
     if (logOffset < log.segments.minOffset) return false
     const inRing = log.ring.locate(logOffset, 1)
@@ -148,12 +168,14 @@ export class RecordPicker {
     }
     const segment = log.segments.find(logOffset)
     const start = segment === undefined ? -1 : blocks.startOf(segment, logOffset)
-    const bytes = start < 0 ? undefined : blocks.peek(start)
-    if (segment === undefined || bytes === undefined) return false
-    if (isOld) {
-      this.oldSegment = segment
-      this.oldStart = start
+    if (segment === undefined || start < 0) return false
+    const bytes = blocks.peek(start)
+    if (bytes === undefined) {
+      this.missing = new BlockWant(blocks, segment, start)
+      return false
     }
+    this.oldSegment = segment
+    this.oldStart = start
     const address = this.kernel.addressOf(bytes)
     this.end = blocks.endOf(segment, start)
     this.address = address + logOffset - start
