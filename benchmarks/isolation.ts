@@ -58,6 +58,8 @@ interface Guest {
   readonly name: string
   readonly title: string
   readonly config: Readonly<Record<string, string>>
+  /** Of both brokers. */
+  readonly common?: Readonly<Record<string, string>>
   /** Before the rounds, at the broker that has the guest. */
   readonly prepare?: (servers: Servers) => Promise<void>
   readonly begin?: (servers: Servers) => Promise<Companion>
@@ -102,14 +104,15 @@ const GUESTS: readonly Guest[] = [
   {
     name: 'full-disk',
     title: 'a full disk: 1,000 sends a second refused (without: accepted), and pulls',
-    config: { mappedFileSizeCommitLog: String(16 * MEBI) },
+    config: {},
+    common: { mappedFileSizeCommitLog: String(16 * MEBI) },
     hasFullDisk: true,
   },
   {
     name: 'retention',
     title: 'retention: of the log, in files of 64 MiB, all but 256 MiB is deleted',
+    common: { mappedFileSizeCommitLog: String(64 * MEBI) },
     config: {
-      mappedFileSizeCommitLog: String(64 * MEBI),
       retentionBytes: String(256 * MEBI),
       storePathRootDir: join(retained, 'store'),
     },
@@ -191,15 +194,17 @@ async function withCompanion(companion: Companion | undefined, measure: () => Pr
 
 /** Two brokers, one of them with the guest; in turns. */
 async function compare(guest: Guest): Promise<{ readonly alone: Sample[]; readonly beside: Sample[]; readonly facts: Facts }> {
-  const { name, config, prepare, begin, isBesideBoth = false, hasFullDisk = false } = guest
+  const { name, config, common, prepare, begin, isBesideBoth = false, hasFullDisk = false } = guest
   const alone: Sample[] = []
   const beside: Sample[] = []
   let facts: Facts = {}
   const running: Servers[] = []
   const disks = hasFullDisk ? smallDisks() : []
   try {
-    const common = (disk: SmallDisk | undefined) => (disk === undefined ? {} : { ...config, storePathRootDir: join(disk.path, 'store') })
-    for (const [i, settings] of [{}, config].entries()) running.push(await startServers('ours', { ...settings, ...common(disks[i]) }))
+    const place = (disk: SmallDisk | undefined) => (disk === undefined ? {} : { storePathRootDir: join(disk.path, 'store') })
+    for (const [i, settings] of [{}, config].entries()) {
+      running.push(await startServers('ours', { ...common, ...settings, ...place(disks[i]) }))
+    }
     const [quiet, busy] = running as [Servers, Servers]
     await prepare?.(busy)
     if (hasFullDisk) {
