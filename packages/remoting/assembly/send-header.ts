@@ -23,7 +23,6 @@ import { OPAQUE, PROPERTIES_AT, PROPERTIES_BYTES_MAX, PROPERTIES_MAX, REQUEST_FL
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
-const COLON = 0x3a
 const COMMA = 0x2c
 const OPEN = 0x7b
 const CLOSE = 0x7d

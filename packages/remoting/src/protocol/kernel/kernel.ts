@@ -96,8 +96,6 @@ export interface KernelSizes {
 /** Where in `words` `scanSend` leaves what it read, and where bytes go that lie outside the memory. A literal: the engine knows its values. */
 export const SCANNED = {
   opaque: layout.OPAQUE,
-  requestFlag: layout.REQUEST_FLAG,
-  version: layout.VERSION,
   topicAt: layout.TOPIC_AT,
   topicLength: layout.TOPIC_LENGTH,
   topicHash: layout.TOPIC_HASH,
