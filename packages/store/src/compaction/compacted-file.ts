@@ -3,7 +3,7 @@ import { getInt64, setInt64, viewOf } from '../bytes.ts'
 import { AT } from '../commit-log/record.ts'
 import { checkRecord, plausibleSize } from '../commit-log/record-check.ts'
 import { crc32OfRange } from '../crc32.ts'
-import { ENTRY, ENTRY_BYTES, describeRecord } from './entry.ts'
+import { crcOf, ENTRY, ENTRY_BYTES, describeRecord } from './entry.ts'
 import type { Scratch } from './working-memory.ts'
 
 /**
@@ -141,7 +141,7 @@ export class CompactedFile {
     const isSound =
       view.getUint32(0) === bytes.length &&
       view.getUint32(4) === INDEX_MAGIC &&
-      view.getUint32(12) === crc32OfRange(bytes, INDEX_HEAD_BYTES, bytes.length)
+      view.getUint32(12) === crcOf(bytes, INDEX_HEAD_BYTES, bytes.length)
     if (isSound) return bytes.subarray(INDEX_HEAD_BYTES)
     return describeRange(this.file, this.blocks.start[block] as number, this.blocks.index[block] as number)
   }
@@ -221,7 +221,7 @@ function describeRange(file: DiskFile, from: number, to: number): Uint8Array {
   for (let at = 0; at + 8 <= bytes.length; ) {
     const size = plausibleSize(view, at, bytes.length - at)
     if (size === 0) break
-    if (isSound(bytes, view, at) && describeRecord(bytes, view, at, undefined, entries, count * ENTRY_BYTES)) {
+    if (isSound(bytes, view, at) && describeRecord(bytes, view, at, undefined, entries, viewOf(entries), count * ENTRY_BYTES)) {
       setInt64(viewOf(entries), count * ENTRY_BYTES + ENTRY.position, from + at)
       if (++count * ENTRY_BYTES === entries.length) entries = grown(entries)
     }

@@ -3,11 +3,12 @@ import { getInt64, setInt64, viewOf } from '../bytes.ts'
 import { crc32OfRange } from '../crc32.ts'
 import type { FileName } from './compacted-file.ts'
 import { BLOCK_BYTES, BLOCK_ENTRIES, DIRECTORY_BYTES, FOOTER_BYTES, FOOTER_MAGIC, INDEX_HEAD_BYTES, INDEX_MAGIC } from './compacted-file.ts'
-import { ENTRY, ENTRY_BYTES } from './entry.ts'
-import type { Scratch } from './working-memory.ts'
+import { crcOf, ENTRY, ENTRY_BYTES } from './entry.ts'
+import type { Pace } from './pace.ts'
+import type { Scratch, WorkingMemory } from './working-memory.ts'
 
-/** One write takes well under a millisecond. */
-const WRITE_BYTES = 256 * 1024
+/** What the shortest slice writes. */
+const WRITE_BYTES = 64 * 1024
 /** Dirty bytes are put on the disk as they come: gigabytes of them at once would stall the commit log. */
 const SYNC_BYTES = 8 * 1024 * 1024
 
@@ -17,12 +18,13 @@ export class CompactedWriter {
   private readonly name: FileName
   private readonly nowMs: number
   private readonly memory: Scratch
+  private readonly pace: Pace
   private buffer: Uint8Array
   private buffered = 0
   private fileEnd = 0
   private unsynced = 0
-  private readonly index = new Uint8Array(INDEX_HEAD_BYTES + BLOCK_ENTRIES * ENTRY_BYTES)
-  private readonly indexView = viewOf(this.index)
+  private readonly index: Uint8Array
+  private readonly indexView: DataView
   private count = 0
   private blockStart = 0
   private readonly directory: { first: number; index: number; count: number }[] = []
@@ -30,9 +32,12 @@ export class CompactedWriter {
   private oldestTombstoneMs = 0
   private isClosed = false
 
-  constructor(disk: Disk, path: string, name: FileName, nowMs: number, memory: Scratch) {
-    this.memory = memory
-    this.buffer = memory.take(2 * WRITE_BYTES)
+  constructor(disk: Disk, path: string, name: FileName, nowMs: number, memory: WorkingMemory, pace: Pace) {
+    this.memory = memory.output
+    this.pace = pace
+    this.buffer = this.memory.take(2 * WRITE_BYTES)
+    this.index = memory.outputIndex.take(INDEX_HEAD_BYTES + BLOCK_ENTRIES * ENTRY_BYTES)
+    this.indexView = viewOf(this.index)
     // What an earlier try left behind.
     disk.remove(path)
     this.file = disk.open(path, { create: true })
@@ -44,7 +49,7 @@ export class CompactedWriter {
   add(bytes: Uint8Array, start: number, size: number, entries: Uint8Array, at: number): void {
     if (this.count === 0) this.blockStart = this.fileEnd + this.buffered
     const place = INDEX_HEAD_BYTES + this.count * ENTRY_BYTES
-    this.index.set(entries.subarray(at, at + ENTRY_BYTES), place)
+    for (let i = 0; i < ENTRY_BYTES; i++) this.index[place + i] = entries[at + i] as number
     setInt64(this.indexView, place + ENTRY.position, this.fileEnd + this.buffered)
     const since = getInt64(this.indexView, place + ENTRY.tombstoneSince)
     if (since > 0) this.oldestTombstoneMs = this.oldestTombstoneMs === 0 ? since : Math.min(this.oldestTombstoneMs, since)
@@ -56,7 +61,7 @@ export class CompactedWriter {
 
   /** Whether enough has gathered for a write: then `flush`. */
   get isFull(): boolean {
-    return this.buffered >= WRITE_BYTES
+    return this.buffered >= WRITE_BYTES * this.pace.length
   }
 
   async flush(): Promise<void> {
@@ -114,7 +119,7 @@ export class CompactedWriter {
     this.indexView.setUint32(0, length)
     this.indexView.setUint32(4, INDEX_MAGIC)
     this.indexView.setUint32(8, this.count)
-    this.indexView.setUint32(12, crc32OfRange(this.index, INDEX_HEAD_BYTES, length))
+    this.indexView.setUint32(12, crcOf(this.index, INDEX_HEAD_BYTES, length))
     const first = getInt64(this.indexView, INDEX_HEAD_BYTES + ENTRY.queueOffset)
     this.directory.push({ first, index: this.fileEnd + this.buffered, count: this.count })
     this.put(this.index.subarray(0, length))

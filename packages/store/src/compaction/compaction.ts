@@ -17,6 +17,7 @@ import type { TopicFolder } from './compaction-folders.ts'
 import { CompactionFolders } from './compaction-folders.ts'
 import { mergeFiles } from './merge.ts'
 import { planMerge } from './merge-plan.ts'
+import { Pace } from './pace.ts'
 import { TailWindow } from './tail-window.ts'
 import { WorkingMemory } from './working-memory.ts'
 
@@ -199,10 +200,11 @@ export class Compaction {
     // What is not durable may yet be lost, and its offsets given to others.
     const logEnd = await flush()
     if (logEnd === undefined) return
+    const pace = new Pace(this.runtime.clock)
     let isComplete = true
     for (const { topic, inLog, end } of jobs) {
       try {
-        await this.compact(topic, inLog, end)
+        await this.compact(topic, inLog, end, pace)
       } catch (error) {
         if (error instanceof Abandoned || this.isGone(topic)) continue
         isComplete = false
@@ -217,7 +219,7 @@ export class Compaction {
     return this.isStopping || this.topics.get(topic.folder.topic) !== topic
   }
 
-  private async compact(topic: CompactedTopic, inLog: ConsumeQueue, end: number): Promise<void> {
+  private async compact(topic: CompactedTopic, inLog: ConsumeQueue, end: number, pace: Pace): Promise<void> {
     const check = (): void => {
       if (this.isGone(topic)) throw new Abandoned()
     }
@@ -225,20 +227,16 @@ export class Compaction {
     const queue = topic.queues.get(inLog.queueId) ?? this.makeQueue(topic, inLog.queueId)
     let from = queue.to ?? inLog.minOffset
     while (from < end) {
-      const window = new TailWindow(from, this.memory)
-      const pause = async (): Promise<void> => {
-        check()
-        await this.runtime.clock.sleep(1)
-      }
-      await window.gather(this.parts.reader, queue, end, this.runtime.clock.now(), pause)
-      await this.write(queue, queue.nextName(from, window.to), check, (writer) => window.write(writer, pause))
+      const window = new TailWindow(from, this.memory, pace, check)
+      await window.gather(this.parts.reader, queue, end, this.runtime.clock.now())
+      await this.write(queue, queue.nextName(from, window.to), pace, check, (writer) => window.write(writer))
       from = window.to
-      await this.merge(queue, check)
+      await this.merge(queue, pace, check)
     }
-    await this.merge(queue, check)
+    await this.merge(queue, pace, check)
   }
 
-  private async merge(queue: CompactedQueue, check: () => void): Promise<void> {
+  private async merge(queue: CompactedQueue, pace: Pace, check: () => void): Promise<void> {
     const { clock, log } = this.runtime
     const { mapBytes, tombstoneRetentionMs } = this.rules
     for (;;) {
@@ -250,8 +248,8 @@ export class Compaction {
       const first = files[0] as CompactedFile
       const last = files.at(-1) as CompactedFile
       const dropTombstonesUpTo = plan.from === 0 ? clock.now() - tombstoneRetentionMs : undefined
-      await this.write(queue, queue.nextName(first.from, last.to), check, (writer) =>
-        mergeFiles(files, writer, { clock, log, mapBytes, memory: this.memory, dropTombstonesUpTo, check }),
+      await this.write(queue, queue.nextName(first.from, last.to), pace, check, (writer) =>
+        mergeFiles(files, writer, { pace, log, mapBytes, memory: this.memory, dropTombstonesUpTo, check }),
       )
     }
   }
@@ -266,12 +264,13 @@ export class Compaction {
   private async write(
     queue: CompactedQueue,
     name: FileName,
+    pace: Pace,
     check: () => void,
     fill: (writer: CompactedWriter) => Promise<void>,
   ): Promise<void> {
     const { disk, clock } = this.runtime
     const path = queue.pathOf(name)
-    const writer = new CompactedWriter(disk, path, name, clock.now(), this.memory.output)
+    const writer = new CompactedWriter(disk, path, name, clock.now(), this.memory, pace)
     try {
       await fill(writer)
       await writer.finish()

@@ -34,8 +34,8 @@ const NAME_END = 1
 const VALUE_END = 2
 
 /**
- * Writes the entry of the (sound) record at `start` to `entries[at]`. Its position is left open. `now` is the time from which it
- * counts if it is a tombstone; without it the store time.
+ * Writes the entry of the (sound) record at `start` to `entries[at]`, of which `target` is the view. Its position is left open. `now` is
+ * the time from which it counts if it is a tombstone; without it the store time.
  */
 export function describeRecord(
   bytes: Uint8Array,
@@ -43,27 +43,27 @@ export function describeRecord(
   start: number,
   now: number | undefined,
   entries: Uint8Array,
+  target: DataView,
   at: number,
 ): boolean {
   const range = topicRange(bytes, view, start)
   if (range === undefined) return false
-  const target = new DataView(entries.buffer, entries.byteOffset + at, ENTRY_BYTES)
   const size = view.getInt32(start)
   const sysFlag = view.getInt32(start + AT.sysFlag)
   const storeTimeAt = start + AT.bornHost + (sysFlag & SYS_FLAG_BORN_HOST_V6 ? 20 : 8)
   const bodyAt = storeTimeAt + 8 + (sysFlag & SYS_FLAG_STORE_HOST_V6 ? 20 : 8) + 12
-  setInt64(target, ENTRY.queueOffset, getInt64(view, start + AT.queueOffset))
-  setInt64(target, ENTRY.position, 0)
-  target.setInt32(ENTRY.size, size)
-  target.setInt32(ENTRY.tagsCode, 0)
+  setInt64(target, at + ENTRY.queueOffset, getInt64(view, start + AT.queueOffset))
+  setInt64(target, at + ENTRY.position, 0)
+  target.setInt32(at + ENTRY.size, size)
+  target.setInt32(at + ENTRY.tagsCode, 0)
   const storeTimestamp = getInt64(view, storeTimeAt)
   const since = now ?? storeTimestamp
-  setInt64(target, ENTRY.storeTimestamp, storeTimestamp)
-  setInt64(target, ENTRY.tombstoneSince, view.getInt32(bodyAt) === 0 ? since : 0)
+  setInt64(target, at + ENTRY.storeTimestamp, storeTimestamp)
+  setInt64(target, at + ENTRY.tombstoneSince, view.getInt32(bodyAt) === 0 ? since : 0)
   entries.fill(0, at + ENTRY.key, at + ENTRY_BYTES)
-  target.setUint32(ENTRY.crc, crcOf(bytes, start, start + size))
+  target.setUint32(at + ENTRY.crc, crcOf(bytes, start, start + size))
   const end = Math.min(start + size, range.propertiesAt + 2 + view.getInt16(range.propertiesAt))
-  scanProperties(bytes, range.propertiesAt + 2, end, since, entries, at, target)
+  scanProperties(bytes, range.propertiesAt + 2, end, since, target, at)
   return true
 }
 
@@ -74,15 +74,7 @@ export function crcOf(bytes: Uint8Array, start: number, end: number): number {
   return end - start < NATIVE_FROM_BYTES ? crc32OfRange(bytes, start, end) : crc32(bytes.subarray(start, end))
 }
 
-function scanProperties(
-  bytes: Uint8Array,
-  from: number,
-  end: number,
-  since: number,
-  entries: Uint8Array,
-  at: number,
-  target: DataView,
-): void {
+function scanProperties(bytes: Uint8Array, from: number, end: number, since: number, target: DataView, at: number): void {
   let name = from
   while (name < end) {
     let nameEnd = name
@@ -93,11 +85,13 @@ function scanProperties(
     if (value < valueEnd) {
       if (isText(KEYS, bytes, name, nameEnd)) {
         // RocketMQ CompactionLog: the whole text of KEYS is the key.
-        entries.set(hash('sha256', bytes.subarray(value, valueEnd), 'buffer').subarray(0, KEY_BYTES), at + ENTRY.key)
-        target.setInt32(ENTRY.hasKey, 1)
-      } else if (isText(TAGS, bytes, name, nameEnd)) target.setInt32(ENTRY.tagsCode, javaHashOfUtf8(bytes, value, valueEnd, 0))
+        // As text: a Buffer has memory outside the heap, of which the collector has to be rid one by one.
+        const digest = hash('sha256', bytes.subarray(value, valueEnd), 'binary')
+        for (let i = 0; i < KEY_BYTES; i++) target.setUint8(at + ENTRY.key + i, digest.charCodeAt(i))
+        target.setInt32(at + ENTRY.hasKey, 1)
+      } else if (isText(TAGS, bytes, name, nameEnd)) target.setInt32(at + ENTRY.tagsCode, javaHashOfUtf8(bytes, value, valueEnd, 0))
       else if (isText(TOMBSTONE, bytes, name, nameEnd) && isText(TRUE, bytes, value, valueEnd))
-        setInt64(target, ENTRY.tombstoneSince, since)
+        setInt64(target, at + ENTRY.tombstoneSince, since)
     }
     name = valueEnd + 1
   }

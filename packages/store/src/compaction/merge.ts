@@ -1,4 +1,4 @@
-import type { Clock, Log } from '@skylarkmq/runtime'
+import type { Log } from '@skylarkmq/runtime'
 import { getInt64, viewOf } from '../bytes.ts'
 import { AT } from '../commit-log/record.ts'
 import { plausibleSize } from '../commit-log/record-check.ts'
@@ -6,16 +6,17 @@ import type { CompactedFile } from './compacted-file.ts'
 import type { CompactedWriter } from './compacted-writer.ts'
 import { crcOf, ENTRY, ENTRY_BYTES } from './entry.ts'
 import { KeySet, roundOf } from './key-set.ts'
-import type { WorkingMemory } from './working-memory.ts'
+import type { Pace } from './pace.ts'
+import type { Scratch, WorkingMemory } from './working-memory.ts'
 
-/** Blocks whose keys are looked at in one slice: 2,048 keys, less than a millisecond. */
-const KEY_BLOCKS_PER_SLICE = 8
-const PAGES_PER_SLICE = 4
+/** Blocks whose keys are looked at before a pause. Each is a slice of its own: it is read in between. */
+const KEY_BLOCKS_PER_SLICE = 4
+const PAGES_PER_SLICE = 1
 /** Blocks of which nothing is current, stepped over in one slice. */
 const SKIPS_PER_SLICE = 64
 
 export interface MergeRules {
-  readonly clock: Clock
+  readonly pace: Pace
   readonly log: Log
   readonly mapBytes: number
   readonly memory: WorkingMemory
@@ -34,7 +35,7 @@ export async function mergeFiles(files: readonly CompactedFile[], writer: Compac
     for (let block = 0; block < file.blockCount; block++) {
       const count = file.entriesOf(block)
       if (current.any(ordinal, count)) await copyBlock(file, block, ordinal, current, writer, rules)
-      else if (++skipped % SKIPS_PER_SLICE === 0) await rules.clock.sleep(1)
+      else if (++skipped % SKIPS_PER_SLICE === 0) await rules.pace.pause()
       ordinal += count
     }
   }
@@ -44,8 +45,8 @@ export async function mergeFiles(files: readonly CompactedFile[], writer: Compac
 class Marks {
   private readonly bits: Uint8Array
 
-  constructor(count: number) {
-    this.bits = new Uint8Array(Math.ceil(count / 8))
+  constructor(count: number, memory: Scratch) {
+    this.bits = memory.take(Math.ceil(count / 8)).fill(0)
   }
 
   set(i: number): void {
@@ -65,12 +66,12 @@ class Marks {
 /** The newest entry of each key, from the newest file to the oldest: the first that is met is the one. */
 async function findCurrent(files: readonly CompactedFile[], rules: MergeRules): Promise<Marks> {
   const total = files.reduce((sum, file) => sum + file.entries, 0)
-  const current = new Marks(total)
+  const current = new Marks(total, rules.memory.marks)
   const rounds = Math.max(1, Math.ceil(total / KeySet.capacity(rules.mapBytes)))
   let blocks = 0
   for (let round = 0; round < rounds; round++) {
     const keys = new KeySet(Math.ceil(total / rounds), rules.memory.keyPages)
-    while (!keys.prepare(PAGES_PER_SLICE)) await rules.clock.sleep(1)
+    while (!keys.prepare(PAGES_PER_SLICE)) await rules.pace.pause()
     let ordinal = total
     for (const file of files.toReversed()) {
       for (let block = file.blockCount - 1; block >= 0; block--) {
@@ -79,7 +80,7 @@ async function findCurrent(files: readonly CompactedFile[], rules: MergeRules): 
         const count = Math.min(file.entriesOf(block), entries.length / ENTRY_BYTES)
         markCurrent(entries, count, keys, round, rounds, (i) => current.set(ordinal + i))
         rules.check()
-        if (++blocks % KEY_BLOCKS_PER_SLICE === 0) await rules.clock.sleep(1)
+        if (++blocks % KEY_BLOCKS_PER_SLICE === 0) await rules.pace.pause()
       }
     }
     keys.giveBack()
@@ -139,7 +140,7 @@ async function copyBlock(
     if (!writer.isFull) continue
     await writer.flush()
     rules.check()
-    await rules.clock.sleep(1)
+    await rules.pace.pause()
   }
 }
 

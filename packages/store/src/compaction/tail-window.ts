@@ -1,21 +1,23 @@
 import { getInt64, setInt64, viewOf } from '../bytes.ts'
 import { AT } from '../commit-log/record.ts'
 import type { StoreReader } from '../store-reader.ts'
+import type { ReadResult } from '../types.ts'
 import type { CompactedWriter } from './compacted-writer.ts'
 import { ENTRY, ENTRY_BYTES, describeRecord } from './entry.ts'
 import { KeySet } from './key-set.ts'
 import { markCurrent } from './merge.ts'
+import type { Pace } from './pace.ts'
 import type { WorkingMemory } from './working-memory.ts'
 
 const WINDOW_BYTES = 8 * 1024 * 1024
 const WINDOW_ENTRIES = 16_384
-/** What one slice reads and hashes: less than half a millisecond. */
-const SLICE_ENTRIES = 128
-const SLICE_BYTES = 1024 * 1024
-/** Keys that one slice compares. */
-const SLICE_KEYS = 2_048
-/** A position is the number of the answer that has the record, and its place in it. */
-const ANSWER = 2 ** 32
+/** What the shortest slice reads and hashes. */
+const SLICE_ENTRIES = 48
+const SLICE_BYTES = 96 * 1024
+/** Keys that it compares. */
+const SLICE_KEYS = 1024
+/** A position is the number of the page that has the record, and its place in it. */
+const PAGE = 2 ** 32
 
 /** The next messages of a queue that are not compacted yet, read from the commit log. */
 export class TailWindow {
@@ -25,12 +27,17 @@ export class TailWindow {
   private readonly entries: Uint8Array
   private readonly view: DataView
   private count = 0
-  private readonly answers: Uint8Array[] = []
   private bytes = 0
+  private readonly pace: Pace
+  /** Throws when the store stops. */
+  private readonly check: () => void
 
-  constructor(from: number, memory: WorkingMemory) {
+  constructor(from: number, memory: WorkingMemory, pace: Pace, check: () => void) {
     this.to = from
     this.memory = memory
+    this.pace = pace
+    this.check = check
+    memory.tail.giveBack()
     this.entries = memory.window.take(WINDOW_ENTRIES * ENTRY_BYTES)
     this.view = viewOf(this.entries)
   }
@@ -41,50 +48,75 @@ export class TailWindow {
     queue: { readonly topic: string; readonly queueId: number },
     end: number,
     nowMs: number,
-    pause: () => Promise<void>,
   ): Promise<void> {
-    while (this.to < end && this.bytes < WINDOW_BYTES && this.count + SLICE_ENTRIES <= WINDOW_ENTRIES) {
-      const request = { topic: queue.topic, queueId: queue.queueId, offset: this.to, maxMessages: SLICE_ENTRIES, maxBytes: SLICE_BYTES }
-      const found = await reader.read(request)
-      if (found.status === 'found') this.take(found.body, end, nowMs)
-      // What the log no longer has, or never had, is stepped over.
-      this.to = found.nextOffset > this.to ? Math.min(found.nextOffset, end) : end
-      await pause()
+    for (;;) {
+      const { length } = this.pace
+      const maxMessages = SLICE_ENTRIES * length
+      if (this.to >= end || this.bytes >= WINDOW_BYTES || this.count + maxMessages > WINDOW_ENTRIES) return
+      const found = reader.read({
+        topic: queue.topic,
+        queueId: queue.queueId,
+        offset: this.to,
+        maxMessages,
+        maxBytes: SLICE_BYTES * length,
+        lendsBody: true,
+        putsBody: true,
+      })
+      // Records that lie where they are kept are taken before anything else happens.
+      this.take(found instanceof Promise ? await found : found, end, nowMs)
+      this.check()
+      await this.pace.pause()
     }
   }
 
-  private take(body: Uint8Array, end: number, nowMs: number): void {
-    const view = viewOf(body)
-    const answer = this.answers.push(body) - 1
-    for (let at = 0; at < body.length; at += view.getInt32(at)) {
+  private take({ status, body, bodyToPut, release, nextOffset }: ReadResult, end: number, nowMs: number): void {
+    if (status === 'found') {
+      const length = bodyToPut?.length ?? body.length
+      const { bytes, page, at } = this.memory.tail.take(length)
+      if (bodyToPut === undefined) bytes.set(body, at)
+      else bodyToPut.putAt(bytes, at)
+      this.describe(bytes, page, at, at + length, end, nowMs)
+    }
+    release?.()
+    // What the log no longer has, or never had, is stepped over.
+    this.to = nextOffset > this.to ? Math.min(nextOffset, end) : end
+  }
+
+  /** `bytes[from, to)`, of a page, are whole records. */
+  private describe(bytes: Buffer, page: number, from: number, to: number, end: number, nowMs: number): void {
+    const view = viewOf(bytes)
+    for (let at = from; at < to; at += view.getInt32(at)) {
       if (getInt64(view, at + AT.queueOffset) >= end) return
       const entryAt = this.count * ENTRY_BYTES
-      if (!describeRecord(body, view, at, nowMs, this.entries, entryAt)) continue
-      setInt64(this.view, entryAt + ENTRY.position, answer * ANSWER + at)
+      if (!describeRecord(bytes, view, at, nowMs, this.entries, this.view, entryAt)) continue
+      setInt64(this.view, entryAt + ENTRY.position, page * PAGE + at)
       this.count++
       this.bytes += view.getInt32(at)
     }
   }
 
   /** Writes the newest record of each key. */
-  async write(writer: CompactedWriter, pause: () => Promise<void>): Promise<void> {
-    const current = new Uint8Array(this.count)
+  async write(writer: CompactedWriter): Promise<void> {
+    const current = this.memory.marks.take(this.count).fill(0)
     const keys = new KeySet(this.count, this.memory.keyPages)
     for (let end = this.count; end > 0; end -= SLICE_KEYS) {
       const start = Math.max(0, end - SLICE_KEYS)
       const entries = this.entries.subarray(start * ENTRY_BYTES, end * ENTRY_BYTES)
       markCurrent(entries, end - start, keys, 0, 1, (i) => (current[start + i] = 1))
-      await pause()
+      this.check()
+      await this.pace.pause()
     }
     keys.giveBack()
     for (let i = 0, entryAt = 0; i < this.count; i++, entryAt += ENTRY_BYTES) {
       if (current[i] === 0) continue
       const position = getInt64(this.view, entryAt + ENTRY.position)
-      const answer = this.answers[Math.floor(position / ANSWER)] as Uint8Array
-      writer.add(answer, position % ANSWER, this.view.getInt32(entryAt + ENTRY.size), this.entries, entryAt)
+      const page = this.memory.tail.page(Math.floor(position / PAGE))
+      writer.add(page, position % PAGE, this.view.getInt32(entryAt + ENTRY.size), this.entries, entryAt)
       if (!writer.isFull) continue
       await writer.flush()
-      await pause()
+      this.check()
+      await this.pace.pause()
     }
+    this.memory.tail.giveBack()
   }
 }
