@@ -92,7 +92,7 @@ function factsOf(deps: FactsDeps, header: RequestOf<typeof GetDeliveryFacts>): D
     knownSinceMs: journal && knownSince(journal),
     acknowledged: committed !== undefined && committed > queueOffset ? acknowledgement(journal?.commits ?? [], queueOffset) : undefined,
     lastPull: journal?.puller && {
-      atMs: journal.pulledAtMs,
+      atMs: Math.round(clock.now() - (clock.monotonic() - journal.pulledAt)),
       address: journal.puller.address,
       clientId: group?.members.get(journal.puller)?.clientId ?? '',
     },

@@ -12,6 +12,8 @@ export interface Delivery {
   readonly from: number
   to: number
   readonly atMs: number
+  /** Monotonic. */
+  readonly at: number
   readonly address: string
   readonly clientId: string
 }
@@ -29,15 +31,17 @@ export interface QueueJournal {
   readonly queueId: number
   /** The journal knows of everything since then. */
   beginMs: number
-  /** Monotonic time until which the last pull may be held, and whose it was. */
+  /** Monotonic times of the last pull and until which it may be held, and whose it was. */
+  pulledAt: number
   pulledUntil: number
-  pulledAtMs: number
   puller: ServerConnection | undefined
   readonly deliveries: Delivery[]
   readonly commits: Commit[]
 }
 
 const MERGE_MS = 1000
+/** One client may pull a queue several times at once. */
+const MERGED_AMONG = 4
 
 export class DeliveryJournal {
   readonly #queues = new Map<string, Map<string, Map<number, QueueJournal>>>()
@@ -46,6 +50,8 @@ export class DeliveryJournal {
   readonly #clock: Clock
   readonly #consumers: ConsumerGroups
   #entries = 0
+  /** The one that was asked for last: what is pulled is mostly delivered next. */
+  #latest: QueueJournal | undefined
 
   constructor(clock: Clock, consumers: ConsumerGroups) {
     this.#clock = clock
@@ -59,24 +65,27 @@ export class DeliveryJournal {
   /** A pull has come; its client may wait for the answer for `holdMs`. */
   pulled(group: string, topic: string, queueId: number, connection: ServerConnection, holdMs: number): void {
     const queue = this.#queue(group, topic, queueId)
-    queue.pulledUntil = this.#clock.monotonic() + holdMs
-    queue.pulledAtMs = this.#clock.now()
+    const now = this.#clock.monotonic()
+    queue.pulledAt = now
+    queue.pulledUntil = now + holdMs
     queue.puller = connection
   }
 
   /** Offsets [from, to) leave with an answer. */
   delivered(group: string, topic: string, queueId: number, from: number, to: number, connection: ServerConnection): void {
     const { deliveries } = this.#queue(group, topic, queueId)
-    const atMs = this.#clock.now()
-    const last = deliveries.at(-1)
-    if (last !== undefined && last.to === from && atMs - last.atMs < MERGE_MS && last.address === connection.address) {
-      last.to = to
+    const at = this.#clock.monotonic()
+    for (let i = deliveries.length - 1; i >= Math.max(0, deliveries.length - MERGED_AMONG); i--) {
+      const entry = deliveries[i] as Delivery
+      if (entry.to !== from || at - entry.at >= MERGE_MS || entry.address !== connection.address) continue
+      entry.to = to
       return
     }
     this.#push(deliveries, {
       from,
       to,
-      atMs,
+      atMs: this.#clock.now(),
+      at,
       address: connection.address,
       clientId: this.#consumers.get(group)?.members.get(connection)?.clientId ?? '',
     })
@@ -113,6 +122,7 @@ export class DeliveryJournal {
     if (oldest === undefined) return
     this.#entries -= oldest.deliveries.length + oldest.commits.length
     this.#order.delete(oldest)
+    this.#latest = undefined
     const topics = this.#queues.get(oldest.group)
     const queues = topics?.get(oldest.topic)
     queues?.delete(oldest.queueId)
@@ -121,6 +131,12 @@ export class DeliveryJournal {
   }
 
   #queue(group: string, topic: string, queueId: number): QueueJournal {
+    const latest = this.#latest
+    if (latest !== undefined && latest.queueId === queueId && latest.topic === topic && latest.group === group) return latest
+    return (this.#latest = this.#find(group, topic, queueId))
+  }
+
+  #find(group: string, topic: string, queueId: number): QueueJournal {
     let topics = this.#queues.get(group)
     if (topics === undefined) this.#queues.set(group, (topics = new Map()))
     let queues = topics.get(topic)
@@ -132,8 +148,8 @@ export class DeliveryJournal {
       topic,
       queueId,
       beginMs: this.#clock.now(),
+      pulledAt: 0,
       pulledUntil: 0,
-      pulledAtMs: 0,
       puller: undefined,
       deliveries: [],
       commits: [],
