@@ -18,16 +18,19 @@ const BATCH_TOPIC_MAX_LENGTH = 127
 const BATCH_SYS_FLAG = ALLOWED_SYS_FLAG & ~(SYS_FLAG.COMPRESSED | SYS_FLAG.COMPRESSION_MASK)
 /** The code of a request, where the header begins with it: `{"code":320,`. */
 const CODE_AT = 8
+const COMMA = 0x2c
+const DIGIT_0 = 0x30
 
 export function sendBatchFastPath(deps: SendDeps, topics: KnownTopics, slots: SendSlots): FastPath {
   const batches = new BatchFastPath(deps, topics, slots)
-  return (view, connection) => startsAsBatch(view.bytes, view.headerStart, view.headerEnd) && batches.take(view, connection)
+  return (view, connection) => startsAs(SEND_BATCH_MESSAGE, view.bytes, view.headerStart, view.headerEnd) && batches.take(view, connection)
 }
 
-/** That the header there is one of SEND_BATCH_MESSAGE, as usual clients write it. */
-export function startsAsBatch(bytes: Uint8Array, headerStart: number, headerEnd: number): boolean {
+/** That the JSON header there begins with this code of three digits, as usual clients write it. */
+export function startsAs(code: number, bytes: Uint8Array, headerStart: number, headerEnd: number): boolean {
   const at = headerStart + CODE_AT
-  return at + 4 <= headerEnd && bytes[at] === 0x33 && bytes[at + 1] === 0x32 && bytes[at + 2] === 0x30 && bytes[at + 3] === 0x2c
+  if (at + 4 > headerEnd || bytes[at + 3] !== COMMA) return false
+  return (bytes[at] as number) * 100 + (bytes[at + 1] as number) * 10 + (bytes[at + 2] as number) === code + 111 * DIGIT_0
 }
 
 class BatchFastPath {

@@ -23,7 +23,7 @@ import { UNUSUAL_PROPERTIES } from './plain-properties.ts'
 import { ALLOWED_SYS_FLAG } from './send-checks.ts'
 import { answer, bornHostOf, hostFlags, isSync } from './send-message.ts'
 import type { SendDeps } from './send-message.ts'
-import { startsAsBatch } from './send-batch-fast-path.ts'
+import { startsAs } from './send-batch-fast-path.ts'
 import { putTexts, SLACK_BYTES } from './send-reply.ts'
 import type { SendSlots, SlotRange } from './send-slots.ts'
 
@@ -33,6 +33,7 @@ const REPLIES_BYTES_MAX = 60_000
 const COPIED_BYTES = 16_384
 /** The length field and the word that holds serialize type and header length. */
 const PREFIX_BYTES = 8
+const TYPE_AT = 4
 const NO_NAME = new Uint8Array(0)
 
 /** Where a run is to be taken from, and how many sends at most. */
@@ -98,7 +99,9 @@ class SendFastPath {
   }
 
   take(bytes: Buffer, start: number, end: number, connection: ServerConnection): number {
-    if (startsAsBatch(bytes, start + PREFIX_BYTES, end) || !(this.#isUsable ?? this.#begin())) return start
+    // Not a send: nothing is set up for it.
+    if (bytes[start + TYPE_AT] === SERIALIZE_JSON && !startsAs(SendMessageV2.code, bytes, start + PREFIX_BYTES, end)) return start
+    if (!(this.#isUsable ?? this.#begin())) return start
     const kernel = this.#kernel
     const base = kernel.addressOf(bytes)
     if (base >= 0) return this.#takeAll(base + start, base + end, connection) - base

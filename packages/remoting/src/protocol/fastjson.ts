@@ -97,7 +97,7 @@ class Parser {
 
   string(quote: '"' | "'"): string {
     this.at++
-    let value = this.match(PLAIN[quote])
+    let value = own(this.match(PLAIN[quote]))
     for (;;) {
       const char = this.text[this.at]
       if (char === undefined) throw this.error(`the closing ${quote}`)
@@ -163,6 +163,10 @@ class Parser {
 const LARGE_TEXT_BYTES = 16384
 /** 16 digits may be beyond 2^53. */
 const SAFE_DIGITS = 15
+
+/** From this length on the engine has a piece of a text refer to all of it: that stays then, and each comparison takes several times as long. */
+const PIECE_LENGTH_MIN = 13
+const own = (piece: string): string => (piece.length < PIECE_LENGTH_MIN ? piece : (JSON.parse(JSON.stringify(piece)) as string))
 
 /**
  * `parseFastjson` of UTF-8 bytes. Large ones that look like strict JSON with safe numbers (a registration of thousands of topics) go
