@@ -22,11 +22,15 @@ export interface NumberPlace {
 
 class Remembered<T> {
   readonly length: number
-  /** The header and what of it must be the same, four bytes at a time; the last four may be some of those before. */
+  /** The header, eight bytes at a time; the last eight may be some of those before. As float64: it is ASCII, so that none is NaN or 0. */
+  readonly bytes: Float64Array
+  /** What of it must be the same, four bytes at a time, two for each of `bytes`. */
   readonly words: Int32Array
   readonly masks: Int32Array
+  /** Which of its numbers stand in each of `bytes`, a bit for each. */
+  readonly numbersIn: Int32Array
   readonly numbers: readonly NumberPlace[]
-  readonly values: readonly number[]
+  readonly opaque: number
   readonly header: Readonly<Record<string, unknown>>
   readonly rest: T
   misses = 0
@@ -35,18 +39,25 @@ class Remembered<T> {
     const mask = new Uint8Array(bytes.length).fill(0xff)
     for (const { start, end } of numbers) mask.fill(0, start, end)
     this.length = bytes.length
-    this.masks = wordsOf(mask)
-    this.words = wordsOf(bytes).map((word, i) => word & (this.masks[i] as number))
+    this.bytes = new Float64Array(inEights(bytes))
+    this.words = new Int32Array(inEights(bytes))
+    this.masks = new Int32Array(inEights(mask))
+    this.numbersIn = Int32Array.from(this.bytes, (_, i) => numbersIn(Math.min(8 * i, bytes.length - 8), numbers))
     this.numbers = numbers
-    this.values = numbers.map(({ start, end }) => numberIn(bytes, start, end))
+    const opaque = numbers.find(({ field }) => field === undefined)
+    this.opaque = opaque === undefined ? 0 : numberIn(bytes, opaque.start, opaque.end)
     this.header = header
     this.rest = rest
   }
 }
 
-function wordsOf(bytes: Uint8Array): Int32Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  return Int32Array.from({ length: Math.ceil(bytes.length / 4) }, (_, i) => view.getInt32(Math.min(4 * i, bytes.length - 4)))
+const numbersIn = (at: number, numbers: readonly NumberPlace[]): number =>
+  numbers.reduce((bits, { start, end }, i) => (start < at + 8 && end > at ? bits | (1 << i) : bits), 0)
+
+function inEights(bytes: Uint8Array): ArrayBuffer {
+  const eights = new Uint8Array(Math.ceil(bytes.length / 8) * 8)
+  for (let at = 0; at < eights.length; at += 8) eights.set(bytes.subarray(Math.min(at, bytes.length - 8)).subarray(0, 8), at)
+  return eights.buffer
 }
 
 /** `T`: what else there is to know of a request. */
@@ -63,14 +74,16 @@ export class JsonRepeatedRequests<T> {
     const known = this.#slots[slotOf(end - start, key)]
     // A large frame that came in parts is not held on to.
     if (known === undefined || known.length !== end - start || bytes.length > CHUNK_BYTES_MAX) return undefined
-    if (!isLike(known, this.#viewOf(bytes), start)) return undefined
+    const changed = changesOf(known, this.#viewOf(bytes), start)
+    if (changed < 0) return undefined
     const header: Record<string, unknown> = { ...known.header }
-    for (let i = 0; i < known.numbers.length; i++) {
-      const place = known.numbers[i] as NumberPlace
+    this.opaque = known.opaque
+    for (let rest = changed; rest !== 0; rest &= rest - 1) {
+      const place = known.numbers[31 - Math.clz32(rest & -rest)] as NumberPlace
       const value = numberIn(bytes, start + place.start, start + place.end)
       if (value < 0 || (place.is32Bit && value > 0x7fffffff)) return undefined
       if (place.field === undefined) this.opaque = value
-      else if (value !== known.values[i]) header[place.field] = value
+      else header[place.field] = value
     }
     this.rest = known.rest
     return header
@@ -112,12 +125,19 @@ export class JsonRepeatedRequests<T> {
 
 const slotOf = (length: number, key: number): number => (length + Math.imul(key, 13)) & (SLOTS - 1)
 
-function isLike({ words, masks, length }: Remembered<unknown>, view: DataView, start: number): boolean {
-  const last = words.length - 1
-  for (let i = 0, at = start; i < last; i++, at += 4) {
-    if ((view.getInt32(at) & (masks[i] as number)) !== words[i]) return false
+/** A bit for each of its numbers that is written otherwise there; -1 when something else is. */
+function changesOf({ bytes, words, masks, numbersIn, length }: Remembered<unknown>, view: DataView, start: number): number {
+  const lastAt = start + length - 8
+  let changes = 0
+  for (let i = 0, at = start; i < bytes.length; i++, at += 8) {
+    if (at > lastAt) at = lastAt
+    if (view.getFloat64(at, true) === bytes[i]) continue
+    const low = view.getInt32(at, true) ^ (words[2 * i] as number)
+    const high = view.getInt32(at + 4, true) ^ (words[2 * i + 1] as number)
+    if (((low & (masks[2 * i] as number)) | (high & (masks[2 * i + 1] as number))) !== 0) return -1
+    changes |= numbersIn[i] as number
   }
-  return (view.getInt32(start + length - 4) & (masks[last] as number)) === words[last]
+  return changes
 }
 
 /** -1 for what is not written as JSON writes whole numbers. */
