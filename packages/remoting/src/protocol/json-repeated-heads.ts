@@ -58,6 +58,18 @@ class Remembered {
   }
 }
 
+/** False: they are in another order than their names. Several times as fast as by name: the engine knows the place of the key that is next. */
+function takeInOrder(target: unknown[], names: readonly string[], values: Values): boolean {
+  let i = 0
+  for (const name in values) {
+    while (i < names.length && names[i] !== name) target[i++] = undefined
+    if (i === names.length) return false
+    target[i++] = values[name]
+  }
+  while (i < names.length) target[i++] = undefined
+  return true
+}
+
 /** Of one kind of frame. */
 export class JsonRepeatedHeads {
   readonly #plan: Plan
@@ -79,10 +91,10 @@ export class JsonRepeatedHeads {
     if (!this.#isForNumbers) return undefined
     const asked = this.#values
     const { names } = this.#plan
+    if (!takeInOrder(asked, names, values)) for (let i = 0; i < asked.length; i++) asked[i] = values[names[i] as string]
     let hash = Math.imul(head.code, 31) + Math.clz32(head.opaque)
     for (let i = 0; i < asked.length; i++) {
-      const value = values[names[i] as string]
-      asked[i] = value
+      const value = asked[i]
       hash = Math.imul(hash, 31) + (typeof value === 'number' ? Math.clz32(value) : 33)
     }
     this.#slot = (hash ^ (hash >>> 8)) & (SLOTS - 1)
