@@ -29,6 +29,8 @@ const RESETS_KEY_PREFIX = 'pendingResets/'
 export class ConsumerOffsets {
   readonly #table = new Map<string, Map<string, TopicGroup>>()
   readonly #dirty = new Set<TopicGroup>()
+  /** The one that was asked for last. */
+  #latest: TopicGroup | undefined
   readonly #metadata: MetadataStore
 
   constructor(metadata: MetadataStore) {
@@ -49,7 +51,7 @@ export class ConsumerOffsets {
 
   /** The committed offset (a pending reset counts as such), or undefined. */
   get(group: string, topic: string, queueId: number): number | undefined {
-    const entry = this.#table.get(group)?.get(topic)
+    const entry = this.#find(group, topic)
     return entry?.resets.get(queueId) ?? entry?.committed.get(queueId)
   }
 
@@ -69,7 +71,7 @@ export class ConsumerOffsets {
   }
 
   lastPulled(group: string, topic: string, queueId: number): number | undefined {
-    return this.#table.get(group)?.get(topic)?.pulled.get(queueId)
+    return this.#find(group, topic)?.pulled.get(queueId)
   }
 
   /** Sets the offset and keeps it until `takeReset`. */
@@ -85,11 +87,11 @@ export class ConsumerOffsets {
 
   /** An operator's new offset that the consumer has not heard of yet. */
   pendingReset(group: string, topic: string, queueId: number): number | undefined {
-    return this.#table.get(group)?.get(topic)?.resets.get(queueId)
+    return this.#find(group, topic)?.resets.get(queueId)
   }
 
   takeReset(group: string, topic: string, queueId: number): number | undefined {
-    const entry = this.#table.get(group)?.get(topic)
+    const entry = this.#find(group, topic)
     if (entry === undefined || entry.resets.size === 0) return undefined
     const offset = entry.resets.get(queueId)
     if (entry.resets.delete(queueId)) this.#saveResets(entry)
@@ -166,18 +168,27 @@ export class ConsumerOffsets {
   }
 
   #forget(entry: TopicGroup): void {
+    this.#latest = undefined
     this.#dirty.delete(entry)
     if (entry.resets.size > 0) this.#metadata.delete('kv', `${RESETS_KEY_PREFIX}${keyOf(entry)}`)
     this.#metadata.delete('offsets', keyOf(entry))
   }
 
+  #find(group: string, topic: string): TopicGroup | undefined {
+    const latest = this.#latest
+    if (latest !== undefined && latest.topic === topic && latest.group === group) return latest
+    const entry = this.#table.get(group)?.get(topic)
+    if (entry !== undefined) this.#latest = entry
+    return entry
+  }
+
   #entry(group: string, topic: string): TopicGroup {
-    let topics = this.#table.get(group)
-    if (topics === undefined) this.#table.set(group, (topics = new Map()))
-    const old = topics.get(topic)
+    const old = this.#find(group, topic)
     if (old !== undefined) return old
     const entry: TopicGroup = { topic, group, committed: new Map(), pulled: new Map(), resets: new Map() }
-    topics.set(topic, entry)
+    const topics = this.#table.get(group)
+    if (topics === undefined) this.#table.set(group, new Map([[topic, entry]]))
+    else topics.set(topic, entry)
     return entry
   }
 }

@@ -130,6 +130,7 @@ export class StalePositions {
   }
 
   #of(group: string, topic: string): Ends | undefined {
+    if (this.#unknown.size === 0 && this.#ends.size === 0) return undefined
     const known = this.#unknown.get(group)?.get(topic)
     const ends = this.#ends.get(topic)
     if (known !== undefined || ends === undefined) return known

@@ -55,6 +55,7 @@ export class ServerDispatch {
 
   readonly #name: string
   readonly #routes = new Map<number, RouteState>()
+  #latestRoute: RouteState | undefined
   readonly #fastPath: FastPath | undefined
   readonly #runPath: RunPath | undefined
   readonly #reader = new JsonRequestReader()
@@ -92,7 +93,16 @@ export class ServerDispatch {
   }
 
   commandOf(code: number): AnyCommand | undefined {
-    return this.#routes.get(code)?.command ?? commandByCode(code)
+    return this.#routeOf(code)?.command ?? commandByCode(code)
+  }
+
+  /** Requests mostly come several of a kind, and each has an answer. */
+  #routeOf(code: number): RouteState | undefined {
+    const latest = this.#latestRoute
+    if (latest?.command.code === code) return latest
+    const route = this.#routes.get(code)
+    if (route !== undefined) this.#latestRoute = route
+    return route
   }
 
   get hasRunPath(): boolean {
@@ -150,7 +160,7 @@ export class ServerDispatch {
     const headerEnd = headerStart + word
     let header: Readonly<Record<string, unknown>> | undefined = reader.readRepeated(bytes, headerStart, headerEnd, connection.id)
     const isRepeated = header !== undefined
-    const route = this.#routes.get(isRepeated ? reader.code : reader.readCode(bytes, headerStart, headerEnd))
+    const route = this.#routeOf(isRepeated ? reader.code : reader.readCode(bytes, headerStart, headerEnd))
     if (route === undefined) return false
     if (header === undefined) {
       const fields = (route.fields ??= new RequestFields(route.command.request as Fields))
@@ -173,7 +183,7 @@ export class ServerDispatch {
   /** Runs the route of a decoded request. The body of `request` is a view that ends with the call. */
   dispatch(request: Frame, connection: AcceptedConnection): void {
     if (this.isClosing && (request.flag & FLAG_ONEWAY) === 0) return this.#answer(connection, request, this.#goAway(request.version))
-    const route = this.#routes.get(request.code)
+    const route = this.#routeOf(request.code)
     if (route === undefined) return this.#answer(connection, request, this.#notSupported(request.code))
     let header: Readonly<Record<string, unknown>>
     try {
