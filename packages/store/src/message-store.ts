@@ -123,6 +123,7 @@ export class LogMessageStore implements MessageStore {
     })
     this.compaction = new Compaction(runtime, options.rootDirectory, options.compaction ?? COMPACTION_DEFAULTS, {
       ...{ log: this.log, queues: this.views.queues, reader: this.reader, times: this.times },
+      seenTo: () => this.dispatcher.offset,
       flush: () => this.upkeep.flush(),
     })
     this.upkeep.retainers.push(() => this.compaction.position)

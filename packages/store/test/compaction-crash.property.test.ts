@@ -125,13 +125,13 @@ const commands = fc.array(
 
 type Command = typeof commands extends fc.Arbitrary<(infer T)[]> ? T : never
 
-async function apply(bench: CompactionBench, history: History, command: Command): Promise<void> {
+async function apply(bench: CompactionBench, history: History, command: Command, padding: string): Promise<void> {
   switch (command.do) {
     case 'put':
       return put(
         bench,
         history,
-        Array.from({ length: command.count }, (_, i) => `k${(command.key + i * 5) % 13}=${history.length + i}`),
+        Array.from({ length: command.count }, (_, i) => `k${(command.key + i * 5) % 13}=${history.length + i}${padding}`),
       )
     case 'delete':
       return put(bench, history, [`k${command.key}=`])
@@ -164,18 +164,26 @@ function removeOne(bench: CompactionBench, which: number): void {
   if (name !== undefined) bench.node.disk.remove(`${folder}/${name}`)
 }
 
-test('whatever happens when, every key has its last acknowledged value', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.nat(), commands, async (seed, list) => {
-      const bench = new CompactionBench(seed, { flush: 'sync', compaction: { ...COMPACTION, mapBytes: 1 } })
-      const history: History = []
-      await bench.start()
-      for (const command of list) {
-        await apply(bench, history, command)
-        judge(await bench.consume(), history)
-      }
-      await bench.close()
-    }),
-    { numRuns: 12 },
-  )
-}, 60_000)
+const LARGE = { segmentBytes: 4 * 1024 * 1024, maxMessageBytes: 100_000, memoryBytes: 8 * 1024 * 1024 }
+
+// Large values: a queue that is too large for one file each time has several, of which some are merged.
+test.each([0, 90_000])(
+  'whatever happens when, every key has its last acknowledged value, with %i bytes more',
+  async (more) => {
+    const padding = 'x'.repeat(more)
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), commands, async (seed, list) => {
+        const bench = new CompactionBench(seed, { flush: 'sync', compaction: { ...COMPACTION, mapBytes: 1 }, ...(more > 0 ? LARGE : {}) })
+        const history: History = []
+        await bench.start()
+        for (const command of list) {
+          await apply(bench, history, command, padding)
+          judge(await bench.consume(), history)
+        }
+        await bench.close()
+      }),
+      { numRuns: 12 },
+    )
+  },
+  60_000,
+)

@@ -39,6 +39,8 @@ export interface CompactionParts {
   readonly queues: ConsumeQueues
   readonly reader: StoreReader
   readonly times: StoreTimes
+  /** Log position up to which the queues show everything. */
+  readonly seenTo: () => number
   /** Makes everything durable that the queues show now; the log position up to which that is, undefined when it could not be. */
   readonly flush: () => Promise<number | undefined>
 }
@@ -192,13 +194,14 @@ export class Compaction {
   }
 
   private async runAll(): Promise<void> {
-    const { queues, flush } = this.parts
+    const { queues, flush, seenTo } = this.parts
     const jobs: { readonly topic: CompactedTopic; readonly inLog: ConsumeQueue; readonly end: number }[] = []
     for (const [name, topic] of this.topics) {
       for (const inLog of queues.topics.get(name)?.queues ?? []) jobs.push({ topic, inLog, end: inLog.maxOffset })
     }
+    const isNew = jobs.some(({ topic, inLog, end }) => (topic.queues.get(inLog.queueId)?.to ?? inLog.minOffset) < end)
     // What is not durable may yet be lost, and its offsets given to others.
-    const logEnd = await flush()
+    const logEnd = isNew ? await flush() : seenTo()
     if (logEnd === undefined) return
     const pace = new Pace(this.runtime.clock)
     let isComplete = true
