@@ -3,7 +3,7 @@
  * alike. `write`: acknowledged once the server has written it to the file (the message survives the process, not the loss of power). `fsync`:
  * acknowledged after fsync. Build first: npm run build. Some 5 minutes.
  *
- *   node --conditions=source --import tsx benchmarks/peers.ts [--rounds 3] [--seconds 3] [--only ours,redis] [--write]
+ *   node --conditions=source --import tsx benchmarks/peers.ts [--rounds 3] [--seconds 3] [--only ours,redis] [--scenario pull] [--write]
  *
  * nats-server: on the PATH or in NATS_SERVER (`go install github.com/nats-io/nats-server/v2@latest`); redis-server: on the PATH or in
  * REDIS_SERVER (`apt-get install redis-server`). What is not there is left out, and said so.
@@ -20,7 +20,7 @@ import { freePort } from '../scripts/free-ports.ts'
 import { spread } from './src/outcome.ts'
 import type { Measured } from './src/run-load.ts'
 import { runLoadProcess } from './src/run-load.ts'
-import { ratio, report, shown } from './src/sections.ts'
+import { figure, ratio, report, shown } from './src/sections.ts'
 import { startServers } from './src/servers.ts'
 import { alone } from './src/alone.ts'
 import { withWarmPages } from './src/warm-pages.ts'
@@ -30,13 +30,15 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '3' },
     only: { type: 'string', default: '' },
+    scenario: { type: 'string', default: '' },
     write: { type: 'boolean', default: false },
   },
 })
 /** As the generators have it. */
 const BODY_BYTES = 1024
-/** A multiple of the 32 of one read. */
-const PULLED = 96_000
+/** Multiples of the 32 of one read, also in each of four queues. What is old has left the 16 MiB that our broker remembers; the newest are in half of them. */
+const PULLED = { Old: 96_000, Newest: 6_400 } as const
+type Pulled = keyof typeof PULLED
 const PEERS = ['ours', 'nats', 'redis'] as const
 type Peer = (typeof PEERS)[number]
 type Promised = 'write' | 'fsync'
@@ -51,6 +53,8 @@ interface Scenario {
   readonly title: string
   readonly promised: Promised
   readonly mode: 'send' | 'pull'
+  /** What is pulled: a topic here, a stream there. The newest are sent right before. */
+  readonly topic?: Pulled
   readonly connections: number
   readonly depth: number
   readonly peers: readonly Peer[]
@@ -59,18 +63,12 @@ interface Scenario {
 }
 
 const both = { nats: 1.3, redis: 1.3 }
+const PULL = { promised: 'write', mode: 'pull', connections: 1, depth: 8, peers: ['ours', 'redis'], targets: { redis: 1.2 } } as const
 const SCENARIOS: readonly Scenario[] = [
   { title: 'send, 1 of 64', promised: 'write', mode: 'send', connections: 1, depth: 64, peers: PEERS, targets: both },
   { title: 'send, 2 of 256', promised: 'write', mode: 'send', connections: 2, depth: 256, peers: PEERS, targets: both },
-  {
-    title: 'pull of 32 at a time, 1 of 8',
-    promised: 'write',
-    mode: 'pull',
-    connections: 1,
-    depth: 8,
-    peers: ['ours', 'redis'],
-    targets: { redis: 1.2 },
-  },
+  { ...PULL, title: 'pull of the newest messages, 32 at a time, 1 of 8', topic: 'Newest' },
+  { ...PULL, title: 'pull of old messages (ours from the log, Redis’s from memory), 32 at a time, 1 of 8', topic: 'Old' },
   {
     title: 'send, fsync always, 1 of 64',
     promised: 'fsync',
@@ -145,7 +143,7 @@ async function launch(peer: 'nats' | 'redis', promised: Promised): Promise<Serve
       `CONNECT {"verbose":false}\r\nSUB _INBOX.c 1\r\nPUB $JS.API.STREAM.CREATE.BENCH _INBOX.c ${JSON.stringify(stream).length}\r\n${JSON.stringify(stream)}\r\n`,
       /"created"/,
     )
-  } else if (promised === 'write') await runLoadProcess('peer-load.ts', { peer, addr, mode: 'fill', count: PULLED }, [])
+  }
   return { addr, pid: child.pid as number, stop }
 }
 
@@ -173,15 +171,29 @@ async function start(peer: Peer, promised: Promised): Promise<Server> {
   if (peer !== 'ours') return await launch(peer, promised)
   const servers = await startServers('ours', { flushDiskType: promised === 'fsync' ? 'SYNC_FLUSH' : 'ASYNC_FLUSH' })
   const addr = `${servers.host}:${servers.port}`
-  if (promised === 'write') await runLoadProcess('load.ts', { mode: 'fill', addr, topic: 'Pulled', count: PULLED, depth: 64 }, [])
   return { addr, pid: servers.brokerPid, stop: servers.stop }
 }
 
+/** Ours remembers these instead of what came before. */
+const BETWEEN = 16_000
+
+/** What is pulled later; the same at each server that has pulls. */
+async function fill(servers: ReadonlyMap<Peer, Server>, topic: Pulled): Promise<void> {
+  const load = { mode: 'fill', count: PULLED[topic] }
+  for (const [peer, { addr }] of servers) {
+    if (peer === 'redis') await runLoadProcess('peer-load.ts', { ...load, addr, peer, stream: topic }, [])
+    if (peer !== 'ours') continue
+    await runLoadProcess('load.ts', { ...load, addr, topic, depth: 64 }, [])
+    if (topic === 'Old') await runLoadProcess('load.ts', { ...load, addr, topic: 'Between', count: BETWEEN, depth: 64 }, [])
+  }
+}
+
 function measure(peer: Peer, server: Server, scenario: Scenario, seconds: number): Promise<Measured> {
-  const { mode, connections, depth } = scenario
-  const load = { mode, addr: server.addr, connections, depth, seconds, warmup: 1, count: PULLED }
-  if (peer !== 'ours') return runLoadProcess('peer-load.ts', { ...load, peer }, [server.pid])
-  return runLoadProcess('load.ts', { ...load, topic: mode === 'pull' ? 'Pulled' : 'Bench' }, [server.pid])
+  const { mode, connections, depth, topic } = scenario
+  const load = { mode, addr: server.addr, connections, depth, seconds, warmup: 1 }
+  const pulls = topic === undefined ? {} : { count: PULLED[topic] }
+  if (peer !== 'ours') return runLoadProcess('peer-load.ts', { ...load, ...pulls, peer, ...(topic && { stream: topic }) }, [server.pid])
+  return runLoadProcess('load.ts', { ...load, topic: topic ?? 'Bench' }, [server.pid])
 }
 
 for (const peer of PEERS) {
@@ -198,9 +210,13 @@ const firstLine = (text: string): string => text.trim().split('\n')[0]?.slice(0,
 const samples: Record<string, Partial<Record<Peer, Measured[]>>> = {}
 for (const promised of ['write', 'fsync'] as const) {
   const servers = new Map<Peer, Server>()
+  const scenarios = SCENARIOS.filter((one) => one.promised === promised && one.title.startsWith(values.scenario))
+  if (scenarios.length === 0) continue
   try {
     for (const peer of versions.keys()) servers.set(peer, await start(peer, promised))
-    for (const scenario of SCENARIOS.filter((one) => one.promised === promised)) {
+    if (scenarios.some(({ topic }) => topic === 'Old')) await fill(servers, 'Old')
+    for (const scenario of scenarios) {
+      if (scenario.topic === 'Newest') await fill(servers, 'Newest')
       const taken: Partial<Record<Peer, Measured[]>> = {}
       samples[scenario.title] = taken
       const stored = new Map<Peer, number>()
@@ -269,7 +285,8 @@ report(
       'File storage at equal promise: acknowledged after the server has written the message to its file, or after fsync. 1 KiB bodies. The ' +
       'generators share the cores with the servers and cost alike: raw sockets, requests made beforehand, one write for as many requests as there ' +
       'were answers. In a turn the other servers stand still (SIGSTOP). Ratios are ours to theirs: of the rate, and of messages per CPU-second of the ' +
-      'server. Ours is one thread; NATS has threads for all cores, and with two connections it uses nearly two. The messages that are pulled have left ' +
+      'server. Ours is one thread; NATS has threads for all cores, and with two connections it uses nearly two. Pulls read the same messages again and ' +
+      `again. The newest, ${figure(PULLED.Newest)}, are what consumers that keep up pull: both servers have them in memory. The old, ${figure(PULLED.Old)}, have left ` +
       'the memory of our broker: they come from the log and are checked (pull-cold in “Where our broker’s time goes”), those of Redis from its memory.',
     headings: ['scenario', 'server', 'msg/s', 'ours to it', 'CPU s per million', 'ours to it, per CPU-second', 'target'],
     rows,

@@ -77,7 +77,10 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     await sleep(500)
   }
   if (mode === 'pull') stops.push(await startPullers({ ...pulled, maxMessages: PULL_MESSAGES, follows: false }, pulls))
-  else stops.push(await startSenders({ ...options, stampsBodies: mode === 'end-to-end', lateness }, sends))
+  else {
+    const limit = mode === 'fill' ? { most: Math.ceil(options.count / options.batch / options.connections) } : {}
+    stops.push(await startSenders({ ...options, ...limit, stampsBodies: mode === 'end-to-end', lateness }, sends))
+  }
 
   const counters = mode === 'pull' || mode === 'end-to-end' ? pulls : sends
   if (mode === 'fill') {

@@ -2,7 +2,7 @@
  * The load generator for NATS JetStream and Redis Streams, as cheap as ours: raw sockets, requests made beforehand, n answers followed by n
  * requests in one write, and of an answer only what counts it is read.
  *
- *   … peer-load.ts --peer nats|redis --addr HOST:PORT --mode send|pull|fill --connections 1 --depth 64 --size 1024 --seconds 5 --warmup 1
+ *   … peer-load.ts --peer nats|redis --addr HOST:PORT --mode send|pull|fill --stream pulled --connections 1 --depth 64 --size 1024 --seconds 5 --warmup 1
  */
 import { once } from 'node:events'
 import net from 'node:net'
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     peer: text('redis'),
     addr: text('127.0.0.1:6379'),
     mode: text('send'),
+    stream: text('pulled'),
     connections: text('1'),
     depth: text('64'),
     size: text('1024'),
@@ -115,7 +116,7 @@ function redisSend(): Protocol {
 
 /** Ids of one width, so that all full answers have one length: they are counted by it. */
 const idOf = (i: number): string => `1000000000000-${1_000_000 + i}`
-const STREAM = 'pulled'
+const STREAM = values.stream
 const START_OVER = redisCommand('XGROUP', 'SETID', STREAM, 'readers', '0')
 const OK_BYTES = '+OK\r\n'.length
 

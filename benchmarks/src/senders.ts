@@ -21,6 +21,8 @@ export interface SendOptions {
   readonly stampsBodies: boolean
   /** RocketMQ's; 0 for none, 1 for a second. */
   readonly delayLevel: number
+  /** A connection in a closed loop sends no more requests than these. */
+  readonly most?: number
   /** How long after a group of requests was due it left. */
   readonly lateness?: (ms: number) => void
 }
@@ -61,6 +63,11 @@ class Sender implements AnswerSink {
     this.#counters = counters
     this.#queue = Math.floor((index * options.queues) / options.connections)
     this.#now = () => performance.now()
+  }
+
+  /** So many requests it may still send. */
+  get left(): number {
+    return (this.#options.most ?? Number.POSITIVE_INFINITY) - this.#serial
   }
 
   send(count: number, at = this.#now()): void {
@@ -107,7 +114,7 @@ class Sender implements AnswerSink {
     this.#readAt = 0
     const count = this.#answered
     this.#answered = 0
-    if (count > 0 && this.#options.rate === 0 && !this.isStopped) this.send(count)
+    if (count > 0 && this.#options.rate === 0 && !this.isStopped) this.send(Math.min(count, this.left))
   }
 }
 
@@ -123,7 +130,7 @@ export async function startSenders(options: SendOptions, counters: SendCounters)
     senders.push(sender)
   }
   let pacer: NodeJS.Timeout | undefined
-  if (rate === 0) for (const sender of senders) sender.send(depth)
+  if (rate === 0) for (const sender of senders) sender.send(Math.min(depth, sender.left))
   else pacer = pace(senders, options)
   return () => {
     if (pacer) clearInterval(pacer)
