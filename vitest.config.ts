@@ -31,6 +31,7 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['packages/*/test/**/*.node.test.ts', 'examples/**/*.test.ts', 'distribution/**/*.test.ts'],
+          globalSetup: ['./scripts/test-folder.ts'],
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
           testTimeout: 120_000,
@@ -42,6 +43,7 @@ export default defineConfig({
         test: {
           name: 'interop',
           include: ['interop/**/*.test.ts'],
+          globalSetup: ['./scripts/test-folder.ts'],
           maxWorkers: 2,
           maxConcurrency: 10,
           sequence: { groupOrder: 2 },

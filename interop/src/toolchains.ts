@@ -31,6 +31,8 @@ export const JAVA_FLAGS = [
   '--add-opens=java.base/sun.nio.ch=ALL-UNNAMED',
   '--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED',
   '--add-exports=java.base/sun.nio.ch=ALL-UNNAMED',
+  // Apache's servers leave certificates there. Java does not ask TMPDIR.
+  `-Djava.io.tmpdir=${tmpdir()}`,
 ]
 
 export const scratch = (name: string): string => mkdtempSync(join(tmpdir(), `skylark-${name}-`))
