@@ -36,6 +36,8 @@ export const LIMITS = {
   scanEntries: 800,
   /** Chunks of consume queues kept in memory for those who read along them: half a megabyte. */
   keptChunks: 64,
+  /** Chunks that have become whole and wait for one write: a write of each, and of its header, would cost more than to copy it. */
+  waitingChunks: 8,
   /**
    * The log's file is made ready so far ahead of its end, in pieces of this size, which the page cache holds as few large folios. Measured
    * (`benchmarks/log-ahead.ts`): a page then costs half with writes of 12 KB, four fifths with 50 KB, and more than else from 100 KB on.

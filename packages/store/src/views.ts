@@ -116,6 +116,7 @@ export class Views {
         if (i > 0 && i % LIMITS.tailsPerTurn === 0) await this.nextTurn()
         dirty[i]?.writeTail()
       }
+      this.queues.writeWaiting()
       this.index.write()
     } catch (error) {
       // What there was no room for is still to be written.

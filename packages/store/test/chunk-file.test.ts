@@ -4,6 +4,7 @@ import { CHUNK_BYTES, CHUNK_ENTRIES, ChunkFile } from '../src/consume-queue/chun
 import { ConsumeQueue } from '../src/consume-queue/consume-queue.ts'
 import { ENTRY_BYTES } from '../src/consume-queue/entry.ts'
 import { Topic } from '../src/consume-queue/topic.ts'
+import { LIMITS } from '../src/limits.ts'
 
 test('the room of a freed chunk is given to another queue only when the disk knows that it is free', async () => {
   const sim = simRuntime(1)
@@ -16,6 +17,36 @@ test('the room of a freed chunk is given to another queue only when the disk kno
   expect(chunks.takeSlot()).toBe(2)
   await sim.world.until(chunks.sync())
   expect(chunks.takeSlot()).toBe(first)
+})
+
+test("whole chunks wait for one write, are read meanwhile, and those that are given back are nobody's", async () => {
+  const sim = simRuntime(1)
+  const chunks = new ChunkFile(sim.disk, '/views')
+  const written = () => [sim.disk.stat('/views/chunks.data')?.sizeBytes, sim.disk.stat('/views/chunks.headers')?.sizeBytes]
+  const put = (topicId: number) => {
+    const slot = chunks.takeSlot()
+    chunks.putWhole(
+      { slot, topicId, queueId: 1, chunkNo: 2, start: 0, count: CHUNK_ENTRIES, logEnd: 93 },
+      new Uint8Array(CHUNK_BYTES).fill(topicId),
+    )
+  }
+  for (let topicId = 0; topicId < LIMITS.waitingChunks; topicId++) put(topicId)
+  expect(written()).toEqual([0, 0])
+  expect(chunks.headerCount).toBe(0)
+  expect(Buffer.from(chunks.chunk(3)).equals(Buffer.alloc(CHUNK_BYTES, 3))).toBe(true)
+  chunks.freeSlot(4)
+  put(LIMITS.waitingChunks)
+  expect(chunks.headerCount).toBe(LIMITS.waitingChunks)
+  expect(written()).toEqual([LIMITS.waitingChunks * CHUNK_BYTES, LIMITS.waitingChunks * 32])
+  const target = new Uint8Array(2 * ENTRY_BYTES)
+  for (const slot of [3, LIMITS.waitingChunks]) {
+    chunks.readEntries(slot, 1, 2, target, ENTRY_BYTES)
+    expect([...target]).toEqual([...new Uint8Array(ENTRY_BYTES), ...new Uint8Array(ENTRY_BYTES).fill(slot)])
+  }
+  chunks.writeWaiting()
+  const headers = new ChunkFile(sim.disk, '/views').load(LIMITS.waitingChunks + 1)
+  if (typeof headers === 'string') throw new Error(headers)
+  expect(headers.map(({ topicId }) => topicId)).toEqual([0, 1, 2, 3, 5, 6, 7, 8])
 })
 
 const entry = (physicalOffset: number, tagsCode: number) => ({ physicalOffset, sizeBytes: 93, tagsCode, digest: 7 })
@@ -52,6 +83,7 @@ test('entries keep their places across jumps of the offset, in memory and on fil
   }
   check(queue)
   queue.writeTail()
+  chunks.writeWaiting()
   const again = new ConsumeQueue(new Topic('orders', 0, 0), 3, chunks)
   const headers = chunks.load(0)
   if (typeof headers === 'string') throw new Error(headers)

@@ -3,15 +3,15 @@ import type { Disk, DiskFile } from '@skylarkmq/runtime'
 import { getInt64, setInt64, viewOf } from '../bytes.ts'
 import { crc32OfRange } from '../crc32.ts'
 import { LIMITS } from '../limits.ts'
-import { ENTRY_BYTES } from './entry.ts'
+import { CHUNK_BYTES, CHUNK_ENTRIES, ENTRY_BYTES } from './entry.ts'
+import { HEADER_BYTES, WaitingChunks } from './waiting-chunks.ts'
 
-export const CHUNK_ENTRIES = 256
-export const CHUNK_BYTES = CHUNK_ENTRIES * ENTRY_BYTES
+export { CHUNK_BYTES, CHUNK_ENTRIES }
+
 /**
- * u32 topic id + 1 (0: free) · u32 queue id · u32 chunk number · u16 first entry · u16 entries · u64 end of the newest entry's record ·
- * u32 CRC of these 24 bytes · 4 unused, so that no header straddles two sectors and a crash leaves it old or new.
+ * Of a header: u32 topic id + 1 (0: free) · u32 queue id · u32 chunk number · u16 first entry · u16 entries · u64 end of the newest entry's
+ * record · u32 CRC of these 24 bytes · 4 unused, so that no header straddles two sectors and a crash leaves it old or new.
  */
-const HEADER_BYTES = 32
 const CRC_AT = 24
 
 export interface ChunkHeader {
@@ -40,6 +40,7 @@ export class ChunkFile {
   private headersEnd = 0
   private readonly headerBytes = new Uint8Array(HEADER_BYTES)
   private readonly headerView = viewOf(this.headerBytes)
+  private readonly waiting = new WaitingChunks()
   /** Chunks that were read lately, by slot, the oldest first: whoever reads along a queue takes a chunk bit by bit. */
   private readonly kept = new Map<number, Uint8Array>()
 
@@ -87,12 +88,37 @@ export class ChunkFile {
   /** Gives a chunk back. It is used again only when its empty header is on disk: else a crash could give its old queue the new one's entries. */
   freeSlot(slot: number): void {
     this.kept.delete(slot)
-    this.headerBytes.fill(0)
-    this.headers.write(this.headerBytes, 0, HEADER_BYTES, slot * HEADER_BYTES)
+    if (this.waiting.has(slot)) this.waiting.forget(slot)
+    else {
+      this.headerBytes.fill(0)
+      this.headers.write(this.headerBytes, 0, HEADER_BYTES, slot * HEADER_BYTES)
+    }
     this.freed.push(slot)
   }
 
+  /** Takes a chunk with all its places, to be written with those that are filled next, at the latest by `writeWaiting`. */
+  putWhole(header: ChunkHeader, entries: Uint8Array): void {
+    const { slot } = header
+    if (!this.waiting.takes(slot)) this.writeWaiting()
+    this.kept.delete(slot)
+    this.encodeHeader(header)
+    this.waiting.add(slot, entries, this.headerBytes)
+  }
+
+  /** Throws what the disk threw; then nothing is lost. */
+  writeWaiting(): void {
+    const { end } = this.waiting
+    if (this.waiting.write(this.data, this.headers)) this.headersEnd = Math.max(this.headersEnd, end)
+  }
+
   writeHeader(header: ChunkHeader): void {
+    if (this.waiting.has(header.slot)) this.writeWaiting()
+    this.encodeHeader(header)
+    this.headers.write(this.headerBytes, 0, HEADER_BYTES, header.slot * HEADER_BYTES)
+    this.headersEnd = Math.max(this.headersEnd, header.slot + 1)
+  }
+
+  private encodeHeader(header: ChunkHeader): void {
     const view = this.headerView
     view.setUint32(0, header.topicId + 1)
     view.setUint32(4, header.queueId)
@@ -101,18 +127,18 @@ export class ChunkFile {
     view.setUint16(14, header.count)
     setInt64(view, 16, header.logEnd)
     view.setUint32(CRC_AT, crc32OfRange(this.headerBytes, 0, CRC_AT))
-    this.headers.write(this.headerBytes, 0, HEADER_BYTES, header.slot * HEADER_BYTES)
-    this.headersEnd = Math.max(this.headersEnd, header.slot + 1)
   }
 
   /** Writes places `[from, to)` of a chunk from `entries`, which holds the chunk from its first place on. */
   writeEntries(slot: number, entries: Uint8Array, from: number, to: number): void {
+    if (this.waiting.has(slot)) this.writeWaiting()
     this.kept.delete(slot)
     this.data.write(entries, from * ENTRY_BYTES, (to - from) * ENTRY_BYTES, slot * CHUNK_BYTES + from * ENTRY_BYTES)
   }
 
-  /** A whole chunk as it is on file. To be read at once, and not to be changed. */
+  /** A whole chunk as it is on file, or will be. To be read at once, and not to be changed. */
   chunk(slot: number): Uint8Array {
+    if (this.waiting.has(slot)) return this.waiting.chunk(slot)
     const present = this.kept.get(slot)
     if (present !== undefined) return present
     let bytes: Uint8Array | undefined
@@ -132,6 +158,7 @@ export class ChunkFile {
   /** Reads places `[from, to)` into `target` at `targetStart`. */
   readEntries(slot: number, from: number, to: number, target: Uint8Array, targetStart: number): void {
     const length = (to - from) * ENTRY_BYTES
+    if (this.waiting.has(slot)) return target.set(this.waiting.chunk(slot).subarray(from * ENTRY_BYTES, to * ENTRY_BYTES), targetStart)
     const got = this.data.readNow(target, targetStart, length, slot * CHUNK_BYTES + from * ENTRY_BYTES)
     if (got < length) target.fill(0, targetStart + got, targetStart + length)
   }

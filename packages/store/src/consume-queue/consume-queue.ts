@@ -199,8 +199,12 @@ export class ConsumeQueue {
   private writeThrough(chunkNo: number, end: number): void {
     if (end <= this.tailWritten || this.tail === undefined || this.released) return
     const slot = this.slotOf(chunkNo)
-    this.chunks.writeEntries(slot, this.tail, this.tailWritten, end)
-    this.chunks.writeHeader(this.headerOf(slot, chunkNo, this.tailStart, end))
+    const header = this.headerOf(slot, chunkNo, this.tailStart, end)
+    if (this.tailWritten === 0 && end === CHUNK_ENTRIES) this.chunks.putWhole(header, this.tail)
+    else {
+      this.chunks.writeEntries(slot, this.tail, this.tailWritten, end)
+      this.chunks.writeHeader(header)
+    }
     this.tailWritten = end
   }
 

@@ -167,6 +167,11 @@ export class ConsumeQueues implements DispatchTarget {
     return dirty
   }
 
+  /** Puts chunks on file that are complete, and wait for others. */
+  writeWaiting(): void {
+    this.chunks.writeWaiting()
+  }
+
   /** What was given away and not written is given away again. */
   dropUnwritten(): void {
     for (const topic of this.topics.values()) for (const queue of topic.queues) queue.nextOffset = queue.maxOffset

@@ -7,6 +7,9 @@ import { digestOfRange } from '../digest.ts'
  * this entry in its place. An entry whose check is wrong was never written, or is damaged: what belongs there is found in the log.
  */
 export const ENTRY_BYTES = ROW.entryWords * Int32Array.BYTES_PER_ELEMENT
+/** A file holds them in chunks. */
+export const CHUNK_ENTRIES = 256
+export const CHUNK_BYTES = CHUNK_ENTRIES * ENTRY_BYTES
 
 /** A place whose message is lost for good has size 0. */
 export interface QueueEntry {
