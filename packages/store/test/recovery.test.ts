@@ -210,7 +210,7 @@ describe('views', () => {
     await bench.open()
     await bench.append(...Array.from({ length: 10 }, (_, i) => message({ text: `${i}`, properties: properties({ KEYS: `k${i}` }) })))
     await bench.sim.world.run(2_500)
-    // A full chunk goes to its file at once; the log behind the checkpoint is then lost from message 100 on.
+    // What completes a chunk that is on file in part goes there at once; the log behind the checkpoint is then lost from message 100 on.
     const more = Array.from({ length: 500 }, (_, i) => message({ text: `${i + 10}`, properties: properties({ KEYS: `k${i + 10}` }) }))
     const results = await bench.append(...more)
     bench.kill()
