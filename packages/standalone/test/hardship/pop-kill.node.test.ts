@@ -90,9 +90,9 @@ class Consumers {
       this.unanswered.add(text)
       const acked = await this.client.invoke(this.#address, AckMessage, header, TIMEOUT)
       // Later than that the message was not theirs any more.
-      if (acked.code !== 0 || runtime.clock.monotonic() - askedAt >= INVISIBLE_MS) continue
+      if (runtime.clock.monotonic() - askedAt >= INVISIBLE_MS) continue
       this.unanswered.delete(text)
-      this.acknowledged.add(text)
+      if (acked.code === 0) this.acknowledged.add(text)
     }
   }
 }
