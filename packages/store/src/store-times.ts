@@ -6,6 +6,7 @@ import { checkRecord } from './commit-log/record-check.ts'
 import { CHUNK_BYTES } from './consume-queue/chunk-file.ts'
 import type { ConsumeQueue } from './consume-queue/consume-queue.ts'
 import { digestAt, physicalOffsetAt, sizeAt } from './consume-queue/entry.ts'
+import { firstAtOrAfter, firstThat } from './consume-queue/queue-search.ts'
 import { recordDigest } from './digest.ts'
 
 const HEAD_BYTES = AT.bornHost + 20 + 8
@@ -40,7 +41,7 @@ export class StoreTimes {
   /** Store time of the oldest message that is there, or -1. */
   earliest(queue: ConsumeQueue): number {
     let time = -1
-    queue.firstThat(this.entries, (at) => {
+    firstThat(queue, this.entries, (at) => {
       const found = this.timeOf(at)
       time = found ?? time
       return found === undefined ? undefined : true
@@ -57,7 +58,7 @@ export class StoreTimes {
     const stretches = this.stretches(queue)
     if (boundary === 'upper') stretches.reverse()
     for (const { from, to } of stretches) {
-      const first = queue.firstThat(this.entries, passes, from, to)
+      const first = firstThat(queue, this.entries, passes, from, to)
       if (boundary === 'lower' ? first < to : first > from) return boundary === 'lower' ? first : first - 1
     }
     return boundary === 'lower' ? queue.maxOffset : queue.minOffset
@@ -69,7 +70,7 @@ export class StoreTimes {
     let from = queue.minOffset
     for (const position of this.clockSteps.places) {
       if (from === queue.maxOffset) break
-      const to = queue.firstAtOrAfter(position, this.entries)
+      const to = firstAtOrAfter(queue, position, this.entries)
       if (to <= from) continue
       found.push({ from, to })
       from = to

@@ -2,16 +2,16 @@ import { join } from 'node:path'
 import type { DiskFile, Runtime, Timer } from '@skylarkmq/runtime'
 import { writeApacheCheckpoint } from './commit-log/apache-checkpoint.ts'
 import type { CommitLog } from './commit-log/commit-log.ts'
-import type { GroupCommit } from './commit-log/group-commit.ts'
 import { Retention } from './commit-log/retention.ts'
 import type { ConsumeQueue } from './consume-queue/consume-queue.ts'
 import { describeError } from './describe-error.ts'
 import type { Dispatcher } from './dispatch/dispatcher.ts'
-import { DISK_DEFAULTS, DiskGuard } from './disk-guard.ts'
+import type { DiskGuard } from './disk-guard.ts'
 import { LIMITS } from './limits.ts'
 import type { StoreTimes } from './store-times.ts'
 import type { StoreOptions } from './types.ts'
 import type { Views } from './views.ts'
+import type { Turns } from './write/turns.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -19,24 +19,23 @@ export interface UpkeepParts {
   readonly log: CommitLog
   readonly views: Views
   readonly dispatcher: Dispatcher
-  readonly groupCommit: GroupCommit
+  readonly disk: DiskGuard
+  readonly turns: Turns
   readonly times: StoreTimes
 }
 
 /** What a store does beside serving: checkpoints every second (with thousands of busy queues less often), a look at the room on the disk and at what has expired every ten. */
 export class Upkeep {
-  readonly disk: DiskGuard
   /** Hours that a topic's messages are kept, when fewer than all others'. */
   topicHours: ((topic: string) => number | undefined) | undefined
-  /** Store time of the newest message, for Apache's checkpoint. */
-  lastTimestamp = 0
   /** Positions from which on somebody still needs the log, whatever its age. */
   readonly retainers: (() => number)[] = []
   private readonly runtime: Runtime
   private readonly log: CommitLog
   private readonly views: Views
   private readonly dispatcher: Dispatcher
-  private readonly groupCommit: GroupCommit
+  private readonly disk: DiskGuard
+  private readonly turns: Turns
   private readonly retention: Retention
   private readonly checkpointFile: DiskFile
   private readonly timers: Timer[] = []
@@ -45,19 +44,18 @@ export class Upkeep {
   private checkpointEnd = -1
   /** Seconds without a checkpoint that the last one has earned. */
   private restSeconds = 0
-  private suspended = false
   /** The last checkpoint found the disk full. */
   private hadNoRoom = false
   private readonly offsetByTime: (queue: ConsumeQueue, timestamp: number) => number
 
-  constructor(runtime: Runtime, options: StoreOptions, { log, views, dispatcher, groupCommit, times }: UpkeepParts) {
+  constructor(runtime: Runtime, options: StoreOptions, { log, views, dispatcher, disk, turns, times }: UpkeepParts) {
     this.offsetByTime = (queue, timestamp) => times.offsetByTime(queue, timestamp, 'lower')
     this.runtime = runtime
     this.log = log
     this.views = views
     this.dispatcher = dispatcher
-    this.groupCommit = groupCommit
-    this.disk = new DiskGuard(runtime.log, log.segments.directory, options.disk ?? DISK_DEFAULTS)
+    this.disk = disk
+    this.turns = turns
     this.retention = new Retention(runtime, log.segments, options)
     this.checkpointFile = runtime.disk.open(join(options.rootDirectory, 'checkpoint'), { create: true })
   }
@@ -66,12 +64,12 @@ export class Upkeep {
     const { clock } = this.runtime
     this.timers.push(
       clock.every(LIMITS.checkpointIntervalMs, () => {
-        this.checkpointing = this.suspended || this.restSeconds-- > 0 ? undefined : this.checkpoint()
+        this.checkpointing = this.isSuspended || this.restSeconds-- > 0 ? undefined : this.checkpoint()
         return this.checkpointing
       }),
       clock.every(LIMITS.retentionIntervalMs, () => {
         this.checkSpace()
-        this.expiring = this.suspended ? undefined : this.expire()
+        this.expiring = this.isSuspended ? undefined : this.expire()
         return this.expiring
       }),
     )
@@ -81,13 +79,13 @@ export class Upkeep {
   /** Makes what the views show now durable; the log position up to which that is, undefined when it cannot be. */
   async flush(): Promise<number | undefined> {
     const end = this.dispatcher.offset
-    await this.groupCommit.reach(end)
+    await this.turns.groupCommit.reach(end)
     return this.log.flushedOffset >= end ? end : undefined
   }
 
   /** The store has failed: its files are left as they are. */
-  suspend(): void {
-    this.suspended = true
+  private get isSuspended(): boolean {
+    return this.turns.failure !== undefined
   }
 
   /** Ends what runs; with `withCheckpoint` the views then vouch for the whole log. */
@@ -111,11 +109,11 @@ export class Upkeep {
     if (end === this.checkpointEnd || this.views.syncFailure !== undefined) return
     try {
       const last = this.views.lastSeen()
-      await this.groupCommit.reach(end)
+      await this.turns.groupCommit.reach(end)
       if (this.log.flushedOffset < end) return
       const tails = await this.views.writeCheckpoint(end, last, this.log.segments)
       this.restSeconds = Math.min(LIMITS.checkpointRestSeconds, Math.floor(tails / LIMITS.tailsPerSecond))
-      writeApacheCheckpoint(this.checkpointFile, this.lastTimestamp, this.log.flushedOffset)
+      writeApacheCheckpoint(this.checkpointFile, this.turns.newestTimestamp, this.log.flushedOffset)
       this.checkpointEnd = end
       if (this.hadNoRoom) this.checkSpace()
       this.hadNoRoom = false

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { CHUNK_BYTES, CHUNK_ENTRIES, ChunkFile } from '../src/consume-queue/chunk-file.ts'
 import { ConsumeQueue } from '../src/consume-queue/consume-queue.ts'
 import { ENTRY_BYTES } from '../src/consume-queue/entry.ts'
+import { firstAtOrAfter } from '../src/consume-queue/queue-search.ts'
 import { Topic } from '../src/consume-queue/topic.ts'
 import { LIMITS } from '../src/limits.ts'
 
@@ -77,9 +78,9 @@ test('entries keep their places across jumps of the offset, in memory and on fil
     expect(seen).toEqual(offsets)
     expect([of.minOffset, of.maxOffset]).toEqual([1000, 3101])
     const scratch = new Uint8Array(CHUNK_BYTES)
-    expect(of.firstAtOrAfter(240_000, scratch)).toBeLessThanOrEqual(2400)
-    expect(of.firstAtOrAfter(250_000, scratch)).toBe(2500)
-    expect(of.firstAtOrAfter(9e9, scratch)).toBe(3101)
+    expect(firstAtOrAfter(of, 240_000, scratch)).toBeLessThanOrEqual(2400)
+    expect(firstAtOrAfter(of, 250_000, scratch)).toBe(2500)
+    expect(firstAtOrAfter(of, 9e9, scratch)).toBe(3101)
   }
   check(queue)
   queue.writeTail()

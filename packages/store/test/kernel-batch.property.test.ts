@@ -7,8 +7,8 @@ import { describe, expect, test } from 'vitest'
 import { decodeClientBatch, encodeClientBatch, Kernel, PROPERTY_KIND, SCANNED } from '@skylarkmq/remoting/protocol'
 import { encodeRecord, recordBytes } from '../src/commit-log/record.ts'
 import { bodyCrc } from '../src/crc32.ts'
-import { RecordHosts } from '../src/record-hosts.ts'
-import { ScannedBatches } from '../src/scanned-batches.ts'
+import { RecordHosts } from '../src/write/record-hosts.ts'
+import { ScannedBatches } from '../src/write/scanned-batches.ts'
 
 const STAMP = 'CLUSTER\u0001C\u0002'
 const RING_AT = 300

@@ -1,7 +1,7 @@
 /** How long stores took: what a monitor is told must be near what happened. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { PutTimesMeter } from '../src/put-times.ts'
+import { PutTimesMeter } from '../src/write/put-times.ts'
 
 test('a quantile is at most a quarter above what was measured, and never below', () => {
   fc.assert(

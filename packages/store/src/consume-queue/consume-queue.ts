@@ -5,10 +5,11 @@ import type { ChunkFile, ChunkHeader } from './chunk-file.ts'
 import { CHUNK_BYTES, CHUNK_ENTRIES } from './chunk-file.ts'
 import type { QueueEntry } from './entry.ts'
 import { ENTRY_BYTES, isSound, LOST_ENTRY, physicalOffsetAt, sizeAt, writeEntry } from './entry.ts'
+import { FiledChunks } from './filed-chunks.ts'
+import type { FilledChunk } from './filed-chunks.ts'
 import type { Topic } from './topic.ts'
 
 const FIRST_TAIL_ENTRIES = 16
-const HOLE = -1
 /** So many entries are copied by the platform: a call costs as much as some of them. */
 const COPIED_AT_ONCE = 8
 
@@ -35,24 +36,18 @@ export class ConsumeQueue {
   private logEnd = 0
   readonly topic: Topic
   minOffset = 0
-  private readonly chunks: ChunkFile
-  /** Slot of chunk `firstChunkNo + i`, or -1 where none was ever filled. */
-  private slots: number[] = []
-  private firstChunkNo = 0
+  private readonly chunks: FiledChunks
   private tail: Uint8Array | undefined
   private tailView: DataView | undefined
   /** First place of the tail chunk that holds an entry, and first place that is not on file. */
   private tailStart = 0
   private tailWritten = 0
-  private released = false
-  /** Full chunks that the disk had no room for, by number. */
-  private unwritten: Map<number, Uint8Array> | undefined
   private readonly placeSeed: number
 
   constructor(topic: Topic, queueId: number, chunks: ChunkFile) {
     this.topic = topic
     this.queueId = queueId
-    this.chunks = chunks
+    this.chunks = new FiledChunks(chunks, topic.id, queueId)
     this.placeSeed = digestOfWords(topic.id, queueId, 0)
   }
 
@@ -122,8 +117,7 @@ export class ConsumeQueue {
     } catch (error) {
       if ((error as { code?: unknown }).code !== 'ENOSPC') throw error
       // The message is in the log and must be found: its entry waits in memory for room.
-      this.unwritten ??= new Map()
-      this.unwritten.set(chunkNo, Uint8Array.from(this.tail as Uint8Array))
+      this.chunks.keep(chunkNo, this.tail as Uint8Array)
     }
     this.tailStart = 0
     this.tailWritten = 0
@@ -132,11 +126,11 @@ export class ConsumeQueue {
   }
 
   private skipTo(queueOffset: number): void {
-    if (this.maxOffset === this.minOffset && this.slots.length === 0 && this.tailEntries() === 0) {
+    if (this.maxOffset === this.minOffset && this.chunks.isEmpty && this.tailEntries() === 0) {
       // RocketMQ ConsumeQueue#fillPreBlank: the log of an older store begins in the middle of the queue.
       this.minOffset = queueOffset
       this.maxOffset = queueOffset
-      this.firstChunkNo = Math.floor(queueOffset / CHUNK_ENTRIES)
+      this.chunks.firstNo = Math.floor(queueOffset / CHUNK_ENTRIES)
       this.tailStart = queueOffset % CHUNK_ENTRIES
       this.tailWritten = this.tailStart
       return
@@ -148,7 +142,7 @@ export class ConsumeQueue {
         if (this.tailRoom < CHUNK_ENTRIES) this.growTail(CHUNK_ENTRIES - 1)
         this.finishTail(lastChunk)
       }
-      while (this.firstChunkNo + this.slots.length < chunk) this.slots.push(HOLE)
+      this.chunks.leaveOutBefore(chunk)
       this.tailStart = 0
       this.tailWritten = 0
     }
@@ -187,46 +181,20 @@ export class ConsumeQueue {
 
   /** Puts the tail's new entries on file. */
   writeTail(): void {
-    for (const [chunkNo, bytes] of this.unwritten ?? []) {
-      this.writeChunk(chunkNo, bytes)
-      this.unwritten?.delete(chunkNo)
-    }
-    this.unwritten = undefined
+    this.chunks.writeKept((chunkNo) => this.fullChunk(chunkNo))
     const end = this.tailEntries()
     if (end > 0) this.writeThrough(this.tailChunkNo(), end)
   }
 
   private writeThrough(chunkNo: number, end: number): void {
-    if (end <= this.tailWritten || this.tail === undefined || this.released) return
-    const slot = this.slotOf(chunkNo)
-    const header = this.headerOf(slot, chunkNo, this.tailStart, end)
-    if (this.tailWritten === 0 && end === CHUNK_ENTRIES) this.chunks.putWhole(header, this.tail)
-    else {
-      this.chunks.writeEntries(slot, this.tail, this.tailWritten, end)
-      this.chunks.writeHeader(header)
-    }
+    if (end <= this.tailWritten || this.tail === undefined || this.chunks.isReleased) return
+    this.chunks.put({ chunkNo, start: this.tailStart, count: end, logEnd: this.logEnd }, this.tail, this.tailWritten)
     this.tailWritten = end
   }
 
-  private writeChunk(chunkNo: number, bytes: Uint8Array): void {
-    if (chunkNo < this.firstChunkNo || this.released) return
-    const slot = this.slotOf(chunkNo)
-    this.chunks.writeEntries(slot, bytes, 0, CHUNK_ENTRIES)
-    this.chunks.writeHeader(this.headerOf(slot, chunkNo, chunkNo === this.firstChunkNo ? this.minOffset % CHUNK_ENTRIES : 0, CHUNK_ENTRIES))
-  }
-
-  private slotOf(chunkNo: number): number {
-    const index = chunkNo - this.firstChunkNo
-    while (this.slots.length < index) this.slots.push(HOLE)
-    const present = this.slots[index] ?? HOLE
-    if (present !== HOLE) return present
-    const slot = this.chunks.takeSlot()
-    this.slots[index] = slot
-    return slot
-  }
-
-  private headerOf(slot: number, chunkNo: number, start: number, count: number): ChunkHeader {
-    return { slot, topicId: this.topic.id, queueId: this.queueId, chunkNo, start, count, logEnd: this.logEnd }
+  private fullChunk(chunkNo: number): FilledChunk {
+    const start = chunkNo === this.chunks.firstNo ? this.minOffset % CHUNK_ENTRIES : 0
+    return { chunkNo, start, count: CHUNK_ENTRIES, logEnd: this.logEnd }
   }
 
   /**
@@ -238,15 +206,8 @@ export class ConsumeQueue {
     const chunkNo = Math.floor(queueOffset / CHUNK_ENTRIES)
     const from = queueOffset % CHUNK_ENTRIES
     const to = Math.min(from + max, CHUNK_ENTRIES, this.maxOffset - chunkNo * CHUNK_ENTRIES)
-    if (chunkNo === this.tailChunkNo()) {
-      target.set((this.tail as Uint8Array).subarray(from * ENTRY_BYTES, to * ENTRY_BYTES))
-      return to - from
-    }
-    const slot = this.slots[chunkNo - this.firstChunkNo] ?? HOLE
-    const waiting = this.unwritten?.get(chunkNo)
-    if (waiting !== undefined) target.set(waiting.subarray(from * ENTRY_BYTES, to * ENTRY_BYTES))
-    else if (slot === HOLE) target.fill(0, 0, (to - from) * ENTRY_BYTES)
-    else target.set(this.chunks.chunk(slot).subarray(from * ENTRY_BYTES, to * ENTRY_BYTES))
+    if (chunkNo === this.tailChunkNo()) target.set((this.tail as Uint8Array).subarray(from * ENTRY_BYTES, to * ENTRY_BYTES))
+    else this.chunks.read(chunkNo, from, to, target)
     return to - from
   }
 
@@ -259,15 +220,12 @@ export class ConsumeQueue {
       const chunkNo = Math.floor(first / CHUNK_ENTRIES)
       const from = first % CHUNK_ENTRIES
       const to = Math.min(CHUNK_ENTRIES, from + entries.length - i)
-      if (first < this.minOffset || this.released) {
+      if (first < this.minOffset || this.chunks.isReleased) {
         i++
         continue
       }
       const isTail = chunkNo === this.tailChunkNo()
-      if (!isTail) {
-        bytes.fill(0)
-        this.readChunk(chunkNo, bytes)
-      }
+      if (!isTail) this.chunks.read(chunkNo, 0, CHUNK_ENTRIES, bytes)
       for (let place = from; place < to; place++, i++) {
         writeEntry(
           isTail ? (this.tailView as DataView) : view,
@@ -277,27 +235,15 @@ export class ConsumeQueue {
         )
       }
       if (isTail) this.tailWritten = Math.min(this.tailWritten, from)
-      else this.writeChunk(chunkNo, bytes)
+      else this.chunks.rewrite(this.fullChunk(chunkNo), bytes)
     }
-  }
-
-  private readChunk(chunkNo: number, target: Uint8Array): void {
-    const waiting = this.unwritten?.get(chunkNo)
-    const slot = this.slots[chunkNo - this.firstChunkNo] ?? HOLE
-    if (waiting !== undefined) target.set(waiting)
-    else if (slot !== HOLE) this.chunks.readEntries(slot, 0, CHUNK_ENTRIES, target, 0)
   }
 
   /** Takes over a chunk that was found on file; in ascending order. */
   adopt({ slot, chunkNo, start, count, logEnd }: ChunkHeader): void {
     this.logEnd = logEnd
-    if (this.slots.length === 0) {
-      this.firstChunkNo = chunkNo
-      this.minOffset = chunkNo * CHUNK_ENTRIES + start
-    }
-    const index = chunkNo - this.firstChunkNo
-    while (this.slots.length < index) this.slots.push(HOLE)
-    this.slots[index] = slot
+    if (this.chunks.isEmpty) this.minOffset = chunkNo * CHUNK_ENTRIES + start
+    this.chunks.adopt(chunkNo, slot)
     this.maxOffset = chunkNo * CHUNK_ENTRIES + count
     this.nextOffset = this.maxOffset
     this.tailStart = count === CHUNK_ENTRIES ? 0 : start
@@ -316,11 +262,7 @@ export class ConsumeQueue {
       const last = this.maxOffset - 1
       const chunkNo = Math.floor(last / CHUNK_ENTRIES)
       const count = (last % CHUNK_ENTRIES) + 1
-      const index = chunkNo - this.firstChunkNo
-      const slot = this.slots[index] ?? HOLE
-      if (slot !== HOLE) {
-        entry.fill(0)
-        this.chunks.readEntries(slot, 0, count, entry, 0)
+      if (this.chunks.readAdopted(chunkNo, count, entry)) {
         let keep = count
         while (!isVouchedFor && keep > 0 && chunkNo * CHUNK_ENTRIES + keep > this.minOffset) {
           const at = (keep - 1) * ENTRY_BYTES
@@ -331,13 +273,12 @@ export class ConsumeQueue {
         const wanted = keep > 0 && chunkNo * CHUNK_ENTRIES + keep > this.minOffset
         if (wanted) {
           this.maxOffset = chunkNo * CHUNK_ENTRIES + keep
-          this.tailStart = index === 0 ? this.minOffset % CHUNK_ENTRIES : 0
+          this.tailStart = chunkNo === this.chunks.firstNo ? this.minOffset % CHUNK_ENTRIES : 0
           // The header is written again with the last entry that counts.
           isStale = keep < count
           this.tailWritten = isStale ? keep - 1 : keep
           if (keep < CHUNK_ENTRIES) {
             entry.fill(0, keep * ENTRY_BYTES)
-            this.slots.length = index + 1
             this.growTail(keep - 1)
             ;(this.tail as Uint8Array).set(entry.subarray(0, keep * ENTRY_BYTES))
           } else {
@@ -346,11 +287,10 @@ export class ConsumeQueue {
           }
           break
         }
-        this.chunks.freeSlot(slot)
       }
       // Chunks before one that has entries behind `logEnd` may have some, too, at their ends: each is looked at.
       isVouchedFor = false
-      this.slots.length = index
+      this.chunks.dropLast(chunkNo)
       this.maxOffset = Math.max(this.minOffset, chunkNo * CHUNK_ENTRIES)
     }
     this.logEnd = Math.min(this.logEnd, logEnd)
@@ -360,47 +300,13 @@ export class ConsumeQueue {
   }
 
   private restart(): void {
-    this.slots = []
+    this.chunks.forget()
     this.tail = undefined
     this.tailRoom = 0
     this.minOffset = 0
     this.maxOffset = 0
-    this.firstChunkNo = 0
     this.tailStart = 0
     this.tailWritten = 0
-  }
-
-  /** First offset whose message is at or behind this log position, or `maxOffset` (RocketMQ ConsumeQueue#correctMinOffset). */
-  firstAtOrAfter(physicalOffset: number, scratch: Uint8Array): number {
-    const view = viewOf(scratch)
-    return this.firstThat(scratch, (at) => physicalOffsetAt(view, at) >= physicalOffset)
-  }
-
-  /**
-   * First offset in `[from, to)` whose entry, given in `scratch`, passes; or `to`. Passing must be monotonous; `undefined`, and places of lost
-   * messages, tell nothing: the next one does.
-   */
-  firstThat(scratch: Uint8Array, passes: (at: number) => boolean | undefined, from = this.minOffset, to = this.maxOffset): number {
-    const view = viewOf(scratch)
-    let low = from
-    let high = to
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      let at = middle
-      let verdict: boolean | undefined
-      while (at < high && verdict === undefined) {
-        const count = this.readEntries(at, high - at, scratch)
-        let i = 0
-        for (; i < count && verdict === undefined; i++) {
-          if (!this.isSound(view, i * ENTRY_BYTES, at + i) || sizeAt(view, i * ENTRY_BYTES) === 0) continue
-          verdict = passes(i * ENTRY_BYTES)
-        }
-        at += Math.max(1, i)
-      }
-      if (verdict === undefined || verdict) high = middle
-      else low = at
-    }
-    return low
   }
 
   /** Gives up what lies before `queueOffset`; its messages are gone from the log. */
@@ -408,18 +314,11 @@ export class ConsumeQueue {
     this.minOffset = Math.min(queueOffset, this.maxOffset)
     // The chunk of the newest entry stays: it remembers how far the queue had come when all its messages have expired.
     const chunkNo = Math.min(Math.floor(this.minOffset / CHUNK_ENTRIES), Math.floor((this.maxOffset - 1) / CHUNK_ENTRIES))
-    while (this.firstChunkNo < chunkNo && this.slots.length > 0) {
-      const slot = this.slots.shift() as number
-      this.firstChunkNo++
-      if (slot !== HOLE) this.chunks.freeSlot(slot)
-    }
+    this.chunks.trimBefore(chunkNo)
   }
 
   /** The topic was deleted. */
   release(): void {
-    for (const slot of this.slots) if (slot !== HOLE) this.chunks.freeSlot(slot)
-    this.slots = []
-    this.unwritten = undefined
-    this.released = true
+    this.chunks.release()
   }
 }

@@ -7,6 +7,7 @@ import type { ArrivalListener } from '../types.ts'
 import { LIMITS } from '../limits.ts'
 import { CHUNK_BYTES, ChunkFile } from './chunk-file.ts'
 import { ConsumeQueue } from './consume-queue.ts'
+import { firstAtOrAfter } from './queue-search.ts'
 import type { Topic } from './topic.ts'
 import { TopicTable } from './topic-table.ts'
 
@@ -184,7 +185,7 @@ export class ConsumeQueues implements DispatchTarget {
     let count = 0
     for (const topic of Array.from(this.topics.values())) {
       for (const queue of Array.from(topic.queues)) {
-        const first = queue.firstAtOrAfter(minPhysicalOffset, scratch)
+        const first = firstAtOrAfter(queue, minPhysicalOffset, scratch)
         if (first > queue.minOffset) queue.trimBefore(first)
         if (++count % LIMITS.tailsPerTurn === 0) await pause()
       }

@@ -1,6 +1,6 @@
-import { SYS_FLAG_BORN_HOST_V6, SYS_FLAG_STORE_HOST_V6 } from './commit-log/record.ts'
-import { LIMITS } from './limits.ts'
-import type { MessageToStore } from './types.ts'
+import { SYS_FLAG_BORN_HOST_V6, SYS_FLAG_STORE_HOST_V6 } from '../commit-log/record.ts'
+import { LIMITS } from '../limits.ts'
+import type { MessageToStore } from '../types.ts'
 
 /** What a store can take. */
 export interface Capacity {

@@ -1,10 +1,10 @@
 import { SCANNED } from '@skylarkmq/remoting/protocol'
 import type { Kernel } from '@skylarkmq/remoting/protocol'
 import type { Capacity } from './admission.ts'
-import { viewOf } from './bytes.ts'
-import { FIXED_BYTES } from './commit-log/record.ts'
+import { viewOf } from '../bytes.ts'
+import { FIXED_BYTES } from '../commit-log/record.ts'
 import type { RecordHosts } from './record-hosts.ts'
-import type { ScannedBatch } from './types.ts'
+import type { ScannedBatch } from '../types.ts'
 
 /** `appendBatch` asks room for a little more than a record takes; this is more than that little. */
 const MARGIN_BYTES = 64

@@ -1,6 +1,6 @@
 import type { Clock } from '@skylarkmq/runtime'
 import type { Turn } from './turn.ts'
-import type { AppendResult, PutTimes } from './types.ts'
+import type { AppendResult, PutTimes } from '../types.ts'
 
 const WINDOW_MS = 60_000
 /** Four classes an octave of microseconds: a quantile is right to a fifth. */

@@ -1,11 +1,11 @@
 import { RUN, RUN_STOP, SLOT } from '@skylarkmq/remoting/protocol'
 import type { Kernel } from '@skylarkmq/remoting/protocol'
-import type { CommitLog } from './commit-log/commit-log.ts'
-import type { ConsumeQueues } from './consume-queue/consume-queues.ts'
-import type { Topic } from './consume-queue/topic.ts'
-import { LIMITS } from './limits.ts'
+import type { CommitLog } from '../commit-log/commit-log.ts'
+import type { ConsumeQueues } from '../consume-queue/consume-queues.ts'
+import type { Topic } from '../consume-queue/topic.ts'
+import { LIMITS } from '../limits.ts'
 import type { RecordHosts } from './record-hosts.ts'
-import type { SendRun } from './types.ts'
+import type { SendRun } from '../types.ts'
 
 /** Sends that the kernel takes by the run: what `append` does with objects, with addresses. */
 export class SendRuns {

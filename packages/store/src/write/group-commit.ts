@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '@skylarkmq/runtime'
 import { LIMITS } from '../limits.ts'
-import type { PutTimesMeter } from '../put-times.ts'
+import type { PutTimesMeter } from './put-times.ts'
 import type { AppendResult, OnStored } from '../types.ts'
 
 interface Waiter {

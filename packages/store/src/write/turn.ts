@@ -1,4 +1,4 @@
-import type { AppendResult, OnStored } from './types.ts'
+import type { AppendResult, OnStored } from '../types.ts'
 
 /** From so many on the arrays of a turn are not kept for the next one. */
 const KEPT = 16_384

@@ -1,9 +1,9 @@
-import { getInt64 } from './bytes.ts'
-import type { CommitLog } from './commit-log/commit-log.ts'
-import { AT, entersQueue } from './commit-log/record.ts'
-import { plausibleSize } from './commit-log/record-check.ts'
-import type { ConsumeQueues } from './consume-queue/consume-queues.ts'
-import { topicRange } from './dispatch/record-parser.ts'
+import { getInt64 } from '../bytes.ts'
+import type { CommitLog } from '../commit-log/commit-log.ts'
+import { AT, entersQueue } from '../commit-log/record.ts'
+import { plausibleSize } from '../commit-log/record-check.ts'
+import type { ConsumeQueues } from '../consume-queue/consume-queues.ts'
+import { topicRange } from '../dispatch/record-parser.ts'
 
 /** Queue offsets that were given to records which could not be written are given again. */
 export function takeBackOffsets(log: CommitLog, queues: ConsumeQueues): void {
