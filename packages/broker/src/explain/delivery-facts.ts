@@ -139,7 +139,7 @@ function subscriptionFact(
 }
 
 function popFact({ pop, clock }: FactsDeps, header: RequestOf<typeof GetDeliveryFacts>): DeliveryFacts['pop'] {
-  const queue = pop.table.find(header.group, header.topic, header.queueId)
+  const queue = pop.table.state.find(header.group, header.topic, header.queueId)
   if (queue === undefined) return undefined
   const entry = queue.entries.get(header.queueOffset)
   const inFlight = entry && { poppedAtMs: entry.popTime, visibleInMs: Math.max(0, Math.round(entry.dueAt - clock.monotonic())) }

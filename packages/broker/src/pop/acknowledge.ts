@@ -101,7 +101,7 @@ function ack({ pop }: AckDeps, { group, topic, queueId, offset, popTime }: Named
 
 /** RocketMQ 5.3 `ConsumerOrderInfoManager#commitAndNext`. */
 function ackInOrder({ pop, clock }: AckDeps, { group, topic, queueId, offset, popTime }: Named): Logged | undefined {
-  const queue = pop.table.find(group, topic, queueId)
+  const queue = pop.table.state.find(group, topic, queueId)
   const freeAtBefore = queue?.order?.freeAt
   const order = queue?.order?.acked(offset, popTime)
   if (queue === undefined || order === undefined) return pop.table.log.settled()
@@ -117,7 +117,7 @@ function ackInOrder({ pop, clock }: AckDeps, { group, topic, queueId, offset, po
 function changeInOrder({ pop, clock }: AckDeps, { group, topic, queueId, offset, popTime }: Named, invisibleTime: number) {
   type ChangeReply = Reply<ResponseOf<typeof ChangeMessageInvisibletime>>
   const header = { popTime, invisibleTime: clock.now() + invisibleTime - popTime, reviveQid: POP_ORDER_REVIVE_QUEUE }
-  const queue = pop.table.find(group, topic, queueId)
+  const queue = pop.table.state.find(group, topic, queueId)
   const order = queue?.order?.visibleAt(offset, popTime, clock.now() + invisibleTime)
   if (queue === undefined || order === undefined) {
     return refuse(

@@ -61,14 +61,14 @@ function queuesOf({ topics, settings }: PopDeps, { consumerGroup, topic, queueId
 }
 
 function positionOf({ pop, offsets, store }: PopDeps, { consumerGroup, order }: Wanted, { topic, queueId }: Place): number {
-  const queue = pop.table.find(consumerGroup, topic, queueId)
+  const queue = pop.table.state.find(consumerGroup, topic, queueId)
   const committed = offsets.get(consumerGroup, topic, queueId)
   if (queue !== undefined && committed === queue.committed) return order === true ? queue.cursor : queue.position
   return committed ?? Math.max(0, store.minOffset(topic, queueId))
 }
 
 function isWaiting(deps: PopDeps, wanted: Wanted, place: Place): boolean {
-  const batch = wanted.order === true ? deps.pop.table.find(wanted.consumerGroup, place.topic, place.queueId)?.order : undefined
+  const batch = wanted.order === true ? deps.pop.table.state.find(wanted.consumerGroup, place.topic, place.queueId)?.order : undefined
   if (batch?.isBlocked(wanted.attemptId, deps.clock.now())) return false
   return deps.store.maxOffset(place.topic, place.queueId) > positionOf(deps, wanted, place)
 }

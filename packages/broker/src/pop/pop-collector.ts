@@ -222,7 +222,7 @@ export class PopCollector {
   #hasTooMany(queue: PopQueue): boolean {
     const { enablePopMessageThreshold, popInflightMessageThreshold } = this.#deps.settings.current
     const max = enablePopMessageThreshold ? Math.min(popInflightMessageThreshold, LIMITS.popInFlightPerQueue) : LIMITS.popInFlightPerQueue
-    return queue.entries.size > max || this.#table.size > LIMITS.popInFlight
+    return queue.entries.size > max || this.#table.state.size > LIMITS.popInFlight
   }
 
   /** As for pulls: a new group starts at 0 as long as the first message is there (RocketMQ 5.3 `PopMessageProcessor#getInitOffset`). */

@@ -48,7 +48,7 @@ export class PopService {
     const { store, log } = this.#deps
     await this.table.open((queue) => this.#wasDeleted(queue))
     store.retainFrom(() => this.table.log.retainFrom)
-    if (this.table.size > 0) log.info('messages that are in flight were found', { count: this.table.size })
+    if (this.table.state.size > 0) log.info('messages that are in flight were found', { count: this.table.state.size })
   }
 
   start(): void {
@@ -60,7 +60,7 @@ export class PopService {
     this.#saveTimer = clock.every(SAVE_MS, () => this.#save())
     this.#revive.start()
     this.apache.start()
-    for (const queue of this.table.queues()) if (queue.order !== undefined) this.#planOrder(queue)
+    for (const queue of this.table.state.queues()) if (queue.order !== undefined) this.#planOrder(queue)
   }
 
   async close(): Promise<void> {
@@ -93,7 +93,7 @@ export class PopService {
   ) {
     if (order !== true) return
     for (const { topic, queueId } of queues) {
-      const queue = this.table.find(consumerGroup, topic, queueId)
+      const queue = this.table.state.find(consumerGroup, topic, queueId)
       if (queue !== undefined) this.#planOrder(queue)
     }
   }

@@ -20,7 +20,7 @@ import { LIMITS } from '../limits.ts'
 import { hostFlags } from '../processors/send-message.ts'
 import type { TopicConfigs } from '../topics/topic-configs.ts'
 import type { InFlightTable } from './in-flight-table.ts'
-import { isWaiting } from './in-flight-table.ts'
+import { isWaiting } from './in-flight-state.ts'
 import type { InFlight } from './pop-queue.ts'
 
 export interface ReviveDeps {
@@ -57,19 +57,19 @@ export class ReviveService {
   }
 
   start(): void {
-    this.#table.onDue = () => this.#plan()
+    this.#table.state.onDue = () => this.#plan()
     this.#plan()
   }
 
   close(): void {
     this.#isClosed = true
-    this.#table.onDue = () => {}
+    this.#table.state.onDue = () => {}
     this.#timer?.cancel()
   }
 
   #plan(): void {
     const { clock } = this.#deps
-    const next = this.#table.due.nextDueAt
+    const next = this.#table.state.due.nextDueAt
     if (this.#isClosed || next === undefined || next >= this.#plannedFor) return
     this.#timer?.cancel()
     this.#plannedFor = next
@@ -86,7 +86,7 @@ export class ReviveService {
     const found: { entry: InFlight; message: StoredMessage | undefined }[] = []
     let bytes = 0
     for (let i = 0; i < LIMITS.reviveMessages && bytes < LIMITS.reviveBytes; i++) {
-      const due = this.#table.due.takeDue(now)
+      const due = this.#table.state.due.takeDue(now)
       if (due === undefined) break
       if (!isWaiting(due.value, due.dueAt)) continue
       const result = this.#read(due.value)
@@ -111,7 +111,7 @@ export class ReviveService {
       },
       (error: unknown) => {
         this.#deps.log.error('a message that was not acknowledged could not be read; it is tried again', { ...described(entry), error })
-        if (isWaiting(entry, dueAt)) this.#table.postpone(entry, RETRY_MS)
+        if (isWaiting(entry, dueAt)) this.#table.state.postpone(entry, RETRY_MS)
       },
     )
   }
@@ -123,7 +123,7 @@ export class ReviveService {
     for (const { entry, message } of found) {
       // Deleted, which the next saving notices.
       if (groupConfigs.get(entry.queue.group) === undefined) {
-        this.#table.postpone(entry, LOOK_AGAIN_MS)
+        this.#table.state.postpone(entry, LOOK_AGAIN_MS)
         continue
       }
       const target = message?.queueOffset === entry.offset ? this.#targetOf(entry, message) : undefined

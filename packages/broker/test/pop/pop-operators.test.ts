@@ -96,7 +96,7 @@ test('what is in flight for hours does not make the next start long: it is noted
   table.save(() => false)
   const next = new InFlightTable({ ...deps, offsets: new ConsumerOffsets(metadata) })
   await scene.world.until(next.open(() => false))
-  const found = next.find('cg', 'orders', 0)!
+  const found = next.state.find('cg', 'orders', 0)!
   expect([...found.entries.keys()]).toEqual([0])
   expect([found.position, found.cursor]).toEqual([60, 0])
 })
