@@ -15,6 +15,8 @@ export const DISK_DEFAULTS: DiskRules = { warnAboveUsedPercent: 75, reserveBytes
 /** So far below the mark a disk must come before it is warned of anew. */
 const CALM_PERCENT = 3
 
+const LOOKS_PER_RESERVE = 8
+
 export interface Space {
   readonly totalBytes: number
   readonly freeBytes: number
@@ -45,7 +47,8 @@ export class DiskGuard {
     return usedPercent({ totalBytes, freeBytes }) > this.rules.warnAboveUsedPercent
   }
 
-  check(space: Space): void {
+  /** Returns by how much the log may grow before the next look: one that is fast would else pass the reserve between two. */
+  check(space: Space): number {
     const { totalBytes, freeBytes } = space
     const reserve = Math.min(this.rules.reserveBytes, totalBytes / 20)
     if (freeBytes < reserve) {
@@ -58,6 +61,7 @@ export class DiskGuard {
       this.full = undefined
     }
     this.warn(space)
+    return reserve / LOOKS_PER_RESERVE
   }
 
   refuse(reason: string): void {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { AppendResult } from '../src/index.ts'
 import { LIMITS } from '../src/limits.ts'
 import { Bench, message, ROOT } from './support/fixture.ts'
 
@@ -103,6 +104,18 @@ describe('a disk that fills up', () => {
     fill(bench, 10)
     await bench.sim.world.run(11_000)
     expect((await bench.append(message({ text: 'after' })))[0]).toMatchObject({ status: 'ok', queueOffset: 1 })
+    await bench.close()
+  })
+
+  test('within a second is not filled to the last byte: the reserve is there for what the store itself must write', async () => {
+    const bench = new Bench(1, { disk: { warnAboveUsedPercent: 50, reserveBytes: 3 * MEBI }, maxMessageBytes: MEBI })
+    await bench.open()
+    bench.node.disk.setCapacity(100 * MEBI)
+    fill(bench, 80)
+    const body = 'x'.repeat(50_000)
+    let last: AppendResult | undefined
+    for (let i = 0; i < 500 && last?.status !== 'not-available'; i++) [last] = await bench.append(message({ text: body }))
+    expect(last?.reason).toMatch(/2 MiB of 100 MiB are free for .*, and 3 MiB are kept in reserve/)
     await bench.close()
   })
 

@@ -49,6 +49,8 @@ export class Turns {
   private timestampMs = 0
   /** The same moment by the clock that never goes back. */
   private beganMs = 0
+  /** Position of the log at which the room on its disk is looked at again. */
+  private nextLookAt = 0
 
   constructor(runtime: Runtime, options: StoreOptions, { log, views, dispatcher, disk, lastFailure }: TurnsParts) {
     this.runtime = runtime
@@ -187,7 +189,14 @@ export class Turns {
       return false
     }
     if (this.log.writtenOffset - this.log.flushedOffset > LIMITS.flushBytes) this.groupCommit.request()
+    if (this.log.writtenOffset >= this.nextLookAt) this.lookAtSpace()
     return true
+  }
+
+  private lookAtSpace(): void {
+    // Who refuses writes begins again at its own time.
+    if (this.disk.full !== undefined) return
+    this.nextLookAt = this.log.writtenOffset + this.disk.check(this.log.space(this.runtime.disk))
   }
 
   private advanceViews(): void {
