@@ -7,6 +7,11 @@ const PORTS = 20_000
 /** A broker of Apache's also listens two below (VIP) and one above (HA) its port. */
 const BELOW = 2
 const ABOVE = 1
+const BLOCK = BELOW + ABOVE + 1
+/** Test workers look at the same time, and a server that is started anew leaves its port for a moment: each worker has blocks of its own. */
+const SHARES = 4
+const SHARE = Number(process.env['VITEST_POOL_ID'] ?? 0) % SHARES
+const given = new Set<number>()
 
 async function isFree(port: number): Promise<boolean> {
   const server = createServer()
@@ -18,18 +23,20 @@ async function isFree(port: number): Promise<boolean> {
   return free
 }
 
-/** A port that nobody listens on, nor on its neighbours. */
+/** A port that nobody listens on, nor on its neighbours, and that this process was not given before. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = FIRST_PORT + (BELOW + ABOVE + 1) * Math.floor(Math.random() * (PORTS / (BELOW + ABOVE + 1)))
-    const block = Array.from({ length: BELOW + ABOVE + 1 }, (_, i) => port - BELOW + i)
+    const port = FIRST_PORT + BLOCK * (SHARES * Math.floor(Math.random() * (PORTS / BLOCK / SHARES)) + SHARE)
+    if (given.has(port)) continue
+    given.add(port)
+    const block = Array.from({ length: BLOCK }, (_, i) => port - BELOW + i)
     if ((await Promise.all(block.map(isFree))).every(Boolean)) return port
   }
 }
 
 /** So many that are not each other's neighbours. */
 export async function freePorts(count: number): Promise<number[]> {
-  const ports = new Set<number>()
-  while (ports.size < count) ports.add(await freePort())
-  return [...ports]
+  const ports: number[] = []
+  while (ports.length < count) ports.push(await freePort())
+  return ports
 }

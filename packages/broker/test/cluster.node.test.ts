@@ -7,6 +7,7 @@ import { GetRouteinfoByTopic, PULL_FLAG, PullMessage, SendMessageV2, decodeRecor
 import { silentLog } from '@skylarkmq/runtime'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freePort } from '../../../scripts/free-ports.ts'
 import { startBroker } from '../src/index.ts'
 import type { Broker } from '../src/index.ts'
 
@@ -87,9 +88,7 @@ test('two brokers register with two NameServers; a topic is announced by both; m
 })
 
 test('a broker that starts before its NameServer is known there soon after it is up', async () => {
-  const first = await namesrvAt('late')
-  const { port } = first
-  await first.close()
+  const port = await freePort()
   const broker = await brokerAt('broker-a', `127.0.0.1:${port}`)
   const namesrv = await namesrvAt('late', port)
   const client = createRemotingClient({ runtime })

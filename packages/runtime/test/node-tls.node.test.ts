@@ -2,25 +2,10 @@ import net from 'node:net'
 import type { Connection } from '@skylarkmq/runtime'
 import { nodeNetwork } from '@skylarkmq/runtime/node'
 import { describe, expect, it } from 'vitest'
+import { certificate } from '../../../scripts/certificate.ts'
 import { deferred } from './conformance/harness.ts'
 
-// Self-signed, for localhost, valid for a hundred years; protects nothing.
-const key = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgxlSUvfMYVUsUxrKg
-YBrCiyBzoZJNEJzZRSUsrkx7w0ChRANCAAStq4l2HVGS9YNodb00nWzXm0jqLOW6
-t0ngJ9C5ZY8mac89LKh9iHX8oPhZ1hipTt5XYcpOkUNkKpMJKWHneiHB
------END PRIVATE KEY-----`
-const cert = `-----BEGIN CERTIFICATE-----
-MIIBmjCCAUGgAwIBAgIUFBNZXB62mqqOpqKw0geIsU9a3kEwCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTEyMDkzOVoYDzIxMjYxMDI4
-MTIwOTM5WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAAStq4l2HVGS9YNodb00nWzXm0jqLOW6t0ngJ9C5ZY8mac89LKh9iHX8
-oPhZ1hipTt5XYcpOkUNkKpMJKWHneiHBo28wbTAdBgNVHQ4EFgQUdnZ7JaGEFoI+
-DKy/XDxwIAy7m08wHwYDVR0jBBgwFoAUdnZ7JaGEFoI+DKy/XDxwIAy7m08wDwYD
-VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
-zj0EAwIDRwAwRAIgYbgd+GPexJDGN5Myn1nD0IrBY+9wd2xGVw4AURBxcUYCIGGW
-UfYWE19EI7CcJChZ1oeZ+qabNm+uXi8fRFtA+wVl
------END CERTIFICATE-----`
+const { key, cert } = certificate()
 
 const collect = (connection: Connection) => {
   const closed = deferred<Error | undefined>()

@@ -46,7 +46,7 @@ beforeAll(async () => {
   )) as Observer
   const client = await createClient({ namesrvAddr, runtime: world.runtime })
   await client.admin().topics.update({ topic: 'Orders', queueNums: 2 })
-  const producer = client.producer({ group: 'shop' })
+  const producer = client.producer({ group: 'shop', timeoutMs: 60_000 })
   for (let i = 0; i < 20; i++) await producer.send({ topic: 'Orders', body: `order ${i}` })
   await client.close()
 })
@@ -84,7 +84,7 @@ describe('metrics', () => {
 
 test('a monitor that looks all the time takes nothing from the messages', async () => {
   const client = await createClient({ namesrvAddr, runtime: world.runtime })
-  const producer = client.producer({ group: 'load' })
+  const producer = client.producer({ group: 'load', timeoutMs: 60_000 })
   let isSending = true
   const counted: number[] = []
   const scrape = async () => {

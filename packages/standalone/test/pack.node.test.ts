@@ -61,7 +61,8 @@ beforeAll(async () => {
   }
   const files = readdirSync(tarballs).map((file) => join(tarballs, file))
   await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...files], { cwd: project })
-})
+  // npm may have to ask the registry, and waits before it asks again.
+}, 600_000)
 
 afterAll(async () => {
   if (server?.exitCode === null && server.signalCode === null) {
@@ -107,12 +108,12 @@ it('npx skylark dev starts a broker, ten lines send and consume, Ctrl-C stops it
 
   writeFileSync(join(project, 'hello.js'), SCRIPT)
   expect(SCRIPT.trim().split('\n').length).toBeLessThanOrEqual(10)
-  const { stdout } = await run(process.execPath, ['hello.js', namesrvAddr], { cwd: project, timeout: 30_000 })
+  const { stdout } = await run(process.execPath, ['hello.js', namesrvAddr], { cwd: project, timeout: 100_000 })
   expect(stdout).toBe('from a stranger\n')
 
   // CommonJS callers: Node loads the client's ECMAScript modules by require, from 20.19 and 22.12 on.
   writeFileSync(join(project, 'hello.cjs'), COMMONJS)
-  const common = await run(process.execPath, ['hello.cjs', namesrvAddr], { cwd: project, timeout: 30_000 })
+  const common = await run(process.execPath, ['hello.cjs', namesrvAddr], { cwd: project, timeout: 100_000 })
   expect(common.stdout).toBe('object function BAD_ARGUMENT\nfrom CommonJS\n')
 
   process.kill(-(server.pid as number), 'SIGINT')

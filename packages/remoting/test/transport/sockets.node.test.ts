@@ -1,18 +1,15 @@
 import net from 'node:net'
 import tls from 'node:tls'
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Log } from '@skylarkmq/runtime'
 import { silentLog } from '@skylarkmq/runtime'
 import { nodeRuntime } from '@skylarkmq/runtime/node'
 import { afterEach, describe, expect, it } from 'vitest'
+import { certificate } from '../../../../scripts/certificate.ts'
 import type { RemotingClient, RemotingClientOptions, RemotingServer, RemotingServerOptions, ServerConnection } from '../../src/index.ts'
 import { clientHandler, createRemotingClient, expectSuccess, route, startRemotingServer } from '../../src/index.ts'
 import { Ask, Echo, echoRoute, Hold, Holder, LANE, RawPeer, requestBytes } from './harness.ts'
 
-const TIMES = { timeoutMs: 5000 }
+const TIMES = { timeoutMs: 60_000 }
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
@@ -175,19 +172,6 @@ describe('over real sockets', () => {
 })
 
 describe('with TLS', () => {
-  const certificate = (): { key: string; cert: string } => {
-    const folder = mkdtempSync(join(tmpdir(), 'skylark-tls-'))
-    try {
-      const files = { key: join(folder, 'key.pem'), cert: join(folder, 'cert.pem') }
-      const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost']
-      const options = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-      execFileSync('openssl', ['req', '-x509', ...options, '-keyout', files.key, '-out', files.cert, ...subject], { stdio: 'ignore' })
-      return { key: readFileSync(files.key, 'utf8'), cert: readFileSync(files.cert, 'utf8') }
-    } finally {
-      rmSync(folder, { recursive: true })
-    }
-  }
-
   it('permissive takes both, enforcing closes plain text, disabled closes TLS', async () => {
     const pair = certificate()
     const plain = clientWith()

@@ -39,7 +39,7 @@ beforeAll(async () => {
   namesrv = home.start('mqnamesrv', ['-c', home.namesrvConf(port)])
   await namesrv.up()
   sound = await RawSocket.to(port)
-  expect(await register(sound, {}, soundBody())).toMatchObject({ code: 0 })
+  expect(await register(sound, { heartbeatTimeoutMillis: '3600000' }, soundBody())).toMatchObject({ code: 0 })
   neighbour = Neighbour.ofNamesrv(`127.0.0.1:${port}`, 'sound')
 })
 beforeEach(async () => {

@@ -36,13 +36,13 @@ const SEGMENT_BYTES = 4 * 1024 * 1024
 const DRAIN_MS = 120_000
 const runtime = nodeRuntime({ log: silentLog })
 const { clock, random } = runtime
-const timeoutMs = 5000
+const timeoutMs = 60_000
 
 let home: Home
 let asker: RemotingClient
 beforeEach(() => {
   home = new Home()
-  asker = createRemotingClient({ runtime })
+  asker = createRemotingClient({ runtime, connectTimeoutMs: timeoutMs })
 })
 afterEach(async () => {
   asker.close()

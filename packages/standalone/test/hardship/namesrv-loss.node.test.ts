@@ -13,7 +13,8 @@ import type { Server } from './processes.node.ts'
 
 const { clock, ...rest } = nodeRuntime({ log: silentLog })
 const runtime = { clock, ...rest }
-const timeoutMs = 3000
+/** Of processes that share two cores; one that is dead refuses at once. */
+const timeoutMs = 30_000
 /** The broker's registerNameServerPeriod here; the product's default is 30 s. */
 const REGISTER_MS = 1000
 
@@ -22,7 +23,7 @@ let asker: RemotingClient
 const clients: Client[] = []
 beforeEach(() => {
   home = new Home()
-  asker = createRemotingClient({ runtime, connectTimeoutMs: 1000 })
+  asker = createRemotingClient({ runtime, connectTimeoutMs: timeoutMs })
 })
 afterEach(async () => {
   await Promise.all(clients.splice(0).map((client) => client.close({ drainMs: 0 })))
@@ -67,7 +68,7 @@ async function until(isSo: () => Promise<boolean>): Promise<void> {
 }
 
 async function newClient(namesrvAddr: string): Promise<Client> {
-  const client = await createClient({ namesrvAddr, log: silentLog, timeouts: { requestMs: 2000, connectMs: 1000 } })
+  const client = await createClient({ namesrvAddr, log: silentLog, timeouts: { requestMs: timeoutMs, connectMs: timeoutMs } })
   clients.push(client)
   return client
 }
@@ -79,7 +80,7 @@ test('one of two NameServers dies: old and new clients go on with the other; it 
   await Promise.all([startBroker('broker-a', both), startBroker('broker-b', both)])
   const received = new Set<string>()
   const client = await newClient(both)
-  const producer = client.producer({ group: 'writers' })
+  const producer = client.producer({ group: 'writers', timeoutMs })
   const sent: string[] = []
   const send = async (topic: string, body: string): Promise<void> => {
     await producer.send({ topic, body })
@@ -100,7 +101,7 @@ test('one of two NameServers dies: old and new clients go on with the other; it 
   for (let i = 0; i < 4; i++) {
     const late = await newClient(i % 2 === 0 ? both : `${two.address};${one.address}`)
     const body = `by a new client ${i}`
-    await late.producer({ group: `late-${i}` }).send({ topic: 'orders', body })
+    await late.producer({ group: `late-${i}`, timeoutMs }).send({ topic: 'orders', body })
     sent.push(body)
   }
   await send('orders-of-later', 'a topic that is new')
@@ -113,7 +114,7 @@ test('one of two NameServers dies: old and new clients go on with the other; it 
   }
   expect(await brokersOf(one.address, 'TBW102')).toEqual(['broker-a', 'broker-b'])
   const fresh = await newClient(one.address)
-  await fresh.producer({ group: 'fresh' }).send({ topic: 'orders', body: 'by the one that returned' })
+  await fresh.producer({ group: 'fresh', timeoutMs }).send({ topic: 'orders', body: 'by the one that returned' })
   await until(async () => received.has('by the one that returned'))
 })
 
@@ -122,7 +123,7 @@ test('a broker that stops cleanly is gone from both NameServers when its process
   await Promise.all([one.start(), two.start()])
   const both = `${one.address};${two.address}`
   const [a] = await Promise.all([startBroker('broker-a', both), startBroker('broker-b', both)])
-  const producer = (await newClient(both)).producer({ group: 'writers' })
+  const producer = (await newClient(both)).producer({ group: 'writers', timeoutMs })
   for (let i = 0; i < 8; i++) await producer.send({ topic: 'TBW102', body: `both ${i}` })
   expect(await a?.end('SIGTERM')).toEqual({ code: 0, signal: null })
   for (const { address } of [one, two]) expect(await brokersOf(address, 'TBW102')).toEqual(['broker-b'])
