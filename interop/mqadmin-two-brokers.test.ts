@@ -43,6 +43,7 @@ async function withSecondBroker(startFirst: () => Promise<Cluster>): Promise<Clu
     storePathCommitLog: `${home}/store/commitlog`,
     mappedFileSizeCommitLog: 67_108_864,
     autoCreateTopicEnable: true,
+    waitTimeMillsInSendQueue: 30_000,
   }
   writeFileSync(
     file,
@@ -76,15 +77,15 @@ async function bothBrokers(namesrv: string, dead: () => string | undefined): Pro
   const runtime = nodeRuntime()
   const client = createRemotingClient({ runtime })
   try {
-    for (let i = 0; i < 900; i++) {
+    for (let i = 0; i < 1800; i++) {
       const ended = dead()
       if (ended) throw new Error(ended)
-      const answer = await client.invoke(namesrv, GetBrokerClusterInfo, {}, { timeoutMs: 5000 })
+      const answer = await client.invoke(namesrv, GetBrokerClusterInfo, {}, { timeoutMs: 60_000 })
       const found = Object.values(decodeClusterInfo(answer.body).brokerAddrTable)
       if (found.length === 2) return Object.fromEntries(found.map((one) => [one.brokerName, one.brokerAddrs['0'] as string]))
       await runtime.clock.sleep(100)
     }
-    throw new Error(`broker-b did not register at ${namesrv} within 90 s`)
+    throw new Error(`broker-b did not register at ${namesrv} within 180 s`)
   } finally {
     client.close()
   }

@@ -68,14 +68,14 @@ test.skipIf('missing' in found)(
       }
       const ack = async ({ header }: Held) => expect((await client.core.invoke('broker-a', AckMessage, header)).code).toBe(0)
       await send('a0', 'a1', 'a2')
-      soon = await pop(client, 3, 10_000)
+      soon = await pop(client, 3, 20_000)
       await ack(soon[0] as Held)
       await isSaved(3)
       await send('b0', 'b1', 'b2', 'b3')
-      later = await pop(client, 4, 30_000)
+      later = await pop(client, 4, 45_000)
       await ack(later[1] as Held)
       const { header } = later[3] as Held
-      expect((await client.core.invoke('broker-a', ChangeMessageInvisibletime, { ...header, invisibleTime: 20_000 })).code).toBe(0)
+      expect((await client.core.invoke('broker-a', ChangeMessageInvisibletime, { ...header, invisibleTime: 35_000 })).code).toBe(0)
       await send('c0')
       await isSaved(7)
     } finally {

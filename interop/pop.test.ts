@@ -17,6 +17,9 @@ const runtime = nodeRuntime()
 
 type PopHeader = RequestOf<typeof c.PopMessage>
 
+/** Both brokers take it for the time of arrival. One of ours might be long ago when a cold broker comes to it: it would refuse the pop as late. */
+const BORN_NOW = 0
+
 /** One broker, asked with single requests. */
 class Asker {
   readonly #client: RemotingClient
@@ -65,9 +68,8 @@ class Asker {
   }
 
   pop(more: Partial<PopHeader> = {}): Promise<Answer<typeof c.PopMessage>> {
-    const now = runtime.clock.now()
     const fixed = { consumerGroup: this.group, topic: this.topic, queueId: 0, maxMsgNums: 32, invisibleTime: 60_000, pollTime: 0 }
-    return this.ask(c.PopMessage, { ...fixed, bornTime: now, initMode: 0, ...more })
+    return this.ask(c.PopMessage, { ...fixed, bornTime: BORN_NOW, initMode: 0, ...more })
   }
 
   /** Waits for a message that becomes visible again: brokers take their time. */
@@ -231,8 +233,9 @@ const waitAndLook: Story = async (asker, note) => {
   await asker.send('x')
   await asker.ack((asker.handles(await asker.pop()) as [Handle])[0])
   const held = asker.pop({ pollTime: 20_000 })
-  await runtime.clock.sleep(1000)
-  note('one waits', (await asker.ask(c.PollingInfo, target)).header().pollingNum)
+  const waiting = async () => (await asker.ask(c.PollingInfo, target)).header().pollingNum
+  for (let i = 0; i < 150 && (await waiting()) !== 1; i++) await runtime.clock.sleep(100)
+  note('one waits', await waiting())
   await asker.send('later')
   note('woken', seen(await held))
   note('nobody waits', (await asker.ask(c.PollingInfo, target)).header().pollingNum)
@@ -327,7 +330,7 @@ describe.skipIf(missing !== undefined)(`POP on SkylarkMQ and on Apache RocketMQ 
       ourCluster({ enablePropertyFilter: 'true' }),
       apacheCluster('5.5.0', { enablePropertyFilter: 'true' }),
     ])
-  }, 180_000)
+  })
   afterAll(() => Promise.all([ours?.stop(), apache?.stop()]), 60_000)
 
   for (const [title, story] of Object.entries(STORIES)) {

@@ -26,7 +26,7 @@ function apache(mode: 'write' | 'read', directory: string, ...rest: string[]): s
   const flags = [...JAVA_FLAGS, '-Xmx256m', '-XX:TieredStopAtLevel=1', `-Duser.home=${join(folder, 'home')}`]
   const args = [...flags, '-cp', `${classes}:${found.folder}/*`, 'StoreProbe', mode, directory, String(SEGMENT), ...rest]
   try {
-    const out = execFileSync('java', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 })
+    const out = execFileSync('java', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 180_000 })
     return out.split('\n').filter((line) => /^(orders|payments) /.test(line))
   } catch (error) {
     if (rest.includes('halt') && (error as { status?: number }).status === 9) return []
@@ -122,7 +122,7 @@ describe.skipIf('missing' in found)('a folder of Apache RocketMQ 5.5', () => {
     expect(store.recovery.cleanStop).toBe(false)
     expect((await served(store)).length).toBe(400)
     await store.close()
-  }, 60_000)
+  }, 300_000)
 })
 
 describe.skipIf('missing' in found)('a folder of ours', () => {
@@ -138,7 +138,7 @@ describe.skipIf('missing' in found)('a folder of ours', () => {
     expect(all.length).toBe(800)
     expect(apache('read', directory)).toEqual(all)
     expect(apache('read', killed)).toEqual(all)
-  }, 120_000)
+  }, 300_000)
 
   test('in which a record was damaged: we go on behind it, and Apache RocketMQ 5.5 comes past the place', async () => {
     const running = join(folder, 'rotten-running')
@@ -160,5 +160,5 @@ describe.skipIf('missing' in found)('a folder of ours', () => {
     expect(rest).toEqual(all.filter((line) => !line.includes(' dkey100 ')))
     await store.close()
     expect(apache('read', directory)).toEqual(rest)
-  }, 120_000)
+  }, 300_000)
 })

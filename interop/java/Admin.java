@@ -28,6 +28,8 @@ import org.apache.rocketmq.tools.command.MQAdminStartup;
 public class Admin {
     static final PrintStream OUT = System.out;
     static String namesrv;
+    /** Of one answer. */
+    static final long PATIENCE_MS = 60_000;
 
     static class Exit extends Error {
         final int code;
@@ -97,7 +99,7 @@ public class Admin {
 
     /** Groups, messages and clients; everything waits until it is seen at the broker. */
     static void story(String broker, PrintStream out) throws Exception {
-        DefaultMQAdminExt admin = new DefaultMQAdminExt();
+        DefaultMQAdminExt admin = new DefaultMQAdminExt(PATIENCE_MS);
         admin.setNamesrvAddr(namesrv);
         admin.setInstanceName("story");
         admin.start();
@@ -126,6 +128,8 @@ public class Admin {
         traced.setInstanceName("traced");
         traced.start();
         sent.add(traced.send(message("MA_Trace", "TagA", "traced", "traced"), new MessageQueue("MA_Trace", "broker-a", 0), 10000));
+        // Its trace is sent by another producer, which ends with it.
+        await(() -> admin.queryMessage("RMQ_SYS_TRACE_TOPIC", sent.get(14).getMsgId(), 64, 0, Long.MAX_VALUE).getMessageList().get(0));
         traced.shutdown();
 
         CountDownLatch consumed = new CountDownLatch(12);
@@ -145,6 +149,8 @@ public class Admin {
             if (admin.examineConsumeStats("MA_Online").computeTotalDiff() == 0) break;
             Thread.sleep(100);
         }
+        // It says hello a second after its start, or half a minute later.
+        await(() -> admin.examineProducerConnectionInfo("MA_Producer", "MA_Normal"));
         for (int queue = 0; queue < 4; queue++) admin.updateConsumeOffset(broker, "MA_Lag", new MessageQueue("MA_Normal", "broker-a", queue), 1);
         for (SendResult result : sent) out.println("MSG " + result.getMsgId() + " " + result.getOffsetMsgId());
         out.println("CLIENT " + consumer.getDefaultMQPushConsumerImpl().getmQClientFactory().getClientId());
@@ -153,9 +159,22 @@ public class Admin {
 
     interface Call { Object run() throws Exception; }
 
+    /** Until it succeeds. */
+    static void await(Call call) throws Exception {
+        for (int i = 0; ; i++) {
+            try {
+                call.run();
+                return;
+            } catch (Exception notYet) {
+                if (i == 900) throw notYet;
+                Thread.sleep(100);
+            }
+        }
+    }
+
     /** What the pages of RocketMQ Dashboard ask, through the client that it is built on; one line a call: what a page would show. */
     static void dashboard(String broker, PrintStream out) throws Exception {
-        DefaultMQAdminExt admin = new DefaultMQAdminExt();
+        DefaultMQAdminExt admin = new DefaultMQAdminExt(PATIENCE_MS);
         admin.setNamesrvAddr(namesrv);
         admin.setInstanceName("dashboard");
         admin.start();
@@ -168,12 +187,12 @@ public class Admin {
         });
         show(out, "broker config", () -> admin.getBrokerConfig(broker).getProperty("brokerName"));
         show(out, "topic list", () -> admin.fetchAllTopicList().getTopicList().contains("MA_Normal"));
-        show(out, "message types", () -> admin.getAllTopicConfig(broker, 5000).getTopicConfigTable().get("MA_Order").getAttributes());
+        show(out, "message types", () -> admin.getAllTopicConfig(broker, PATIENCE_MS).getTopicConfigTable().get("MA_Order").getAttributes());
         show(out, "topic status", () -> new java.util.TreeMap<>(admin.examineTopicStats("MA_Normal").getOffsetTable()).keySet());
         show(out, "topic route", () -> admin.examineTopicRouteInfo("MA_Normal").getQueueDatas());
         show(out, "topic config", () -> admin.examineTopicConfig(broker, "MA_Normal"));
         show(out, "topic consumers", () -> new java.util.TreeSet<>(admin.queryTopicConsumeByWho("MA_Normal").getGroupList()));
-        show(out, "group list", () -> admin.getAllSubscriptionGroup(broker, 5000).getSubscriptionGroupTable().containsKey("MA_Online"));
+        show(out, "group list", () -> admin.getAllSubscriptionGroup(broker, PATIENCE_MS).getSubscriptionGroupTable().containsKey("MA_Online"));
         show(out, "group config", () -> admin.examineSubscriptionGroupConfig(broker, "MA_Online"));
         show(out, "group progress", () -> admin.examineConsumeStats("MA_Lag").computeTotalDiff());
         show(out, "group clients", () -> admin.examineConsumerConnectionInfo("MA_Online").getConnectionSet().size());

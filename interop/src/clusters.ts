@@ -167,6 +167,8 @@ async function startApaches(version: string, brokerConf: Record<string, string>)
       'mappedFileSizeCommitLog=67108864',
       'autoCreateTopicEnable=true',
       'enablePropertyFilter=true',
+      // On a slow machine a cold broker drops what waited 200 ms, and nobody learns it of a one-way message.
+      'waitTimeMillsInSendQueue=30000',
       ...Object.entries(brokerConf).map(([key, value]) => `${key}=${value}`),
     ].join('\n'),
   )
