@@ -184,12 +184,12 @@ export class Turns {
     if (this.failure !== undefined) return false
     try {
       this.log.write()
+      if (this.log.writtenOffset >= this.nextLookAt) this.lookAtSpace()
     } catch (error) {
       this.onWriteError(error)
       return false
     }
     if (this.log.writtenOffset - this.log.flushedOffset > LIMITS.flushBytes) this.groupCommit.request()
-    if (this.log.writtenOffset >= this.nextLookAt) this.lookAtSpace()
     return true
   }
 
