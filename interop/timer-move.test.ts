@@ -17,11 +17,10 @@ test.skipIf('missing' in found)(
     const store = { storePathRootDir: folder, storePathCommitLog: join(folder, 'commitlog') }
     const seen: { readonly text: string; readonly at: number }[] = []
     const texts = () => seen.map(({ text }) => text).sort()
-    const consume = async (cluster: Cluster) => {
+    // A group of its own on each: what Apache's has saved of offsets moves with the folder, or not.
+    const consume = async (cluster: Cluster, group: string) => {
       const client = await createClient({ namesrvAddr: cluster.namesrv })
       const handler = (message: { readonly text: string }) => void seen.push({ text: message.text, at: Date.now() })
-      // A group of its own on each: what the other has saved of offsets moves with the folder, or not.
-      const group = `movers-${cluster.name}`
       const consumer = client.pushConsumer({ group, subscriptions: { moving: '*' }, consumeFrom: 'first', handler })
       await consumer.start()
       return client
@@ -29,7 +28,7 @@ test.skipIf('missing' in found)(
     let laterAt = 0
     const apache = await apacheCluster('5.5.0', { ...store, recallMessageEnable: 'true' })
     try {
-      await using client = await consume(apache)
+      await using client = await consume(apache, 'there')
       const producer = client.producer({ group: 'p', timeoutMs: 10_000 })
       await producer.send({ topic: 'moving', body: 'soon', delayMs: 2_500 })
       laterAt = Date.now() + 25_000
@@ -41,7 +40,7 @@ test.skipIf('missing' in found)(
     }
     const ours = await ourCluster(store)
     try {
-      await using client = await consume(ours)
+      await using client = await consume(ours, 'here')
       const producer = client.producer({ group: 'p', timeoutMs: 10_000 })
       await vi.waitFor(() => expect(texts()).toContain('later'), PATIENCE)
       await producer.send({ topic: 'moving', body: 'last', delayMs: 1_500 })
